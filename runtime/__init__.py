@@ -1,0 +1,1 @@
+"""The road from a model file to a program: plain Python and NumPy, no target, no kernel."""

@@ -1,0 +1,328 @@
+"""Schedule and memory plan to a program: every symbolic field becomes a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .graph import Graph
+from .lowering import (
+    ELEMENT,
+    PIXEL,
+    ROW,
+    Address,
+    Constant,
+    Cursor,
+    Field,
+    Lowered,
+    Rows,
+    Scratch,
+    image_rows,
+)
+from .memory import MemoryPlan, Overlap, Request, plan_memory
+from .ops import image_size, need
+from .program import Buffer, Call, Loop, Program, Step
+from .regions import safe_distance
+from .schedule import Repeat, Schedule, Work
+
+PADDING_ROW = -1
+TABLE_ENTRY = 4  # bytes of a row table's int32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which tensors share storage, and what has to be placed."""
+
+    storage: Mapping[int, int]  # tensor -> the tensor whose buffer it lies in
+    requests: tuple[Request, ...]
+    overlaps: tuple[Overlap, ...]
+
+
+def assemble(
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    schedule: Schedule,
+    target: str,
+    alignment: int,
+    exact: bool = True,
+    overlap: bool = True,
+) -> Program:
+    """A program of these calls in this order, with the arena packed for `alignment` bytes."""
+    layout = _lay_out(graph, lowered, schedule, overlap)
+    plan = plan_memory(layout.requests, layout.overlaps, alignment, exact)
+    assembler = _Assembler(graph, lowered, schedule, layout, plan)
+    items = tuple(assembler.items())
+    return Program(
+        graph=graph,
+        target=target,
+        items=items,
+        constants=assembler.constants.data(),
+        arena_bytes=plan.size,
+        addresses={
+            tensor: plan.offsets[str(home)]
+            for tensor, home in layout.storage.items()
+            if tensor not in schedule.rings
+        },
+        buffers=tuple(_buffers(graph, layout, plan)),
+        state={i: _initial(graph, i) for i, t in graph.tensors.items() if t.variable},
+        strategy="rows" if schedule.rings else "layers",
+        lower_bound=plan.lower_bound,
+        live_set_bytes=plan.live_set,
+        planner=plan.method,
+        alignment=max(alignment, 16),
+    )
+
+
+def _initial(graph: Graph, index: int) -> np.ndarray:
+    """A state tensor starts at its zero point, as TFLite's variables do."""
+    tensor = graph.tensors[index]
+    start = tensor.zero_point if tensor.quantization is not None else 0
+    return np.full(tensor.shape, start, tensor.dtype)
+
+
+# ---- what has to be placed ---------------------------------------------------------------------
+
+
+def _lay_out(
+    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
+) -> Layout:
+    storage = _aliases(graph, lowered)
+    span = _lifetimes(graph, schedule, storage)
+    requests = [
+        Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
+    ]
+    for item, (node, scratch) in _scratches(lowered, schedule):
+        requests.append(Request(_scratch_key(node), scratch.size, item, item))
+    overlaps = _overlaps(graph, lowered, schedule, storage, span) if overlap else ()
+    return Layout(storage, tuple(requests), tuple(overlaps))
+
+
+def _aliases(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
+    """Tensor -> where it is stored. A node that isn't lowered is a reshape: one storage for both."""
+    storage = {i: i for i in graph.tensors if not graph.tensors[i].constant}
+    for i, node in enumerate(graph.nodes):
+        if i not in lowered:
+            storage[node.outputs[0]] = storage[node.operands[0]]
+    return storage
+
+
+def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
+    value = graph.tensors[tensor]
+    if tensor in schedule.rings:
+        return schedule.rings[tensor] * image_rows(value.shape)[2] * value.itemsize
+    return value.bytes
+
+
+def _lifetimes(
+    graph: Graph, schedule: Schedule, storage: Mapping[int, int]
+) -> dict[int, tuple[int, int]]:
+    """Storage -> (first item, last item). Inputs exist before item 0, outputs after the last."""
+    span: dict[int, tuple[int, int]] = {}
+    end = len(schedule.items)
+
+    def touch(tensor: int, item: int) -> None:
+        if tensor in storage:
+            home = storage[tensor]
+            first, last = span.get(home, (item, item))
+            span[home] = min(first, item), max(last, item)
+
+    for tensor in graph.inputs:
+        touch(tensor, -1)
+    for item in range(end):
+        for work in schedule.works(item):
+            node = graph.nodes[work.node]
+            for tensor in (*node.operands, *node.outputs):
+                touch(tensor, item)
+    for tensor in graph.outputs:
+        touch(tensor, end)
+    for tensor, value in graph.tensors.items():
+        if value.variable:
+            touch(tensor, -1)
+            touch(tensor, end)
+    return span
+
+
+def _scratches(
+    lowered: Mapping[int, Lowered], schedule: Schedule
+) -> Iterator[tuple[int, tuple[int, Scratch]]]:
+    for item in range(len(schedule.items)):
+        for node in dict.fromkeys(work.node for work in schedule.works(item)):
+            for value in lowered[node].fields.values():
+                if isinstance(value, Scratch):
+                    yield item, (node, value)
+
+
+def _scratch_key(node: int) -> str:
+    return f"scratch {node}"
+
+
+def _overlaps(
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    schedule: Schedule,
+    storage: Mapping[int, int],
+    span: Mapping[int, tuple[int, int]],
+) -> Iterator[Overlap]:
+    """Inputs that die in the very item that makes an output, and how far apart they must start."""
+    for item, entry in enumerate(schedule.items):
+        if isinstance(entry, Repeat):
+            continue
+        node = graph.nodes[entry.node]
+        result = node.outputs[0]
+        if len(node.outputs) > 1 or result not in storage or span[storage[result]][0] != item:
+            continue
+        for position, operand in enumerate(node.inputs):
+            if operand is None or operand not in storage or graph.tensors[operand].variable:
+                continue
+            if span[storage[operand]][1] != item or operand in schedule.rings:
+                continue
+            distance = _distance(graph, lowered[entry.node], entry.node, position)
+            if distance is not None:
+                yield Overlap(str(storage[operand]), str(storage[result]), distance)
+
+
+def _distance(graph: Graph, call: Lowered, index: int, position: int) -> int | None:
+    """Bytes by which the input must start after the output; None where they may not overlap."""
+    node = graph.nodes[index]
+    before, after = graph.input(node, position), graph.output(node)
+    if call.granularity == ELEMENT and before.elements == after.elements:
+        growth = after.itemsize - before.itemsize
+        return max(growth, 0) * (after.elements - 1)
+    images = image_rows(before.shape)[0], image_rows(after.shape)[0]
+    if call.granularity not in (PIXEL, ROW) or position != 0 or images != (1, 1):
+        return None
+    pixels = [int(np.prod(image_size(t.shape))) for t in (before, after)]
+    size = (before.bytes // pixels[0], after.bytes // pixels[1])
+    return safe_distance(need(graph, node, position), size, by_row=call.granularity == ROW)
+
+
+def _buffers(graph: Graph, layout: Layout, plan: MemoryPlan) -> Iterator[Buffer]:
+    for request in layout.requests:
+        offset = plan.offsets[request.key]
+        if request.key.startswith("scratch"):
+            node = graph.nodes[int(request.key.split()[1])]
+            name, kind, tensor = f"scratch of {node.op} {node.name}", "scratch", None
+        else:
+            tensor = int(request.key)
+            name, kind = graph.tensors[tensor].name, _kind(graph, layout, tensor)
+        yield Buffer(name, kind, tensor, offset, request.size, request.first, request.last)
+
+
+def _kind(graph: Graph, layout: Layout, home: int) -> str:
+    shared = {tensor for tensor, place in layout.storage.items() if place == home}
+    if graph.tensors[home].variable:
+        return "state"
+    if shared.intersection(graph.inputs):
+        return "input"
+    return "output" if shared.intersection(graph.outputs) else "activation"
+
+
+# ---- fields to numbers -------------------------------------------------------------------------
+
+
+class _Constants:
+    """The constants' bytes; equal arrays are stored once."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._places: dict[bytes, int] = {}
+
+    def put(self, array: np.ndarray, alignment: int) -> int:
+        content = np.ascontiguousarray(array).tobytes()
+        place = self._places.get(content)
+        if place is None or place % alignment:
+            self._data += bytes(-len(self._data) % alignment)
+            place = self._places[content] = len(self._data)
+            self._data += content
+        return place
+
+    def data(self) -> bytes:
+        return bytes(self._data)
+
+
+class _Assembler:
+    def __init__(
+        self,
+        graph: Graph,
+        lowered: Mapping[int, Lowered],
+        schedule: Schedule,
+        layout: Layout,
+        plan: MemoryPlan,
+    ) -> None:
+        self.graph, self.lowered, self.schedule = graph, lowered, schedule
+        self.storage, self.plan = layout.storage, plan
+        self.constants = _Constants()
+        self.reach = self._row_reach()
+        self.tables: dict[tuple[int, int], int] = {}
+
+    def items(self) -> Iterator[Call | Loop]:
+        for entry in self.schedule.items:
+            if isinstance(entry, Work):
+                yield self._call(entry)
+            else:
+                yield self._loop(entry)
+
+    def _loop(self, repeat: Repeat) -> Loop:
+        steps = [
+            Step(position, name, TABLE_ENTRY * value.step * by)
+            for position, (work, by) in enumerate(zip(repeat.body, repeat.advance, strict=True))
+            for name, value in self.lowered[work.node].fields.items()
+            if isinstance(value, Cursor) and by
+        ]
+        return Loop(repeat.count, tuple(map(self._call, repeat.body)), tuple(steps))
+
+    def _call(self, work: Work) -> Call:
+        call = self.lowered[work.node]
+        args = {name: self._number(value, work) for name, value in call.fields.items()}
+        return Call(call.kernel, args, work.node)
+
+    def _number(self, value: Field, work: Work) -> int:
+        if isinstance(value, Constant):
+            return self.constants.put(value.array, value.alignment)
+        if isinstance(value, Cursor):
+            row = value.first + work.begin * value.step - self.reach[value.tensor][0]
+            return self._table(value.tensor, work.image) + TABLE_ENTRY * row
+        if isinstance(value, Address):
+            image = work.image * self._image_bytes(value.tensor) if value.image else 0
+            return self._address(value.tensor) + image
+        if isinstance(value, Scratch):
+            return self.plan.offsets[_scratch_key(work.node)]
+        return work.end - work.begin if isinstance(value, Rows) else int(value)
+
+    def _address(self, tensor: int) -> int:
+        return self.plan.offsets[str(self.storage[tensor])]
+
+    def _image_bytes(self, tensor: int) -> int:
+        value = self.graph.tensors[tensor]
+        return value.bytes // image_rows(value.shape)[0]
+
+    def _row_reach(self) -> dict[int, tuple[int, int]]:
+        """Tensor -> (first, last + 1) row that any cursor meets, padding rows included."""
+        reach: dict[int, tuple[int, int]] = {}
+        for node, call in self.lowered.items():
+            rows = image_rows(self.graph.output(self.graph.nodes[node]).shape)[1]
+            for value in call.fields.values():
+                if isinstance(value, Cursor):
+                    low, high = reach.get(value.tensor, (0, 0))
+                    last = value.first + (rows - 1) * value.step + value.extent
+                    reach[value.tensor] = min(low, value.first), max(high, last)
+        return reach
+
+    def _table(self, tensor: int, image: int) -> int:
+        """Constants offset of the tensor's row table for one image of the batch."""
+        if (tensor, image) not in self.tables:
+            value = self.graph.tensors[tensor]
+            _, rows, elements = image_rows(value.shape)
+            numbers = np.arange(*self.reach[tensor])
+            stored = numbers % self.schedule.rings.get(tensor, max(rows, 1))
+            offsets = (
+                self._address(tensor)
+                + image * self._image_bytes(tensor)
+                + stored * elements * value.itemsize
+            )
+            outside = (numbers < 0) | (numbers >= rows)
+            table = np.where(outside, PADDING_ROW, offsets).astype("<i4")
+            self.tables[tensor, image] = self.constants.put(table, TABLE_ENTRY)
+        return self.tables[tensor, image]

@@ -1,0 +1,100 @@
+"""The one seam: a backend refuses nodes or lowers them, and builds an executor for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from .errors import InputError, Refusal, TargetError
+from .graph import DTYPES, Graph, Node
+from .lowering import Lowered
+from .program import Program
+
+# target name -> "module:class", relative to this package's parent. None of them is imported here.
+BACKENDS: Mapping[str, str] = {
+    "reference": ".kernels.reference:ReferenceBackend",
+    "host": ".kernels.host:HostBackend",
+    "cortex-m4": ".targets.cortex_m.backend:CortexMBackend",
+    "fpga-sim": ".targets.fpga.backend:FpgaSimBackend",
+    "split": ".targets.split.backend:SplitBackend",
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the last run cost; None where a backend can't tell."""
+
+    latency_ms: float | None = None
+    instructions: int | None = None  # guest instructions in the emulator
+    cycles: int | None = None  # RTL clock cycles
+
+
+class Executor(Protocol):
+    """A program that is ready to run. Not thread-safe: one executor a thread."""
+
+    measurement: Measurement
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One inference: arrays in the order of the graph's inputs, answers likewise (copies)."""
+
+    def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """The same inference, yielding (node, tensor index, value) as each tensor is complete."""
+
+    def reset(self) -> None:
+        """Set state tensors to their initial values."""
+
+    def close(self) -> None:
+        """Give back what it holds (processes, files, connections)."""
+
+
+class Backend(Protocol):
+    """A target. `name` is what `--target` takes."""
+
+    name: str
+    alignment: int  # of buffers in the arena, bytes
+
+    def refuse(self, graph: Graph, node: Node) -> Refusal | None:
+        """Why this node can't run here, or None."""
+
+    def lower(self, graph: Graph, node: Node) -> Lowered:
+        """The kernel call that makes this node."""
+
+    def build(self, program: Program, out: Path | None = None) -> Executor:
+        """An executor; artefacts that the user keeps are written to `out`."""
+
+
+def find_backend(target: str) -> Backend:
+    """The backend of a target by its name."""
+    if target not in BACKENDS:
+        known = ", ".join(sorted(BACKENDS))
+        raise TargetError(f"there is no target {target!r}; the targets are {known}")
+    module, _, name = BACKENDS[target].partition(":")
+    backend_class = getattr(import_module(module, __package__.rpartition(".")[0]), name)
+    return backend_class(target)
+
+
+def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The inputs as C-ordered arrays, or an `InputError` that names what was needed."""
+    if len(inputs) != len(graph.inputs):
+        raise InputError(f"the model takes {len(graph.inputs)} input(s), {len(inputs)} given")
+    checked = []
+    for index, value in zip(graph.inputs, inputs, strict=True):
+        tensor, array = graph.tensors[index], np.asarray(value)
+        if array.dtype != DTYPES[tensor.dtype] or array.shape != tensor.shape:
+            raise InputError(
+                f"input {tensor.name!r} must be {tensor.dtype} of shape {list(tensor.shape)}, "
+                f"not {array.dtype} of shape {list(array.shape)}"
+            )
+        fixed = graph.fixed_inputs.get(index)
+        if fixed is not None and not np.array_equal(array, fixed):
+            raise InputError(
+                f"input {tensor.name!r} must be {fixed.tolist()}, the value that the model was "
+                f"compiled for, not {array.tolist()}"
+            )
+        checked.append(np.ascontiguousarray(array))
+    return checked

@@ -1,0 +1,337 @@
+"""TFLite models (schema version 3) to graphs.
+
+The road: bytes -> `tflite_file.parse` (structure) -> one reader an operator (meaning) -> Graph.
+Shapes of computed tensors follow from the operators' shape rules, as in TFLite's own Prepare; the
+shapes written in the file count only for inputs, constants and states.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from ..errors import InputError, ModelError, Refusal, UnsupportedModel
+from ..graph import DTYPES, Graph, Node, Quantization, Tensor
+from ..ops import OPERATORS, Shape
+from . import tflite_compute as compute
+from . import tflite_movement as movement
+from . import tflite_recurrent as recurrent
+from .tflite_file import MAX_ELEMENTS, MAX_RANK, FileModel, FileOperator, FileTensor, Malformed, parse
+from .tflite_reading import Parts, Reader, Reading, Unsupported
+
+MAX_BYTES = 2**31 - 1  # flatbuffers' offsets are signed 32-bit numbers
+
+# Versions: the newest of tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc whose
+# meaning is read here; a newer one may change what the options say.
+READERS: Mapping[str, Reader] = {
+    "ADD": Reader(compute.arithmetic("add"), "AddOptions", 5, (2, 2)),
+    "AVERAGE_POOL_2D": Reader(compute.pool2d("average_pool2d"), "Pool2DOptions", 3),
+    "CONCATENATION": Reader(movement.concatenation, "ConcatenationOptions", 3, (1, 4096)),
+    "CONV_2D": Reader(compute.conv2d, "Conv2DOptions", 8, (2, 3)),
+    "DEPTHWISE_CONV_2D": Reader(compute.depthwise_conv2d, "DepthwiseConv2DOptions", 7, (2, 3)),
+    "DEQUANTIZE": Reader(compute.dequantize, None, 4),
+    "EXPAND_DIMS": Reader(movement.expand_dims, None, 1, (2, 2)),
+    "FULLY_CONNECTED": Reader(compute.fully_connected, "FullyConnectedOptions", 13, (2, 3)),
+    "HARD_SWISH": Reader(compute.unary("hard_swish"), None, 1),
+    "LEAKY_RELU": Reader(compute.leaky_relu, "LeakyReluOptions", 2),
+    "LOGISTIC": Reader(compute.unary("logistic"), None, 3),
+    "MAX_POOL_2D": Reader(compute.pool2d("max_pool2d"), "Pool2DOptions", 3),
+    "MEAN": Reader(movement.mean, "ReducerOptions", 3, (2, 2)),
+    "MUL": Reader(compute.arithmetic("mul"), "MulOptions", 7, (2, 2)),
+    "PAD": Reader(movement.pad, None, 5, (2, 2)),
+    "PADV2": Reader(movement.pad, None, 5, (3, 3)),
+    "QUANTIZE": Reader(compute.quantize, None, 2),
+    "RELU": Reader(compute.relu(0.0, None), None, 3),
+    "RELU6": Reader(compute.relu(0.0, 6.0), None, 3),
+    "RELU_0_TO_1": Reader(compute.relu(0.0, 1.0), None, 1),
+    "RELU_N1_TO_1": Reader(compute.relu(-1.0, 1.0), None, 1),
+    "RESHAPE": Reader(movement.reshape, "ReshapeOptions", 1, (1, 2)),
+    "RESIZE_BILINEAR": Reader(
+        movement.resize("resize_bilinear"), "ResizeBilinearOptions", 4, (2, 2)
+    ),
+    "RESIZE_NEAREST_NEIGHBOR": Reader(
+        movement.resize("resize_nearest"), "ResizeNearestNeighborOptions", 4, (2, 2)
+    ),
+    "SLICE": Reader(movement.slice_, None, 6, (3, 3)),
+    "SOFTMAX": Reader(compute.softmax, "SoftmaxOptions", 3),
+    "SPLIT": Reader(movement.split, "SplitOptions", 4, (2, 2), None),
+    "SPLIT_V": Reader(movement.split_v, "SplitVOptions", 2, (3, 3), None),
+    "SQUEEZE": Reader(movement.squeeze, "SqueezeOptions", 2),
+    "STRIDED_SLICE": Reader(movement.strided_slice, "StridedSliceOptions", 8, (4, 4)),
+    "SUB": Reader(compute.arithmetic("sub"), "SubOptions", 5, (2, 2)),
+    "SVDF": Reader(recurrent.svdf, "SVDFOptions", 4, (5, 5)),
+    "TANH": Reader(compute.unary("tanh"), None, 3),
+    "TRANSPOSE": Reader(movement.transpose, None, 6, (2, 2)),
+    "TRANSPOSE_CONV": Reader(compute.transpose_conv, "TransposeConvOptions", 5, (3, 4)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Reader(
+        recurrent.lstm, "UnidirectionalSequenceLSTMOptions", 4, (20, 24)
+    ),
+}
+
+# Custom operators by their custom code.
+CUSTOM_READERS: Mapping[str, Reader] = {}
+
+
+def read_tflite(
+    source: str | Path | bytes, input_shapes: Mapping[int, Sequence[int]] | None = None
+) -> Graph:
+    """The graph of a .tflite file, or of its content.
+
+    `input_shapes` gives graph inputs, by tensor index, another shape than the file's. Tensor
+    indices are the file's own. Raises `ModelError` for what is not a well-formed model,
+    `UnsupportedModel` with every node that can't be read, and `InputError` for input shapes that
+    the model can't take.
+    """
+    label: str | Path = "model" if isinstance(source, bytes) else source
+    content = source if isinstance(source, bytes) else read_content(Path(source))
+    try:
+        model = parse(content)
+        graph = _Import(model, label, {}).graph()
+    except Malformed as error:
+        raise ModelError(label, str(error)) from error
+    if not input_shapes:
+        return graph
+    shapes = _checked_shapes(graph, input_shapes)
+    try:
+        return _Import(model, label, shapes).graph()
+    except (Malformed, UnsupportedModel) as error:
+        wanted = ", ".join(f"{i}: {list(shape)}" for i, shape in shapes.items())
+        raise InputError(f"{label} can't take the input shapes {wanted}: {error}") from error
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a regular file, or a `ModelError` that says why not."""
+    try:
+        if path.is_dir():
+            raise ModelError(path, "this is a directory, not a model file")
+        if not path.exists():
+            raise ModelError(path, "there is no such file")
+        if not path.is_file():
+            raise ModelError(path, "this is not a regular file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(path, "the file is over 2 GB, which no flatbuffer can be")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(path, f"the file can't be read: {error.strerror}") from error
+
+
+def _checked_shapes(graph: Graph, shapes: Mapping[int, Sequence[int]]) -> dict[int, Shape]:
+    checked = {}
+    for index, wanted in shapes.items():
+        shape = tuple(int(size) for size in wanted)
+        if index not in graph.inputs:
+            raise InputError(f"tensor {index} is not an input; the inputs are {graph.inputs}")
+        if any(size < 1 for size in shape):
+            raise InputError(f"input {index} can't have the shape {list(shape)}")
+        if index in graph.fixed_inputs and shape != graph.tensors[index].shape:
+            raise InputError(f"input {index} holds an output shape, which can't be resized")
+        checked[index] = shape
+    return checked
+
+
+class _Import:
+    """One file's nodes, read in order; `tensors` grows with the shapes that follow."""
+
+    def __init__(
+        self, model: FileModel, label: str | Path, input_shapes: Mapping[int, Shape]
+    ) -> None:
+        self.model, self.label = model, label
+        self.refusals: list[Refusal] = []
+        self.fixed: dict[int, np.ndarray] = {}
+        self.states: set[int] = set()
+        self.graph_inputs = frozenset(model.inputs)
+        _check_order(model)
+        produced = {t for op in model.operators for t in op.outputs}
+        self.tensors = {
+            t.index: tensor for t in model.tensors if (tensor := _tensor(t, produced)) is not None
+        }
+        for index, shape in input_shapes.items():
+            self.tensors[index] = replace(self.tensors[index], shape=shape)
+
+    def graph(self) -> Graph:
+        nodes = [node for op in self.model.operators if (node := self.node(op)) is not None]
+        if self.refusals:
+            raise UnsupportedModel(self.label, self.refusals)
+        for index in (*self.model.inputs, *self.model.outputs):
+            if index not in self.tensors:
+                type_name = self.model.tensors[index].type
+                raise Malformed(f"tensor {index}, an input or output, has the type {type_name}")
+        return Graph(
+            tuple(nodes), self.tensors, self.model.inputs, self.model.outputs,
+            self.model.sha256, self.model.signatures, MappingProxyType(self.fixed),
+        )  # fmt: skip
+
+    def node(self, operator: FileOperator) -> Node | None:
+        """The node, or None once it is among the refusals."""
+        try:
+            return self.read(operator)
+        except Unsupported as error:
+            self.refusals.append(
+                Refusal(operator.index, operator.title, error.why, error.remedy)
+            )
+        except Malformed as error:
+            # Behind a refused node shapes are not known, so a misfit there says nothing.
+            if not self.refusals:
+                title = f"node {operator.index} ({operator.title})"
+                raise Malformed(f"{title}: {error}") from error
+        return None
+
+    def read(self, operator: FileOperator) -> Node:
+        reader = _reader(operator)
+        self.check_operands(operator, reader)
+        reading = Reading(operator, self.tensors, self.graph_inputs)
+        parts = reader.read(reading)
+        node = Node(
+            parts.op, parts.inputs, operator.outputs, parts.attrs, reading.output().name
+        )
+        self.check_states(node)
+        for index, shape in zip(operator.outputs, self.shapes(node), strict=True):
+            if len(shape) > MAX_RANK or min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS:
+                raise Malformed(f"its output would have the shape {list(shape)}")
+            self.tensors[index] = replace(self.tensors[index], shape=shape)
+        self.fix_shape_input(operator, parts)
+        return node
+
+    def check_states(self, node: Node) -> None:
+        """A variable tensor is the state of one node, and read by no other."""
+        for index in node.operands:
+            if not self.tensors[index].variable:
+                continue
+            if node.op not in ("lstm", "svdf"):
+                raise Unsupported(
+                    f"it reads the variable tensor {index}", "pass the state in and out instead"
+                )
+            if index in self.states:
+                raise Unsupported(
+                    f"it shares the variable tensor {index} with another node",
+                    "give each node a state of its own",
+                )
+            self.states.add(index)
+
+    def check_operands(self, operator: FileOperator, reader: Reader) -> None:
+        least, most = reader.inputs
+        if not least <= len(operator.inputs) <= most:
+            raise Malformed(f"it has {len(operator.inputs)} inputs, {least} to {most} are allowed")
+        if len(operator.outputs) != (reader.outputs or max(1, len(operator.outputs))):
+            raise Malformed(f"it has {len(operator.outputs)} outputs")
+        if operator.options_type not in ("NONE", reader.options or operator.options_type):
+            raise Malformed(f"it carries {operator.options_type}, needed are {reader.options}")
+        for index in (*operator.operands, *operator.outputs):
+            self.check_tensor(self.model.tensors[index])
+
+    def check_tensor(self, tensor: FileTensor) -> None:
+        remedy = "convert the model with int8, int16 or float32 tensors"
+        if tensor.index not in self.tensors:
+            raise Unsupported(f"tensor {tensor.name!r} has the type {tensor.type}", remedy)
+        if tensor.sparse:
+            raise Unsupported(
+                f"tensor {tensor.name!r} is sparse", "convert the model without sparsity"
+            )
+        if tensor.other_quantization:
+            raise Unsupported(f"tensor {tensor.name!r} has a quantization of its own kind", remedy)
+
+    def shapes(self, node: Node) -> tuple[Shape, ...]:
+        """The output shapes by the operator's rule."""
+        used = {i: self.tensors[i] for i in (*node.operands, *node.outputs)}
+        return OPERATORS[node.op].shapes(Graph((), used, (), ()), node)
+
+    def fix_shape_input(self, operator: FileOperator, parts: Parts) -> None:
+        """A graph input that is an output shape may only have the value the graph is made for."""
+        if parts.op != "transpose_conv" or operator.inputs[0] not in self.model.inputs:
+            return
+        index, shape = operator.inputs[0], np.array(parts.attrs.output_shape, np.int32)
+        if not np.array_equal(self.fixed.setdefault(index, shape), shape):
+            raise Malformed(f"input {index} would have to be two output shapes at once")
+
+
+def _reader(operator: FileOperator) -> Reader:
+    custom = operator.code == "CUSTOM"
+    table, key = (CUSTOM_READERS, operator.custom_code) if custom else (READERS, operator.code)
+    if key not in table:
+        kind = "custom operator" if custom else "operator"
+        raise Unsupported(
+            f"the {kind} {operator.title} is not supported",
+            "build the model from supported operators",
+        )
+    if operator.version > table[key].version:
+        raise Unsupported(
+            f"version {operator.version} is newer than {table[key].version}, the newest known",
+            "convert the model with an older TensorFlow",
+        )
+    return table[key]
+
+
+def _tensor(source: FileTensor, produced: set[int]) -> Tensor | None:
+    """The graph's tensor, or None for a type that the graph doesn't have."""
+    dtype = source.type.lower()
+    data = source.data
+    if source.type == "INT4" and data is not None:
+        dtype, data = "int8", unpack_int4(data, int(np.prod(source.shape)))
+    if dtype not in DTYPES:
+        return None
+    array = None
+    if data is not None:
+        array = np.frombuffer(data, DTYPES[dtype]).reshape(source.shape)
+        array = np.require(array, requirements="A")  # flatbuffers may align to 4 bytes only
+    elif 0 in source.shape and source.index not in produced and not source.variable:
+        array = np.zeros(source.shape, DTYPES[dtype])  # an empty buffer is a constant, too
+    quantization = None
+    if source.quantization is not None:
+        values = source.quantization
+        quantization = Quantization(values.scales, values.zero_points, values.axis)
+    return Tensor(
+        source.index, source.name, source.shape, dtype, quantization, array, source.variable
+    )
+
+
+def unpack_int4(data: np.ndarray, elements: int) -> np.ndarray:
+    """Two's-complement nibbles, the lower one first, as int8."""
+    low, high = (data << 4).view(np.int8) >> 4, data.view(np.int8) >> 4
+    return np.stack([low, high], axis=1).reshape(-1)[:elements].copy()
+
+
+def _check_order(model: FileModel) -> None:
+    """Static single assignment, producers first, and nothing computed into a constant."""
+    made = set(_values_at_start(model))
+    for operator in model.operators:
+        title = f"node {operator.index} ({operator.title})"
+        for index in operator.operands:
+            if index not in made:
+                raise Malformed(f"{title} reads tensor {index} before a node makes it")
+        if not operator.outputs:
+            raise Malformed(f"{title} has no output")
+        for index in operator.outputs:
+            if index in made:
+                raise Malformed(f"{title} writes tensor {index}, which has a value already")
+            made.add(index)
+    if not model.outputs:
+        raise Malformed("the model has no output")
+    produced = {index for operator in model.operators for index in operator.outputs}
+    for index in model.outputs:
+        if index not in produced:
+            raise Malformed(f"output tensor {index} is not made by any node")
+
+
+def _values_at_start(model: FileModel) -> set[int]:
+    """Tensors that have a value before the first node runs: inputs, constants, states."""
+    inputs = set(model.inputs)
+    if len(inputs) != len(model.inputs):
+        raise Malformed("a tensor is listed twice among the model's inputs")
+    produced = {index for operator in model.operators for index in operator.outputs}
+    values = set(inputs)
+    for tensor in model.tensors:
+        if tensor.data is not None or tensor.variable:
+            values.add(tensor.index)
+            if tensor.index in inputs:
+                raise Malformed(f"input tensor {tensor.index} is a constant or variable tensor")
+        elif 0 in tensor.shape:
+            if tensor.index in inputs:
+                raise Malformed(f"input tensor {tensor.index} has no elements")
+            if tensor.index not in produced:
+                values.add(tensor.index)
+    return values

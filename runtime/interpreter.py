@@ -1,0 +1,278 @@
+"""A drop-in for `tflite_runtime.interpreter.Interpreter`: the user changes one import."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backend import Executor, Measurement, find_backend
+from .graph import DTYPES, Tensor
+from .importers import read_model
+from .pipeline import compile_model
+from .program import Program
+
+
+class OpResolverType(enum.Enum):
+    """As TFLite's: BUILTIN_REF runs the NumPy reference, all others the native kernels."""
+
+    AUTO = 0
+    BUILTIN = 1
+    BUILTIN_REF = 2
+    BUILTIN_WITHOUT_DEFAULT_DELEGATES = 3
+
+
+class Interpreter:
+    """Runs one model. Method names, detail dictionaries and error types are TFLite's.
+
+    Tensor indices are the model file's. Values of tensors that are neither input, output nor
+    constant can be read only with `experimental_preserve_all_tensors`. Beyond TFLite, `target`
+    names any backend of midge, and `measurement` tells what the last invoke cost.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path | None = None,
+        model_content: bytes | None = None,
+        experimental_delegates: Sequence[Any] | None = None,
+        num_threads: int | None = None,
+        experimental_op_resolver_type: OpResolverType = OpResolverType.AUTO,
+        experimental_preserve_all_tensors: bool = False,
+        target: str | None = None,
+    ) -> None:
+        if model_path is None and model_content is None:
+            raise ValueError("`model_path` or `model_content` must be specified.")
+        if model_path is not None and model_content is not None:
+            raise ValueError("Can't both provide `model_path` and `model_content`")
+        if experimental_delegates:
+            raise ValueError("midge takes no TFLite delegates; choose a backend with `target`")
+        if num_threads is not None and (not isinstance(num_threads, int) or num_threads < -1):
+            raise ValueError("num_threads should be an integer of at least -1")
+        reference = experimental_op_resolver_type is OpResolverType.BUILTIN_REF
+        self._target = target or ("reference" if reference else "host")
+        self._preserve = experimental_preserve_all_tensors
+        self._source: Any = model_content if model_path is None else model_path
+        self._sizes: dict[int, tuple[int, ...]] = {}
+        self._graph = read_model(self._source)
+        self._program: Program | None = None
+        self._executor: Executor | None = None
+        self._values: dict[int, np.ndarray] = {}
+        self._inner: dict[int, np.ndarray] = {}
+
+    # ---- preparation ----
+
+    def allocate_tensors(self) -> None:
+        """Compile the model for its input shapes and reserve the arena."""
+        self._ensure_safe()
+        if self._executor is not None:
+            return
+        self._program = compile_model(self._source, self._target, input_shapes=self._sizes or None)
+        self._executor = find_backend(self._target).build(self._program)
+        self._values = {
+            index: np.zeros(self._graph.tensors[index].shape, DTYPES[self._dtype(index)])
+            for index in (*self._graph.inputs, *self._graph.outputs)
+        }
+        for index, value in self._graph.fixed_inputs.items():
+            self._values[index][...] = value
+
+    def resize_tensor_input(
+        self, input_index: int, tensor_size: Sequence[int], strict: bool = False
+    ) -> None:
+        """Give an input another shape; `allocate_tensors` must be called again."""
+        self._ensure_safe()
+        if input_index not in self._graph.inputs:
+            raise ValueError(f"tensor {input_index} is not an input of the model")
+        sizes = {**self._sizes, input_index: tuple(int(n) for n in tensor_size)}
+        self._graph = read_model(self._source, sizes)
+        self._sizes = sizes
+        self._close()
+
+    def reset_all_variables(self) -> None:
+        """Set the model's state to its initial values."""
+        self._ready().reset()
+
+    # ---- details ----
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        return [_details(self._graph.tensors[index]) for index in self._graph.inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        return [_details(self._graph.tensors[index]) for index in self._graph.outputs]
+
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
+        self._only_subgraph(subgraph_index)
+        return [_details(self._graph.tensors[index]) for index in sorted(self._graph.tensors)]
+
+    def num_subgraphs(self) -> int:
+        return 1
+
+    def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
+        return {
+            key: {"inputs": sorted(ends["inputs"]), "outputs": sorted(ends["outputs"])}
+            for key, ends in self._graph.signatures.items()
+        }
+
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """A callable that takes inputs and gives outputs by the signature's names."""
+        signatures = self._graph.signatures
+        if signature_key is None and len(signatures) == 1:
+            signature_key = next(iter(signatures))
+        if signature_key not in signatures:
+            known = ", ".join(sorted(signatures)) or "none"
+            raise ValueError(f"no signature {signature_key!r}; the model has: {known}")
+        return SignatureRunner(self, signature_key, signatures[signature_key])
+
+    # ---- values ----
+
+    def set_tensor(self, tensor_index: int, value: np.ndarray) -> None:
+        """Copy a value into an input."""
+        self._ready()
+        self._input_place(tensor_index, np.asarray(value))[...] = value
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> np.ndarray:
+        """A copy of a tensor's value."""
+        self._only_subgraph(subgraph_index)
+        return self._value(tensor_index).copy()
+
+    def tensor(self, tensor_index: int) -> Callable[[], np.ndarray]:
+        """A function that gives a view of an input or output; don't keep the view over invoke."""
+        return lambda: self._value(tensor_index).view()
+
+    def invoke(self) -> None:
+        """One inference: the inputs as last set, the outputs into their tensors."""
+        self._ensure_safe()
+        executor = self._ready()
+        inputs = [self._values[index] for index in self._graph.inputs]
+        if self._preserve:
+            self._inner = {tensor: value for _, tensor, value in executor.trace(inputs)}
+            outputs = [self._inner[index] for index in self._program_outputs()]
+        else:
+            outputs = executor.run(inputs)
+        for index, value in zip(self._graph.outputs, outputs, strict=True):
+            self._values[index][...] = value
+
+    @property
+    def measurement(self) -> Measurement:
+        """What the last invoke cost."""
+        return self._ready().measurement
+
+    # ---- inside ----
+
+    def _program_outputs(self) -> tuple[int, ...]:
+        assert self._program is not None
+        return self._program.graph.outputs
+
+    def _dtype(self, index: int) -> str:
+        return self._graph.tensors[index].dtype
+
+    def _ready(self) -> Executor:
+        if self._executor is None:
+            raise RuntimeError("call allocate_tensors() before using the interpreter's tensors")
+        return self._executor
+
+    def _value(self, index: int) -> np.ndarray:
+        self._ready()
+        if index in self._values:
+            return self._values[index]
+        tensor = self._graph.tensors.get(index)
+        if tensor is None:
+            raise ValueError(f"tensor {index} doesn't exist; there are {len(self._graph.tensors)}")
+        if tensor.data is not None:
+            return tensor.data
+        if index in self._inner:
+            return self._inner[index]
+        raise ValueError(
+            f"tensor {index} ({tensor.name!r}) is not kept: its memory is reused; "
+            "construct the interpreter with experimental_preserve_all_tensors=True"
+        )
+
+    def _input_place(self, index: int, value: np.ndarray) -> np.ndarray:
+        if index not in self._graph.inputs:
+            raise ValueError(f"tensor {index} is not an input of the model and can't be set")
+        place, tensor = self._values[index], self._graph.tensors[index]
+        if value.dtype != place.dtype:
+            raise ValueError(
+                f"Cannot set tensor: Got value of type {value.dtype} but expected type "
+                f"{tensor.dtype} for input {index}, name: {tensor.name}"
+            )
+        if value.shape != place.shape:
+            raise ValueError(
+                f"Cannot set tensor: Dimension mismatch. Got {list(value.shape)} but expected "
+                f"{list(place.shape)} for input {index}."
+            )
+        return place
+
+    def _ensure_safe(self) -> None:
+        # dict + getrefcount's argument are two references; any more is a user's view
+        if any(sys.getrefcount(self._values[index]) > 2 for index in self._values):
+            raise RuntimeError(
+                "There is at least 1 reference to internal data in the interpreter in the form of "
+                "a numpy array or slice; delete it before this call"
+            )
+
+    def _only_subgraph(self, index: int) -> None:
+        if index != 0:
+            raise ValueError(f"subgraph {index} doesn't exist; the model has 1")
+
+    def _close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()
+        self._executor, self._values, self._inner = None, {}, {}
+
+
+class SignatureRunner:
+    """Calls a model by the names of one of its signatures."""
+
+    def __init__(
+        self, interpreter: Interpreter, key: str, ends: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        self._interpreter, self._key = interpreter, key
+        self._inputs, self._outputs = ends["inputs"], ends["outputs"]
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        if inputs.keys() != self._inputs.keys():
+            raise ValueError(
+                f"signature {self._key!r} takes the inputs {', '.join(sorted(self._inputs))}; "
+                f"got {', '.join(sorted(inputs)) or 'none'}"
+            )
+        self._interpreter.allocate_tensors()
+        for name, value in inputs.items():
+            self._interpreter.set_tensor(self._inputs[name], value)
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(i) for name, i in self._outputs.items()}
+
+    def get_input_details(self) -> dict[str, dict[str, Any]]:
+        return self._details(self._inputs)
+
+    def get_output_details(self) -> dict[str, dict[str, Any]]:
+        return self._details(self._outputs)
+
+    def _details(self, ends: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        known = {entry["index"]: entry for entry in self._interpreter.get_tensor_details()}
+        return {name: known[index] for name, index in ends.items()}
+
+
+def _details(tensor: Tensor) -> dict[str, Any]:
+    """TFLite's dictionary for one tensor."""
+    quantization = tensor.quantization
+    scales = quantization.scales if quantization else np.array([], np.float32)
+    zero_points = quantization.zero_points if quantization else np.array([])
+    single = quantization is not None and not quantization.per_axis
+    return {
+        "name": tensor.name,
+        "index": tensor.index,
+        "shape": np.array(tensor.shape, np.int32),
+        "shape_signature": np.array(tensor.shape, np.int32),
+        "dtype": DTYPES[tensor.dtype].type,
+        "quantization": (tensor.scale, tensor.zero_point) if single else (0.0, 0),
+        "quantization_parameters": {
+            "scales": scales.copy(),
+            "zero_points": zero_points.astype(np.int32),
+            "quantized_dimension": quantization.axis if quantization else 0,
+        },
+        "sparsity_parameters": {},
+    }

@@ -1,0 +1,435 @@
+"""The operator table: one entry an operator, with its attributes and its rules.
+
+An entry says what an operator is, not how it is computed: attribute class, shape rule, region rule
+and MAC count. `kernels/<operator>.py` has its arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .graph import Graph, Node
+from .regions import Need, scaled, whole, window
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]  # (height, width)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Rows and columns of zero point round an image."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True)
+class NoAttrs:
+    """An operator that needs no attributes."""
+
+
+@dataclass(frozen=True)
+class Conv2D:
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = Padding()
+    activation: str = "none"  # none, relu, relu6, relu_n1_to_1
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2D:
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = Padding()
+    activation: str = "none"
+    multiplier: int = 1  # output channels for each input channel
+
+
+@dataclass(frozen=True)
+class TransposeConv:
+    stride: Pair = (1, 1)
+    padding: Padding = Padding()
+    activation: str = "none"
+    output_shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    activation: str = "none"
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class Pool2D:
+    window: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: Padding = Padding()
+    activation: str = "none"
+    unsigned: bool = False  # averages round as on q + 128, for models that were uint8
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """add, sub, mul. `pot_scale` is the file's flag for int16 with power-of-two scales."""
+
+    activation: str = "none"
+    pot_scale: bool = True
+
+
+@dataclass(frozen=True)
+class Mean:
+    axes: tuple[int, ...] = ()
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class Pad:
+    """`value` in the tensor's own quantized numbers; None is the zero point."""
+
+    before: Shape = ()
+    after: Shape = ()
+    value: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Softmax:
+    beta: float = 1.0
+
+
+@dataclass(frozen=True)
+class Relu:
+    """Clamp to real [minimum, maximum]; None is no bound."""
+
+    minimum: float | None = 0.0
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class LeakyRelu:
+    alpha: float = 0.01
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    axis: int = 0
+    activation: str = "none"
+
+
+@dataclass(frozen=True)
+class Split:
+    axis: int = 0
+    sizes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class StridedSlice:
+    """Resolved to full rank: begin, stride and count along every axis, then axes dropped."""
+
+    begin: Shape = ()
+    strides: Shape = ()
+    sizes: Shape = ()
+    dropped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Transpose:
+    permutation: Shape = ()
+
+
+@dataclass(frozen=True)
+class Reshape:
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Resize:
+    size: Pair = (1, 1)
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+
+@dataclass(frozen=True)
+class Lstm:
+    """Unidirectional sequence LSTM; input positions are those of the TFLite operator."""
+
+    cell_clip: float = 0.0
+    projection_clip: float = 0.0
+    time_major: bool = False
+    activation: str = "tanh"
+
+
+@dataclass(frozen=True)
+class Svdf:
+    rank: int = 1
+    activation: str = "none"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One entry: `shapes` gives the output shapes, `need` what an output region needs of an input,
+    `macs` the multiply-accumulates of the whole node."""
+
+    attrs: type
+    shapes: Callable[[Graph, Node], tuple[Shape, ...]]
+    need: Callable[[Graph, Node, int], Need] | None = None  # None: all of the input
+    macs: Callable[[Graph, Node], int] = lambda graph, node: 0
+
+
+def same_padding(size: int, extent: int, stride: int) -> Pair:
+    """TFLite's SAME padding along one axis: (before, after), the odd one after."""
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return total // 2, total - total // 2
+
+
+def effective(kernel: Pair, dilation: Pair) -> Pair:
+    """Extent of a dilated window."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def image_size(shape: Shape) -> Pair:
+    """(height, width) of an NHWC tensor; any other rank is one pixel."""
+    return (shape[1], shape[2]) if len(shape) == 4 else (1, 1)
+
+
+def kernel_size(graph: Graph, node: Node) -> Pair:
+    """Height and width of a node's window, dilation not included."""
+    if isinstance(node.attrs, Pool2D):
+        return node.attrs.window
+    shape = graph.input(node, 1).shape
+    return shape[1], shape[2]
+
+
+# ---- shape rules -------------------------------------------------------------------------------
+
+
+def _window_outputs(graph: Graph, node: Node) -> Pair:
+    attrs, (height, width) = node.attrs, image_size(graph.input(node).shape)
+    extent = effective(kernel_size(graph, node), getattr(attrs, "dilation", (1, 1)))
+    pad = attrs.padding
+    return (
+        (height + pad.top + pad.bottom - extent[0]) // attrs.stride[0] + 1,
+        (width + pad.left + pad.right - extent[1]) // attrs.stride[1] + 1,
+    )
+
+
+def _conv2d_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    batch, weights = graph.input(node).shape[0], graph.input(node, 1).shape
+    return ((batch, *_window_outputs(graph, node), weights[0]),)
+
+
+def _depthwise_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    batch, weights = graph.input(node).shape[0], graph.input(node, 1).shape
+    return ((batch, *_window_outputs(graph, node), weights[3]),)
+
+
+def _pool_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape = graph.input(node).shape
+    return ((shape[0], *_window_outputs(graph, node), shape[3]),)
+
+
+def _fully_connected_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, (units, depth) = graph.input(node), graph.input(node, 1).shape
+    if node.attrs.keep_dims:
+        return ((*x.shape[:-1], units),)
+    return ((x.elements // depth, units),)
+
+
+def _same_shape(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return (graph.input(node).shape,)
+
+
+def _broadcast_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return (np.broadcast_shapes(graph.input(node, 0).shape, graph.input(node, 1).shape),)
+
+
+def _mean_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axes = graph.input(node).shape, node.attrs.axes
+    if node.attrs.keep_dims:
+        return (tuple(1 if i in axes else n for i, n in enumerate(shape)),)
+    return (tuple(n for i, n in enumerate(shape) if i not in axes),)
+
+
+def _pad_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, attrs = graph.input(node).shape, node.attrs
+    return (tuple(b + n + a for b, n, a in zip(attrs.before, shape, attrs.after, strict=True)),)
+
+
+def _concatenation_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shapes, axis = [graph.tensors[t].shape for t in node.operands], node.attrs.axis
+    first = shapes[0]
+    return ((*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :]),)
+
+
+def _split_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axis = graph.input(node).shape, node.attrs.axis
+    return tuple((*shape[:axis], size, *shape[axis + 1 :]) for size in node.attrs.sizes)
+
+
+def _strided_slice_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    attrs = node.attrs
+    return (tuple(n for i, n in enumerate(attrs.sizes) if i not in attrs.dropped),)
+
+
+def _transpose_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape = graph.input(node).shape
+    return (tuple(shape[axis] for axis in node.attrs.permutation),)
+
+
+def _resize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape = graph.input(node).shape
+    return ((shape[0], *node.attrs.size, shape[3]),)
+
+
+def _lstm_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    units = graph.input(node, 6).shape[1]  # recurrent weights [gate units, output units]
+    return ((*graph.input(node).shape[:2], units),)
+
+
+def _svdf_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    filters = graph.input(node, 1).shape[0]
+    return ((graph.input(node).shape[0], filters // node.attrs.rank),)
+
+
+# ---- region rules ------------------------------------------------------------------------------
+
+
+def _window_need(graph: Graph, node: Node, position: int) -> Need:
+    attrs, pad = node.attrs, node.attrs.padding
+    height, width = image_size(graph.input(node, position).shape)
+    rows, columns = image_size(graph.output(node).shape)
+    extent = effective(kernel_size(graph, node), getattr(attrs, "dilation", (1, 1)))
+    return Need(
+        window(rows, height, extent[0], attrs.stride[0], pad.top),
+        window(columns, width, extent[1], attrs.stride[1], pad.left),
+    )
+
+
+def _pointwise_need(graph: Graph, node: Node, position: int) -> Need:
+    height, width = image_size(graph.input(node, position).shape)
+    rows, columns = image_size(graph.output(node).shape)
+    return Need(
+        window(rows, height) if height == rows else whole(rows, height),
+        window(columns, width) if width == columns else whole(columns, width),
+    )
+
+
+def _pad_need(graph: Graph, node: Node, position: int) -> Need:
+    height, width = image_size(graph.input(node).shape)
+    rows, columns = image_size(graph.output(node).shape)
+    top, left = node.attrs.before[1:3] if len(node.attrs.before) == 4 else (0, 0)
+    return Need(window(rows, height, before=top), window(columns, width, before=left))
+
+
+def _resize_need(graph: Graph, node: Node, position: int) -> Need:
+    size, outputs = image_size(graph.input(node).shape), node.attrs.size
+
+    def axis(count: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+        scale = (
+            (inputs - 1) / (count - 1)
+            if node.attrs.align_corners and count > 1
+            else (inputs / count)
+        )
+        centre = np.arange(count) * scale
+        low = np.clip(np.floor(centre - 0.5), 0, inputs - 1)
+        return low, np.clip(np.ceil(centre + 1.0), 0, inputs - 1)
+
+    return Need(
+        scaled(outputs[0], size[0], *axis(outputs[0], size[0])),
+        scaled(outputs[1], size[1], *axis(outputs[1], size[1])),
+    )
+
+
+# ---- MAC counts --------------------------------------------------------------------------------
+
+
+def _conv2d_macs(graph: Graph, node: Node) -> int:
+    return graph.output(node).elements * math.prod(graph.input(node, 1).shape[1:])
+
+
+def _depthwise_macs(graph: Graph, node: Node) -> int:
+    return graph.output(node).elements * math.prod(graph.input(node, 1).shape[1:3])
+
+
+def _transpose_conv_macs(graph: Graph, node: Node) -> int:
+    weights = graph.input(node, 1).shape  # [output channels, h, w, input channels]
+    return graph.input(node).elements * math.prod(weights[:3])
+
+
+def _fully_connected_macs(graph: Graph, node: Node) -> int:
+    return graph.output(node).elements * graph.input(node, 1).shape[-1]
+
+
+def _lstm_macs(graph: Graph, node: Node) -> int:
+    steps = math.prod(graph.input(node).shape[:2])
+    weights = (graph.operand(node, position) for position in range(1, 9))
+    return steps * sum(tensor.elements for tensor in weights if tensor is not None)
+
+
+def _svdf_macs(graph: Graph, node: Node) -> int:
+    batch = graph.input(node).shape[0]
+    return batch * (graph.input(node, 1).elements + graph.input(node, 2).elements)
+
+
+_ELEMENTWISE = (_same_shape, _pointwise_need)
+
+OPERATORS: Mapping[str, Operator] = {
+    # inputs: x, weights [out, h, w, in], bias
+    "conv2d": Operator(Conv2D, _conv2d_shapes, _window_need, _conv2d_macs),
+    # inputs: x, weights [1, h, w, out], bias
+    "depthwise_conv2d": Operator(DepthwiseConv2D, _depthwise_shapes, _window_need, _depthwise_macs),
+    # inputs: x, weights [out, h, w, in], bias
+    "transpose_conv": Operator(
+        TransposeConv, lambda graph, node: (node.attrs.output_shape,), None, _transpose_conv_macs
+    ),
+    # inputs: x, weights [units, depth], bias
+    "fully_connected": Operator(
+        FullyConnected, _fully_connected_shapes, None, _fully_connected_macs
+    ),
+    "average_pool2d": Operator(Pool2D, _pool_shapes, _window_need),
+    "max_pool2d": Operator(Pool2D, _pool_shapes, _window_need),
+    "mean": Operator(Mean, _mean_shapes),
+    "add": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
+    "sub": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
+    "mul": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
+    "pad": Operator(Pad, _pad_shapes, _pad_need),
+    "softmax": Operator(Softmax, *_ELEMENTWISE),
+    "relu": Operator(Relu, *_ELEMENTWISE),
+    "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),
+    "logistic": Operator(NoAttrs, *_ELEMENTWISE),
+    "tanh": Operator(NoAttrs, *_ELEMENTWISE),
+    "hard_swish": Operator(NoAttrs, *_ELEMENTWISE),
+    "quantize": Operator(NoAttrs, *_ELEMENTWISE),
+    "dequantize": Operator(NoAttrs, *_ELEMENTWISE),
+    "concatenation": Operator(Concatenation, _concatenation_shapes),
+    "split": Operator(Split, _split_shapes),
+    "strided_slice": Operator(StridedSlice, _strided_slice_shapes),
+    "transpose": Operator(Transpose, _transpose_shapes),
+    "reshape": Operator(Reshape, lambda graph, node: (node.attrs.shape,)),
+    "resize_nearest": Operator(Resize, _resize_shapes, _resize_need),
+    "resize_bilinear": Operator(Resize, _resize_shapes, _resize_need),
+    # inputs: the 24 positions of TFLite's UNIDIRECTIONAL_SEQUENCE_LSTM
+    "lstm": Operator(Lstm, _lstm_shapes, None, _lstm_macs),
+    # inputs: x, feature weights [filters, in], time weights [filters, memory], bias, state
+    "svdf": Operator(Svdf, _svdf_shapes, None, _svdf_macs),
+}
+
+
+def macs(graph: Graph, node: Node) -> int:
+    """Multiply-accumulates of one node."""
+    return OPERATORS[node.op].macs(graph, node)
+
+
+def need(graph: Graph, node: Node, position: int) -> Need:
+    """What the node's outputs need of the input at `position`."""
+    rule = OPERATORS[node.op].need
+    if rule is not None:
+        return rule(graph, node, position)
+    height, width = image_size(graph.input(node, position).shape)
+    rows, columns = image_size(graph.output(node).shape)
+    return Need(whole(rows, height), whole(columns, width))

@@ -1,0 +1,16 @@
+"""Rewrites of the graph, one a file. A pass takes a graph and returns a graph of equal meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..graph import Graph
+from .fold_pad import fold_pad
+from .fuse_activation import fuse_activation
+from .legacy_uint8 import legacy_uint8
+from .remove_dead import remove_dead
+
+Pass = Callable[[Graph], Graph]
+
+# In this order; folding constants comes before them, since it needs a backend's arithmetic.
+PASSES: tuple[Pass, ...] = (remove_dead, legacy_uint8, fold_pad, fuse_activation)

@@ -1,0 +1,74 @@
+"""Turn uint8 models of the first TFLite quantization scheme into int8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..graph import Graph, Node, Quantization, Tensor
+from ..ops import NoAttrs, Pool2D
+
+SHIFT = 128
+
+
+def legacy_uint8(graph: Graph) -> Graph:
+    """Every quantized uint8 tensor becomes int8 with its zero point less 128.
+
+    The arithmetic is the same: TFLite computes both on q - zero_point. Only average pooling rounds
+    by the sign of q itself, so it is marked `unsigned`. The model's own inputs and outputs stay
+    uint8 behind QUANTIZE nodes, which are exact, and in place in the arena.
+    """
+    legacy = {i for i, t in graph.tensors.items() if t.dtype == "uint8" and t.quantization}
+    if not legacy:
+        return graph
+    tensors = {i: _shifted(t) if i in legacy else t for i, t in graph.tensors.items()}
+    border = _border(graph, legacy, tensors)
+    before, after = [], []
+    for original, twin in border.items():
+        if original in graph.inputs:
+            before.append(_quantize(original, twin, graph))
+        else:
+            after.append(_quantize(twin, original, graph))
+    nodes = [_rewritten(node, border, legacy) for node in graph.nodes]
+    return graph.with_nodes([*before, *nodes, *after], tensors)
+
+
+def _border(graph: Graph, legacy: set[int], tensors: dict[int, Tensor]) -> Mapping[int, int]:
+    """uint8 graph inputs and outputs -> a new int8 tensor that stands for them inside."""
+    border, free = {}, graph.next_index()
+    for index in dict.fromkeys((*graph.inputs, *graph.outputs)):
+        if index in legacy:
+            tensors[free] = replace(tensors[index], index=free)
+            tensors[index] = graph.tensors[index]
+            border[index] = free
+            free += 1
+    return border
+
+
+def _shifted(tensor: Tensor) -> Tensor:
+    old = tensor.quantization
+    assert old is not None
+    data = None
+    if tensor.data is not None:
+        data = (tensor.data.astype(np.int16) - SHIFT).astype(np.int8)
+    quantization = Quantization(old.scales, old.zero_points - SHIFT, old.axis)
+    return replace(tensor, dtype="int8", data=data, quantization=quantization)
+
+
+def _quantize(source: int, target: int, graph: Graph) -> Node:
+    name = graph.tensors[min(source, target)].name
+    return Node("quantize", (source,), (target,), NoAttrs(), name)
+
+
+def _rewritten(node: Node, border: Mapping[int, int], legacy: set[int]) -> Node:
+    attrs = node.attrs
+    if isinstance(attrs, Pool2D) and node.outputs[0] in legacy:
+        attrs = replace(attrs, unsigned=True)
+    return replace(
+        node,
+        attrs=attrs,
+        inputs=tuple(border.get(t, t) if t is not None else None for t in node.inputs),
+        outputs=tuple(border.get(t, t) for t in node.outputs),
+    )

@@ -1,0 +1,81 @@
+"""The whole road on one screen: model file -> graph -> schedule -> program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .assemble import assemble
+from .backend import Backend, find_backend
+from .errors import UnsupportedModel
+from .graph import Graph
+from .importers import read_model
+from .passes import PASSES
+from .passes.fold_constants import fold_constants
+from .passes.strip_border import strip_border
+from .program import Program
+from .verify import verify
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to plan. `segments` (node numbers of the rewritten graph) are streamed row by row."""
+
+    int8_io: bool = False  # the caller quantizes and dequantizes at the border
+    overlap: bool = True  # outputs may be written over dying inputs
+    exact: bool = True  # CP-SAT offsets where OR-Tools is installed
+    segments: tuple[tuple[int, ...], ...] = ()
+
+
+def compile_model(
+    source: str | Path | bytes,
+    target: str = "host",
+    options: Options | None = None,
+    input_shapes: Mapping[int, Sequence[int]] | None = None,
+) -> Program:
+    """Compile a model file, or its content, for a target."""
+    graph = read_model(source, input_shapes)
+    name = "model" if isinstance(source, bytes) else str(source)
+    return compile_graph(graph, target, options or Options(), name)
+
+
+def compile_graph(
+    graph: Graph, target: str = "host", options: Options | None = None, name: str = "model"
+) -> Program:
+    """Compile an imported graph for a target."""
+    options, backend = options or Options(), find_backend(target)
+    graph = rewrite(graph, options)
+    refuse_unsupported(graph, backend, name)
+    lowered = {
+        i: backend.lower(graph, node)
+        for i, node in enumerate(graph.nodes)
+        if not is_alias(graph, i)
+    }
+    schedule = make_schedule(graph, lowered, options)
+    return assemble(
+        graph, lowered, schedule, target, backend.alignment, options.exact, options.overlap
+    )
+
+
+def rewrite(graph: Graph, options: Options) -> Graph:
+    """All passes, the graph verified after each."""
+    reference = find_backend("reference")
+    graph = verify(fold_constants(verify(graph), reference.evaluate))  # type: ignore[attr-defined]
+    for apply in PASSES:
+        graph = verify(apply(graph))
+    return verify(strip_border(graph)) if options.int8_io else graph
+
+
+def refuse_unsupported(graph: Graph, backend: Backend, name: str) -> None:
+    """Raise with every node that the backend refuses."""
+    refusals = [backend.refuse(graph, node) for node in graph.nodes]
+    found = [refusal for refusal in refusals if refusal is not None]
+    if found:
+        raise UnsupportedModel(name, found, by=f"target {backend.name}")
+
+
+def is_alias(graph: Graph, index: int) -> bool:
+    """True for a reshape of an activation: the same bytes under another shape, no call."""
+    node = graph.nodes[index]
+    return node.op == "reshape" and not graph.input(node).constant

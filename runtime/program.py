@@ -1,0 +1,105 @@
+"""Program: what every backend executes.
+
+The schedule is data: calls and loops over addresses. Its form knows no target; its contents
+(alignment, kernels, tables) are made for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .graph import Graph, Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One kernel call. `args` holds an int32 for each of the kernel's fields, in their order."""
+
+    kernel: str
+    args: Mapping[str, int]
+    node: int  # index into the program's graph
+
+
+@dataclass(frozen=True)
+class Step:
+    """After each pass of a loop, `by` is added to field `field` of the body's call `call`."""
+
+    call: int
+    field: str
+    by: int
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """`count` passes over `body`; the fields named in `steps` start at the body's own values."""
+
+    count: int
+    body: tuple[Call, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A piece of the arena: `size` bytes at `offset` while items first .. last run."""
+
+    name: str
+    kind: str  # input, output, activation, state, scratch
+    tensor: int | None
+    offset: int
+    size: int
+    first: int  # index of the program item from which it must exist; -1 is before the first
+    last: int  # index of the last item that needs it
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A compiled model.
+
+    `addresses` gives the arena offset of every tensor that lies whole in the arena (a tensor that
+    is streamed through a ring has none). State tensors start as `state` says, and again after a
+    reset. All offsets are bytes.
+    """
+
+    graph: Graph
+    target: str
+    items: tuple[Call | Loop, ...]
+    constants: bytes
+    arena_bytes: int
+    addresses: Mapping[int, int]
+    buffers: tuple[Buffer, ...]
+    state: Mapping[int, np.ndarray]
+    strategy: str  # layers, or rows where something is streamed
+    lower_bound: int  # no packing of these buffers is smaller
+    live_set_bytes: int  # most bytes alive at once if no buffer may lie on another
+    planner: str  # what packed the arena: first-fit or cp-sat
+    alignment: int = 16  # of the arena's start
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return tuple(self.graph.tensors[index] for index in self.graph.inputs)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return tuple(self.graph.tensors[index] for index in self.graph.outputs)
+
+    def calls(self) -> Iterator[Call]:
+        """Every call of the program text once, loops entered."""
+        for item in self.items:
+            yield from item.body if isinstance(item, Loop) else (item,)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to one file."""
+        from .program_file import save_program  # it imports this module
+
+        save_program(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Read a program that `save` wrote."""
+        from .program_file import load_program
+
+        return load_program(path)

@@ -1,0 +1,240 @@
+"""One file for a program: save and load.
+
+Layout: the magic, a little-endian uint32 version, a uint64 header length, a JSON header, the blobs
+that the header names by (offset, length), and at the end the SHA-256 of all that comes before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import GraphError, ProgramError
+from .graph import DTYPES, Graph, Node, Quantization, Tensor
+from .ops import OPERATORS, Padding
+from .program import Buffer, Call, Loop, Program, Step
+from .verify import verify
+
+MAGIC = b"MIDGEPRG"
+VERSION = 1
+_PREFIX = struct.Struct("<8sIQ")
+_DIGEST = hashlib.sha256().digest_size
+
+
+def save_program(program: Program, path: str | Path) -> None:
+    """Write a program to one file."""
+    Path(path).write_bytes(to_bytes(program))
+
+
+def load_program(path: str | Path) -> Program:
+    """Read a program; `ProgramError` if the file is damaged, foreign or of another version."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ProgramError(f"{path}: can't be read ({error.strerror})") from None
+    return from_bytes(content, str(path))
+
+
+def to_bytes(program: Program) -> bytes:
+    blobs = _Blobs()
+    header = json.dumps(_describe(program, blobs), separators=(",", ":")).encode()
+    content = _PREFIX.pack(MAGIC, VERSION, len(header)) + header + bytes(blobs.data)
+    return content + hashlib.sha256(content).digest()
+
+
+def from_bytes(content: bytes, name: str = "program") -> Program:
+    if content[:8] != MAGIC or len(content) < _PREFIX.size + _DIGEST:
+        raise ProgramError(f"{name}: not a midge program; make one with `midge compile`")
+    _, version, length = _PREFIX.unpack_from(content)
+    if version != VERSION:
+        raise ProgramError(
+            f"{name}: program version {version}, this midge reads {VERSION}; compile it again"
+        )
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ProgramError(f"{name}: checksum is wrong, the file is damaged; compile it again")
+    try:
+        header = json.loads(body[_PREFIX.size : _PREFIX.size + length])
+        program = _build(header, body[_PREFIX.size + length :])
+        verify(program.graph)
+    except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
+        raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
+    _check_limits(program, name)
+    return program
+
+
+def _check_limits(program: Program, name: str) -> None:
+    for buffer in program.buffers:
+        if buffer.offset < 0 or buffer.offset + buffer.size > program.arena_bytes:
+            raise ProgramError(f"{name}: buffer {buffer.name!r} lies outside the arena")
+    for index in (*program.graph.inputs, *program.graph.outputs, *program.state):
+        tensor, at = program.graph.tensors[index], program.addresses.get(index, -1)
+        if at < 0 or at + tensor.bytes > program.arena_bytes:
+            raise ProgramError(f"{name}: tensor {tensor.name!r} lies outside the arena")
+
+
+class _Blobs:
+    """Byte strings one after another, equal ones once."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    def put(self, content: bytes) -> tuple[int, int]:
+        if content not in self._places:
+            self._places[content] = len(self.data), len(content)
+            self.data += content
+        return self._places[content]
+
+
+# ---- program to JSON ---------------------------------------------------------------------------
+
+
+def _describe(program: Program, blobs: _Blobs) -> dict[str, Any]:
+    plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
+    return {
+        **{name: getattr(program, name) for name in (*plain, "alignment")},
+        "graph": _describe_graph(program.graph, blobs),
+        "items": [_describe_item(item) for item in program.items],
+        "constants": blobs.put(program.constants),
+        "addresses": list(program.addresses.items()),
+        "buffers": [dataclasses.astuple(buffer) for buffer in program.buffers],
+        "state": [[index, blobs.put(value.tobytes())] for index, value in program.state.items()],
+    }
+
+
+def _describe_item(item: Call | Loop) -> dict[str, Any]:
+    if isinstance(item, Call):
+        return {"kernel": item.kernel, "args": dict(item.args), "node": item.node}
+    return {
+        "count": item.count,
+        "body": [_describe_item(call) for call in item.body],
+        "steps": [dataclasses.astuple(step) for step in item.steps],
+    }
+
+
+def _describe_graph(graph: Graph, blobs: _Blobs) -> dict[str, Any]:
+    return {
+        "nodes": [
+            [node.op, node.inputs, node.outputs, dataclasses.asdict(node.attrs), node.name]
+            for node in graph.nodes
+        ],
+        "tensors": [_describe_tensor(tensor, blobs) for tensor in graph.tensors.values()],
+        "inputs": graph.inputs,
+        "outputs": graph.outputs,
+        "sha256": graph.sha256,
+        "signatures": dict(graph.signatures),
+        "fixed_inputs": [
+            [index, np.asarray(value).tolist()] for index, value in graph.fixed_inputs.items()
+        ],
+    }
+
+
+def _describe_tensor(tensor: Tensor, blobs: _Blobs) -> dict[str, Any]:
+    quantization = tensor.quantization and [
+        tensor.quantization.scales.tolist(),
+        tensor.quantization.zero_points.tolist(),
+        tensor.quantization.axis,
+    ]
+    return {
+        "index": tensor.index,
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "dtype": tensor.dtype,
+        "quantization": quantization,
+        "data": None if tensor.data is None else blobs.put(tensor.data.tobytes()),
+        "variable": tensor.variable,
+    }
+
+
+# ---- JSON to program ---------------------------------------------------------------------------
+
+
+def _build(header: Mapping[str, Any], blobs: bytes) -> Program:
+    graph = _build_graph(header["graph"], blobs)
+    plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
+    return Program(
+        **{name: header[name] for name in (*plain, "alignment")},
+        graph=graph,
+        items=tuple(_build_item(item) for item in header["items"]),
+        constants=_blob(blobs, header["constants"]),
+        addresses={int(tensor): int(offset) for tensor, offset in header["addresses"]},
+        buffers=tuple(Buffer(*fields) for fields in header["buffers"]),
+        state={
+            index: _array(_blob(blobs, place), graph.tensors[index].dtype).reshape(
+                graph.tensors[index].shape
+            )
+            for index, place in header["state"]
+        },
+    )
+
+
+def _blob(blobs: bytes, place: list[int]) -> bytes:
+    offset, length = place
+    if not 0 <= offset <= offset + length <= len(blobs):
+        raise ValueError("a blob lies outside the file")
+    return blobs[offset : offset + length]
+
+
+def _array(content: bytes, dtype: str) -> np.ndarray:
+    return np.frombuffer(content, DTYPES[dtype])
+
+
+def _build_item(item: Mapping[str, Any]) -> Call | Loop:
+    if "kernel" in item:
+        return _build_call(item)
+    body = tuple(_build_call(call) for call in item["body"])
+    return Loop(item["count"], body, tuple(Step(*fields) for fields in item["steps"]))
+
+
+def _build_call(item: Mapping[str, Any]) -> Call:
+    return Call(item["kernel"], dict(item["args"]), item["node"])
+
+
+def _build_graph(description: Mapping[str, Any], blobs: bytes) -> Graph:
+    tensors = [_build_tensor(tensor, blobs) for tensor in description["tensors"]]
+    nodes = [
+        Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs), name)
+        for op, inputs, outputs, attrs, name in description["nodes"]
+    ]
+    return Graph(
+        tuple(nodes),
+        {tensor.index: tensor for tensor in tensors},
+        tuple(description["inputs"]),
+        tuple(description["outputs"]),
+        description["sha256"],
+        description["signatures"],
+        {index: np.array(value) for index, value in description["fixed_inputs"]},
+    )
+
+
+def _build_tensor(fields: Mapping[str, Any], blobs: bytes) -> Tensor:
+    quantization = fields["quantization"] and Quantization(*fields["quantization"])
+    data = fields["data"] and _array(_blob(blobs, fields["data"]), fields["dtype"])
+    return Tensor(
+        fields["index"],
+        fields["name"],
+        tuple(fields["shape"]),
+        fields["dtype"],
+        quantization,
+        data,
+        fields["variable"],
+    )
+
+
+def _build_attrs(op: str, fields: Mapping[str, Any]) -> Any:
+    values = {name: _tupled(value) for name, value in fields.items()}
+    if "padding" in values:
+        values["padding"] = Padding(**fields["padding"])
+    return OPERATORS[op].attrs(**values)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,126 @@
+"""The table that every backend runs: one line a case, bits equal, no tolerance.
+
+A case is a `.tflite` model; the operator cases are written on the spot by `build_tflite`, the model
+cases are read from the repository or found by name (and skipped, with the reason, where they can't
+be had).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import build_tflite as b
+import pytest
+
+from midge.runtime.errors import ModelError
+from midge.tools.zoo import catalogue, find_model
+
+
+@dataclass(frozen=True)
+class Case:
+    """`make` gives the model file's bytes; `small` ones run on slow backends too."""
+
+    name: str
+    make: Callable[[], bytes]
+    small: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+    def model(self) -> bytes:
+        try:
+            return self.make()
+        except ModelError as error:
+            pytest.skip(str(error))
+
+
+def case(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
+    return Case(name, partial(make, **arguments))
+
+
+def model(name: str, small: bool = False) -> Case:
+    return Case(name, lambda: find_model(name).read_bytes(), small)
+
+
+OPERATORS = [
+    case("conv2d", b.conv2d),
+    case("conv2d_valid_stride2", b.conv2d, shape=(1, 9, 7, 3), stride=(2, 2), padding="VALID"),
+    case("conv2d_relu6", b.conv2d, activation="RELU6"),
+    case("conv2d_dilated", b.conv2d, shape=(1, 9, 11, 1), dilation=(2, 3)),
+    case("conv2d_1x1_17", b.conv2d, shape=(1, 5, 3, 17), filters=17, kernel=(1, 1)),
+    case("conv2d_stride_over_kernel", b.conv2d, kernel=(1, 2), stride=(3, 3)),
+    case("conv2d_per_tensor_no_bias", b.conv2d, per_channel=False, bias=False),
+    case("conv2d_batch", b.conv2d, shape=(3, 5, 4, 2)),
+    case("conv2d_uint8", b.conv2d, dtype="uint8", per_channel=False, activation="RELU"),
+    case("conv2d_int16", b.conv2d, dtype="int16"),
+    case("conv2d_float32", b.conv2d, dtype="float32"),
+    case("depthwise_conv2d", b.depthwise_conv2d),
+    case("depthwise_conv2d_5x5_stride2", b.depthwise_conv2d, kernel=(5, 5), stride=(2, 2)),
+    case("depthwise_conv2d_multiplier", b.depthwise_conv2d, multiplier=4, shape=(1, 6, 5, 1)),
+    case("depthwise_conv2d_uint8", b.depthwise_conv2d, dtype="uint8", per_channel=False),
+    case("depthwise_conv2d_int16", b.depthwise_conv2d, dtype="int16"),
+    case("transpose_conv", b.transpose_conv),
+    case("transpose_conv_valid", b.transpose_conv, padding="VALID", kernel=(2, 5)),
+    case("transpose_conv_int16", b.transpose_conv, dtype="int16"),
+    case("fully_connected", b.fully_connected, shape=(1, 33), units=7),
+    case("fully_connected_batch", b.fully_connected, shape=(4, 16), activation="RELU"),
+    case("fully_connected_uint8", b.fully_connected, dtype="uint8"),
+    case("fully_connected_int16", b.fully_connected, dtype="int16"),
+    case("average_pool2d", b.pool2d),
+    case("average_pool2d_same", b.pool2d, window=(3, 2), stride=(2, 1), padding="SAME"),
+    case("average_pool2d_uint8", b.pool2d, window=(3, 3), padding="SAME", dtype="uint8"),
+    case("average_pool2d_int16", b.pool2d, dtype="int16"),
+    case("max_pool2d", b.pool2d, op="MAX_POOL_2D", window=(3, 3), padding="SAME"),
+    case("max_pool2d_relu", b.pool2d, op="MAX_POOL_2D", activation="RELU"),
+    case("add", b.arithmetic),
+    case("add_relu", b.arithmetic, activation="RELU"),
+    case("add_broadcast", b.arithmetic, other=(1, 1, 4, 1)),
+    case("add_constant", b.arithmetic, other=(3,), constant=True),
+    case("add_int16", b.arithmetic, dtype="int16"),
+    case("add_uint8", b.arithmetic, dtype="uint8"),
+    case("sub", b.arithmetic, op="SUB"),
+    case("sub_int16", b.arithmetic, op="SUB", other=(1, 1, 1, 1), dtype="int16"),
+    case("mul", b.arithmetic, op="MUL"),
+    case("mul_scalar", b.arithmetic, op="MUL", other=(), constant=True),
+    case("mul_int16", b.arithmetic, op="MUL", dtype="int16"),
+    case("softmax", b.softmax),
+    case("softmax_rows", b.softmax, shape=(3, 17)),
+    case("softmax_uint8", b.softmax, dtype="uint8"),
+    case("softmax_int16", b.softmax, dtype="int16"),
+    case("logistic", b.unary, op="LOGISTIC"),
+    case("tanh", b.unary, op="TANH"),
+    case("hard_swish", b.unary, op="HARD_SWISH"),
+    case("relu", b.unary, op="RELU"),
+    case("relu6_requantized", b.unary, op="RELU6", output=(6 / 255, -128)),
+    case("leaky_relu", b.unary, op="LEAKY_RELU", alpha=0.1),
+    case("leaky_relu_int16", b.unary, op="LEAKY_RELU", alpha=0.1, dtype="int16"),
+    case("requantize", b.convert),
+    case("quantize_float", b.convert, source=("float32", None, 0)),
+    case("dequantize", b.convert, target=("float32", None, 0)),
+    case("mean", b.mean),
+    case("mean_keep_rescaled", b.mean, keep_dims=True, output=(0.03, 4)),
+    case("mean_one_axis", b.mean, axes=(1,)),
+    case("pad", b.pad),
+    case("pad_int16", b.pad, dtype="int16"),
+    case("pad_value", b.pad, value=9),
+    case("concatenation", b.concatenation),
+    case("concatenation_rows", b.concatenation, shapes=((1, 2, 3, 4), (1, 3, 3, 4)), axis=1),
+    case("split", b.split),
+    case("split_rows", b.split, shape=(1, 5, 2, 3), axis=1, sizes=(2, 3), by_size=True),
+    case("strided_slice", b.strided_slice),
+    case("slice", b.slice_),
+    case("transpose", b.transpose),
+    case("reshape", b.reshape),
+    case("resize_bilinear", b.resize),
+    case("resize_bilinear_half_pixel", b.resize, half_pixel_centers=True),
+    case("resize_nearest", b.resize, op="RESIZE_NEAREST_NEIGHBOR", align_corners=True),
+    case("lstm", b.lstm),
+    case("lstm_time_major", b.lstm, batch=2, time_major=True),
+    case("svdf", b.svdf),
+]
+
+MODELS = [model("digits", small=True), *(model(name) for name in catalogue())]
+
+CASES = [*OPERATORS, *MODELS]

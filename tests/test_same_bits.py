@@ -1,0 +1,73 @@
+"""One program, every backend, the same bits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from oracle import random_inputs, tflite_reference_runs
+
+from cases import CASES, MODELS, OPERATORS, Case
+from midge.runtime.backend import find_backend
+from midge.runtime.errors import ToolError, UnsupportedModel
+from midge.runtime.pipeline import compile_model
+
+# A backend is one line: its name, and the cases that it runs in the time that tests have.
+BACKENDS = {
+    "host": CASES,
+    "cortex-m4": [case for case in CASES if case.small or case.name == "kws_ref_model"],
+    "fpga-sim": [case for case in CASES if case.small],
+    "split": [*MODELS[:3], *OPERATORS[:2]],
+}
+SEEDS = {True: (0, 1, 2), False: (0,)}  # by case.small
+
+
+@lru_cache(maxsize=1)
+def expected(case: Case) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
+    """Inputs, and what the NumPy reference makes of them, one after the other (state is kept)."""
+    model = case.model()
+    inputs = [boundary_inputs(model), *(random_inputs(model, s) for s in SEEDS[case.small])]
+    executor = find_backend("reference").build(compile_model(model, "reference"))
+    return inputs, [executor.run(values) for values in inputs]
+
+
+def boundary_inputs(model: bytes) -> list[np.ndarray]:
+    """Only the least and the greatest value of the type."""
+    inputs = random_inputs(model, 99)
+    for i, values in enumerate(inputs):
+        if values.dtype.kind in "iu" and values.itemsize < 4:
+            limits = np.iinfo(values.dtype)
+            inputs[i] = np.where(values > 0, limits.max, limits.min).astype(values.dtype)
+    return inputs
+
+
+def assert_same(actual: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    for a, w in zip(actual, wanted, strict=True):
+        assert a.dtype == w.dtype
+        np.testing.assert_array_equal(a, w)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_reference_has_the_bits_of_tflite(case: Case) -> None:
+    inputs, outputs = expected(case)
+    for actual, wanted in zip(outputs, tflite_reference_runs(case.model(), inputs), strict=True):
+        assert_same(actual, wanted)
+
+
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    [(backend, case) for case in CASES for backend, cases in BACKENDS.items() if case in cases],
+    ids=str,
+)
+def test_same_bits(backend: str, case: Case) -> None:
+    try:
+        program = compile_model(case.model(), backend)
+        executor = find_backend(backend).build(program)
+    except (ToolError, UnsupportedModel) as error:
+        pytest.skip(str(error))
+    try:
+        for values, wanted in zip(*expected(case), strict=True):
+            assert_same(executor.run(values), wanted)
+    finally:
+        executor.close()

@@ -1,0 +1,89 @@
+"""Arguments that several verbs share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.backend import BACKENDS
+from ..runtime.errors import InputError, PlanError
+from ..runtime.graph import DTYPES, Graph, Tensor
+from ..runtime.pipeline import Options, compile_model
+from ..runtime.program import Program
+from .zoo import find_model
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a .tflite file, or a name of models.toml")
+
+
+def add_target(parser: argparse.ArgumentParser, default: str | None = "host") -> None:
+    parser.add_argument(
+        "--target",
+        default=default,
+        required=default is None,
+        metavar="T",
+        help=f"one of {', '.join(BACKENDS)}" + (f" (default {default})" if default else ""),
+    )
+
+
+def add_planning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ram", type=int, metavar="N", help="refuse an arena over N bytes")
+    parser.add_argument(
+        "--int8-io", action="store_true", help="leave border conversions to the caller"
+    )
+
+
+def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
+    """Compile the model that the arguments name, within the memory that they grant."""
+    options = Options(int8_io=getattr(args, "int8_io", False))
+    program = compile_model(find_model(args.model), target or args.target, options)
+    ram = getattr(args, "ram", None)
+    if ram is not None and program.arena_bytes > ram:
+        peak = max(program.buffers, key=lambda b: b.size)
+        raise PlanError(
+            f"the arena needs {program.arena_bytes} bytes, --ram grants {ram}; "
+            f"its largest buffer is {peak.name!r} with {peak.size} bytes"
+        )
+    return program
+
+
+def load_inputs(graph: Graph, files: list[str] | None, seed: int) -> list[np.ndarray]:
+    """Inputs from .npy files, in the model's order, or random ones drawn from `seed`."""
+    if not files:
+        return random_inputs(graph, seed)
+    if len(files) != len(graph.inputs):
+        raise InputError(f"the model takes {len(graph.inputs)} input(s), {len(files)} files given")
+    return [_load(path) for path in files]
+
+
+def _load(path: str) -> np.ndarray:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; --input takes a NumPy .npy file")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a NumPy .npy file ({error})") from None
+
+
+def random_inputs(graph: Graph, seed: int) -> list[np.ndarray]:
+    """Uniform over the type's whole range; floats over [-1, 1)."""
+    generator = np.random.default_rng(seed)
+    return [
+        np.asarray(graph.fixed_inputs[index])
+        if index in graph.fixed_inputs
+        else _draw(generator, graph.tensors[index])
+        for index in graph.inputs
+    ]
+
+
+def _draw(generator: np.random.Generator, tensor: Tensor) -> np.ndarray:
+    dtype = DTYPES[tensor.dtype]
+    if dtype.kind == "f":
+        return generator.uniform(-1, 1, tensor.shape).astype(dtype)
+    if dtype.kind == "b":
+        return generator.integers(0, 2, tensor.shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return generator.integers(limits.min, limits.max, tensor.shape, dtype, endpoint=True)

@@ -1,0 +1,52 @@
+"""`midge compile MODEL --target T -o DIR`: the artefacts for a target."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ...runtime.backend import find_backend
+from ..arguments import add_model, add_planning, add_target, compile_for
+
+HELP = "compile a model and write the artefacts for a target"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_target(parser)
+    add_planning(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    program = compile_for(args)
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = folder / f"{Path(args.model).stem}.midge"
+    program.save(saved)
+    executor = find_backend(args.target).build(program, folder)
+    try:
+        report = getattr(executor, "report", {})
+    finally:
+        executor.close()
+    return {
+        "target": args.target,
+        "arena_bytes": program.arena_bytes,
+        "flash_bytes": report.get("flash_bytes"),
+        "code_bytes": report.get("code_bytes"),
+        "constant_bytes": report.get("constant_bytes", len(program.constants)),
+        "files": [str(path) for path in (saved, *report.get("files", ()))],
+        "model_sha256": program.graph.sha256,
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    console.print(f"arena {result['arena_bytes']:,} bytes")
+    for name in ("flash_bytes", "code_bytes", "constant_bytes"):
+        if result[name] is not None:
+            console.print(f"{name.replace('_bytes', '')} {result[name]:,} bytes")
+    for path in result["files"]:
+        console.print(path, markup=False)

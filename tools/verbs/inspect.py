@@ -1,0 +1,78 @@
+"""`midge inspect MODEL`: operators, tensors, MACs, parameters."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ...runtime.graph import Graph, Tensor
+from ...runtime.importers import read_model
+from ...runtime.ops import macs
+from ..arguments import add_model
+from ..zoo import find_model
+
+HELP = "list a model's operators and tensors, with their sizes and MACs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    graph = read_model(find_model(args.model))
+    return {
+        "operators": _operators(graph),
+        "tensors": [_tensor(t) for t in graph.tensors.values()],
+        "macs": sum(macs(graph, node) for node in graph.nodes),
+        "parameter_bytes": sum(t.bytes for t in graph.tensors.values() if t.constant),
+        "inputs": [_tensor(graph.tensors[i]) for i in graph.inputs],
+        "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
+        "sha256": graph.sha256,
+    }
+
+
+def _operators(graph: Graph) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": i,
+            "operator": node.op,
+            "name": node.name,
+            "inputs": node.inputs,
+            "outputs": node.outputs,
+            "attributes": dataclasses.asdict(node.attrs),
+            "output_shape": graph.output(node).shape,
+            "macs": macs(graph, node),
+        }
+        for i, node in enumerate(graph.nodes)
+    ]
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    quantization = tensor.quantization
+    return {
+        "index": tensor.index,
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "dtype": tensor.dtype,
+        "bytes": tensor.bytes,
+        "kind": "constant" if tensor.constant else "state" if tensor.variable else "activation",
+        "scales": quantization.scales.tolist() if quantization else [],
+        "zero_points": quantization.zero_points.tolist() if quantization else [],
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table("node", "operator", "output", "MACs", "name")
+    for row in result["operators"]:
+        shape = "x".join(map(str, row["output_shape"]))
+        table.add_row(str(row["node"]), row["operator"], shape, f"{row['macs']:,}", row["name"])
+    console.print(table)
+    for end in ("inputs", "outputs"):
+        for tensor in result[end]:
+            console.print(f"{end[:-1]} {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}")
+    console.print(f"{result['macs']:,} MACs, {result['parameter_bytes']:,} bytes of parameters")
+    console.print(f"sha256 {result['sha256']}")
