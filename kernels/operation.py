@@ -39,7 +39,7 @@ class Layout:
         """A named tuple: field name -> position. Numba folds `p[P.rows]` to a constant index."""
         return namedtuple(f"{self.kernel}_words", self.fields)(*range(len(self.fields)))
 
-    def lowered(self, granularity: str = TENSOR, **fields: Field) -> Lowered:
+    def lowered(self, granularity: str = TENSOR, /, **fields: Field) -> Lowered:
         """A `Lowered` for this kernel; every field must be given, and no other."""
         if fields.keys() != set(self.fields):
             wrong = sorted(fields.keys() ^ set(self.fields))

@@ -100,7 +100,7 @@ def _lay_out(
 
 
 def _aliases(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
-    """Tensor -> where it is stored. A node that isn't lowered is a reshape: one storage for both."""
+    """Tensor -> where it is stored. A node that isn't lowered is a reshape: it shares."""
     storage = {i: i for i in graph.tensors if not graph.tensors[i].constant}
     for i, node in enumerate(graph.nodes):
         if i not in lowered:

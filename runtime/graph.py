@@ -146,9 +146,8 @@ class Graph:
 
     def operand(self, node: Node, position: int) -> Tensor | None:
         """The tensor at an input position, None where it is left out."""
-        if position >= len(node.inputs) or node.inputs[position] is None:
-            return None
-        return self.tensors[node.inputs[position]]
+        index = node.inputs[position] if position < len(node.inputs) else None
+        return None if index is None else self.tensors[index]
 
     def input(self, node: Node, position: int = 0) -> Tensor:
         tensor = self.operand(node, position)

@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Interpreter:
         reference = experimental_op_resolver_type is OpResolverType.BUILTIN_REF
         self._target = target or ("reference" if reference else "host")
         self._preserve = experimental_preserve_all_tensors
-        self._source: Any = model_content if model_path is None else model_path
+        self._source = cast("str | Path | bytes", model_path or model_content)
         self._sizes: dict[int, tuple[int, ...]] = {}
         self._graph = read_model(self._source)
         self._program: Program | None = None
@@ -121,7 +121,7 @@ class Interpreter:
         signatures = self._graph.signatures
         if signature_key is None and len(signatures) == 1:
             signature_key = next(iter(signatures))
-        if signature_key not in signatures:
+        if signature_key is None or signature_key not in signatures:
             known = ", ".join(sorted(signatures)) or "none"
             raise ValueError(f"no signature {signature_key!r}; the model has: {known}")
         return SignatureRunner(self, signature_key, signatures[signature_key])

@@ -172,7 +172,7 @@ class _Problem:
 def _solve_exactly(
     problem: _Problem, hint: Sequence[int], bound: int
 ) -> tuple[list[int], int] | None:
-    """CP-SAT's offsets and proven bound, or None where OR-Tools isn't installed or finds nothing."""
+    """CP-SAT's offsets and proven bound; None where OR-Tools is missing or finds nothing."""
     try:
         from ortools.sat.python import cp_model
     except ImportError:

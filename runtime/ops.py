@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .graph import Graph, Node
-from .regions import Need, scaled, whole, window
+from .regions import Need, Span, scaled, whole, window
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]  # (height, width)
@@ -40,6 +40,7 @@ class Conv2D:
     dilation: Pair = (1, 1)
     padding: Padding = Padding()
     activation: str = "none"  # none, relu, relu6, relu_n1_to_1
+    unsigned: bool = False  # was uint8: TFLite rounds the scale by another rule
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class DepthwiseConv2D:
     dilation: Pair = (1, 1)
     padding: Padding = Padding()
     activation: str = "none"
+    unsigned: bool = False  # was uint8: TFLite rounds the scale by another rule
     multiplier: int = 1  # output channels for each input channel
 
 
@@ -56,6 +58,7 @@ class TransposeConv:
     stride: Pair = (1, 1)
     padding: Padding = Padding()
     activation: str = "none"
+    unsigned: bool = False  # was uint8: TFLite rounds the scale by another rule
     output_shape: Shape = ()
 
 
@@ -326,6 +329,19 @@ def _pad_need(graph: Graph, node: Node, position: int) -> Need:
     return Need(window(rows, height, before=top), window(columns, width, before=left))
 
 
+def _strided_slice_need(graph: Graph, node: Node, position: int) -> Need:
+    attrs, shape = node.attrs, graph.input(node).shape
+    rows, columns = image_size(graph.output(node).shape)
+    if len(shape) != 4 or attrs.dropped:
+        return Need(whole(rows, image_size(shape)[0]), whole(columns, image_size(shape)[1]))
+
+    def axis(number: int) -> Span:
+        taken = attrs.begin[number] + np.arange(attrs.sizes[number]) * attrs.strides[number]
+        return scaled(shape[number], taken, taken)
+
+    return Need(axis(1), axis(2))
+
+
 def _resize_need(graph: Graph, node: Node, position: int) -> Need:
     size, outputs = image_size(graph.input(node).shape), node.attrs.size
 
@@ -340,8 +356,8 @@ def _resize_need(graph: Graph, node: Node, position: int) -> Need:
         return low, np.clip(np.ceil(centre + 1.0), 0, inputs - 1)
 
     return Need(
-        scaled(outputs[0], size[0], *axis(outputs[0], size[0])),
-        scaled(outputs[1], size[1], *axis(outputs[1], size[1])),
+        scaled(size[0], *axis(outputs[0], size[0])),
+        scaled(size[1], *axis(outputs[1], size[1])),
     )
 
 
@@ -408,7 +424,7 @@ OPERATORS: Mapping[str, Operator] = {
     "dequantize": Operator(NoAttrs, *_ELEMENTWISE),
     "concatenation": Operator(Concatenation, _concatenation_shapes),
     "split": Operator(Split, _split_shapes),
-    "strided_slice": Operator(StridedSlice, _strided_slice_shapes),
+    "strided_slice": Operator(StridedSlice, _strided_slice_shapes, _strided_slice_need),
     "transpose": Operator(Transpose, _transpose_shapes),
     "reshape": Operator(Reshape, lambda graph, node: (node.attrs.shape,)),
     "resize_nearest": Operator(Resize, _resize_shapes, _resize_need),

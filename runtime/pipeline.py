@@ -15,6 +15,7 @@ from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
 from .program import Program
+from .schedule import stream_rows
 from .verify import verify
 
 
@@ -52,7 +53,7 @@ def compile_graph(
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
-    schedule = make_schedule(graph, lowered, options)
+    schedule = stream_rows(graph, lowered, options.segments)
     return assemble(
         graph, lowered, schedule, target, backend.alignment, options.exact, options.overlap
     )

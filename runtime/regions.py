@@ -46,8 +46,8 @@ def whole(outputs: int, size: int) -> Span:
     return Span(np.zeros(outputs, np.int64), np.full(outputs, size, np.int64), size)
 
 
-def scaled(outputs: int, size: int, low: np.ndarray, high: np.ndarray) -> Span:
-    """Inputs low .. high (inclusive, already in range), as for resizing."""
+def scaled(size: int, low: np.ndarray, high: np.ndarray) -> Span:
+    """Output i needs inputs low[i] .. high[i] (inclusive, already in range), as for resizing."""
     return Span(low.astype(np.int64), high.astype(np.int64) + 1, size)
 
 

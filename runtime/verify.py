@@ -21,8 +21,8 @@ def verify(graph: Graph) -> Graph:
     """
     for index, tensor in graph.tensors.items():
         _check_tensor(index, tensor)
-    _check_known(graph, graph.inputs, "the graph's inputs")
-    _check_known(graph, graph.outputs, "the graph's outputs")
+    _check_known(graph, graph.inputs, "the graph's inputs name")
+    _check_known(graph, graph.outputs, "the graph's outputs name")
     if len(set(graph.inputs)) != len(graph.inputs):
         raise GraphError("a tensor is an input twice")
     _check_fixed_inputs(graph)
@@ -63,7 +63,7 @@ def _check_quantization(tensor: Tensor) -> None:
 def _check_known(graph: Graph, indices: Iterable[int], owner: str) -> None:
     for index in indices:
         if index not in graph.tensors:
-            raise GraphError(f"{owner} name tensor {index}, which the graph doesn't have")
+            raise GraphError(f"{owner} tensor {index}, which the graph doesn't have")
 
 
 def _check_fixed_inputs(graph: Graph) -> None:
@@ -80,7 +80,7 @@ def _check_nodes(graph: Graph) -> None:
     made.update(t.index for t in graph.tensors.values() if t.constant or t.variable)
     for position, node in enumerate(graph.nodes):
         title = f"node {position} ({node.op} {node.name!r})"
-        _check_known(graph, (*node.operands, *node.outputs), title)
+        _check_known(graph, (*node.operands, *node.outputs), f"{title} names")
         for index in node.operands:
             if index not in made:
                 raise GraphError(f"{title} reads tensor {index} before it is made")

@@ -70,7 +70,7 @@ class Replay:
         scratch = [b for b in self.program.buffers if b.name == f"scratch of {node.op} {node.name}"]
         for buffer in scratch:
             self.memory[buffer.offset : buffer.offset + buffer.size] = -2
-        if how.by_rows and how.granularity == PIXEL:
+        if how.granularity == PIXEL:
             self._pixels(call, node, how)
         elif how.by_rows:
             self._rows(call, node, how)
@@ -84,37 +84,45 @@ class Replay:
         return int(np.frombuffer(self.program.constants, "<i4", 1, at)[0])
 
     def _pixels(self, call: Call, node: Node, how: Lowered) -> None:
-        output = node.outputs[0]
-        shape = self.graph.tensors[output].shape
-        width, pixel = shape[2], shape[3] * self.graph.tensors[output].itemsize
-        first = self.rows_made[output]
-        area = need(self.graph, node, 0)
-        for r in range(call.args["rows"]):
-            y = first + r
-            for x in range(width):
-                for tensor, name, cursor in _inputs(node, how):
-                    self._window(call, name, cursor, tensor, r, area.columns, x, y, area.rows)
-                self._write(
-                    output,
-                    (y * width + x) * pixel,
-                    pixel,
-                    self._table(call, *_output(how, output), r, 0) + x * pixel,
-                )
-        self.rows_made[output] += call.args["rows"]
+        """Each output pixel reads its window and is then written, in raster order."""
+        y = self.graph.tensors[node.outputs[0]]
+        images, height, _ = image_rows(y.shape)
+        width = image_size(y.shape)[1]
+        pixel = y.bytes // (images * height * width)
+        first = self.rows_made[y.index]
+        rows = call.args["rows"] if how.by_rows else images * height
+        for r, x in np.ndindex(rows, width):
+            image, row = divmod(first + r, height)
+            self._window(call, node, how, image, (row, x), r)
+            begin = ((first + r) * width + x) * pixel
+            at = self._row(call, how, y.index, r, first + r) + x * pixel
+            self._write(y.index, begin, pixel, at)
+        self.rows_made[y.index] += rows
 
-    def _window(self, call, name, cursor, tensor, r, columns, x, y, rows) -> None:  # type: ignore[no-untyped-def]
-        value = self.graph.tensors[tensor]
-        height, width = image_size(value.shape)
-        pixel = value.bytes // (height * width * image_rows(value.shape)[0])
-        left, right, _, _ = columns.needs(x, x + 1)
-        low, high = int(rows.low[y]), int(rows.high[y])
-        for row in range(max(low, 0), min(high, height)):
-            at = self._table(call, name, cursor, r, row - low)
-            assert at >= 0, f"row {row} of tensor {tensor} is stored, its table entry says padding"
-            begin = (row * width + left) * pixel
-            self._read(tensor, begin, (right - left) * pixel, at + left * pixel)
-        for row in (*range(low, 0), *range(height, high)):
-            assert self._table(call, name, cursor, r, row - low) == -1
+    def _window(
+        self, call: Call, node: Node, how: Lowered, image: int, at: tuple[int, int], r: int
+    ) -> None:
+        x = self.graph.input(node)
+        area, (height, width) = need(self.graph, node, 0), image_size(x.shape)
+        pixel = x.bytes // (image_rows(x.shape)[0] * height * width)
+        left, right, _, _ = area.columns.needs(at[1], at[1] + 1)
+        low, high = int(area.rows.low[at[0]]), int(area.rows.high[at[0]])
+        for tap, row in enumerate(range(low, high)):
+            place = self._row(call, how, x.index, r, image * height + row, tap)
+            if not 0 <= row < height:
+                assert place == -1 or not how.by_rows, f"row {row} is not marked as padding"
+                continue
+            begin = ((image * height + row) * width + left) * pixel
+            self._read(x.index, begin, (right - left) * pixel, place + left * pixel)
+
+    def _row(self, call: Call, how: Lowered, tensor: int, r: int, row: int, tap: int = 0) -> int:
+        """Arena offset of a row: by the call's row table, or by the whole tensor's address."""
+        if not how.by_rows:
+            value = self.graph.tensors[tensor]
+            return (
+                self.program.addresses[tensor] + row * image_rows(value.shape)[2] * value.itemsize
+            )
+        return self._table(call, *_cursor(how, tensor), r, tap)
 
     def _rows(self, call: Call, node: Node, how: Lowered) -> None:
         output = node.outputs[0]
@@ -129,7 +137,7 @@ class Replay:
                     at = self._table(call, name, cursor, r, tap)
                     if at >= 0:
                         self._read(tensor, row * bytes_, bytes_, at)
-            at = self._table(call, *_output(how, output), r, 0)
+            at = self._table(call, *_cursor(how, output), r, 0)
             self._write(output, (first + r) * size, size, at)
         self.rows_made[output] += call.args["rows"]
 
@@ -162,7 +170,7 @@ def _inputs(node: Node, how: Lowered) -> list[tuple[int, str, Cursor]]:
     ]
 
 
-def _output(how: Lowered, tensor: int) -> tuple[str, Cursor]:
+def _cursor(how: Lowered, tensor: int) -> tuple[str, Cursor]:
     return next(
         (name, field)
         for name, field in how.fields.items()

@@ -48,25 +48,25 @@ def test_details_are_tflites(make) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_wrong_use_gives_tflites_errors() -> None:
-    with pytest.raises(ValueError, match="`model_path` or `model_content` must be specified."):
+    with pytest.raises(ValueError, match=r"`model_path` or `model_content` must be specified."):
         midge.Interpreter()
-    with pytest.raises(ValueError, match="Can't both provide `model_path` and `model_content`"):
+    with pytest.raises(ValueError, match=r"Can't both provide `model_path` and `model_content`"):
         midge.Interpreter("a.tflite", b"")
-    with pytest.raises(ValueError, match="num_threads should be"):
+    with pytest.raises(ValueError, match=r"num_threads should be"):
         midge.Interpreter(model_content=b.conv2d(), num_threads=-2)
     early = midge.Interpreter(model_content=b.conv2d())
-    with pytest.raises(RuntimeError, match="call allocate_tensors"):
+    with pytest.raises(RuntimeError, match=r"call allocate_tensors"):
         early.invoke()
 
 
 def test_wrong_inputs_are_named() -> None:
     ours = interpreter(b.conv2d())
     index = ours.get_input_details()[0]["index"]
-    with pytest.raises(ValueError, match="Got value of type float32 but expected type int8"):
+    with pytest.raises(ValueError, match=r"Got value of type float32 but expected type int8"):
         ours.set_tensor(index, np.zeros((1, 8, 8, 3), np.float32))
-    with pytest.raises(ValueError, match="Dimension mismatch. Got .1, 8, 8. but expected"):
+    with pytest.raises(ValueError, match=r"Dimension mismatch. Got .1, 8, 8. but expected"):
         ours.set_tensor(index, np.zeros((1, 8, 8), np.int8))
-    with pytest.raises(ValueError, match="is not an input"):
+    with pytest.raises(ValueError, match=r"is not an input"):
         ours.set_tensor(ours.get_output_details()[0]["index"], np.zeros(1, np.int8))
 
 
@@ -74,7 +74,7 @@ def test_a_kept_view_stops_invoke() -> None:
     ours = interpreter(b.conv2d())
     view = ours.tensor(ours.get_input_details()[0]["index"])()
     view[...] = 3
-    with pytest.raises(RuntimeError, match="at least 1 reference to internal data"):
+    with pytest.raises(RuntimeError, match=r"at least 1 reference to internal data"):
         ours.invoke()
     del view
     ours.invoke()
@@ -170,10 +170,10 @@ def test_session_runs_by_name() -> None:
 
 def test_session_names_what_is_wrong() -> None:
     session = midge.InferenceSession(b.conv2d())
-    with pytest.raises(midge.MidgeError, match="the model takes the inputs"):
+    with pytest.raises(midge.MidgeError, match=r"the model takes the inputs"):
         session.run(None, {"nonsense": np.zeros(1)})
     name = session.get_inputs()[0].name
-    with pytest.raises(midge.MidgeError, match="must be int8 of shape .1, 8, 8, 3., not float64"):
+    with pytest.raises(midge.MidgeError, match=r"must be int8 of shape .1, 8, 8, 3., not float64"):
         session.run(None, {name: np.zeros((1, 8, 8, 3))})
-    with pytest.raises(midge.MidgeError, match="no output 'nonsense'"):
+    with pytest.raises(midge.MidgeError, match=r"no output 'nonsense'"):
         session.run(["nonsense"], {name: np.zeros((1, 8, 8, 3), np.int8)})

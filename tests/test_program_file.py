@@ -46,14 +46,14 @@ def test_every_damaged_byte_is_noticed() -> None:
 
 
 def test_foreign_file_and_other_version() -> None:
-    with pytest.raises(ProgramError, match="^program: not a midge program; make one with"):
+    with pytest.raises(ProgramError, match=r"^program: not a midge program; make one with"):
         from_bytes(b"hello")
     content = bytearray(to_bytes(compile_model(b.reshape(), "host")))
     content[8] = 9
-    with pytest.raises(ProgramError, match="program version 9, this midge reads 1"):
+    with pytest.raises(ProgramError, match=r"program version 9, this midge reads 1"):
         from_bytes(bytes(content))
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match="can't be read"):
+    with pytest.raises(ProgramError, match=r"can't be read"):
         midge.load(tmp_path / "none.midge")

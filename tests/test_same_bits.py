@@ -6,12 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from oracle import random_inputs, tflite_reference_runs
+from oracle import tflite_reference_runs
 
 from cases import CASES, MODELS, OPERATORS, Case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import ToolError, UnsupportedModel
+from midge.runtime.graph import Graph
+from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_model
+from midge.tools.arguments import random_inputs
 
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
@@ -27,16 +30,17 @@ SEEDS = {True: (0, 1, 2), False: (0,)}  # by case.small
 def expected(case: Case) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
     """Inputs, and what the NumPy reference makes of them, one after the other (state is kept)."""
     model = case.model()
-    inputs = [boundary_inputs(model), *(random_inputs(model, s) for s in SEEDS[case.small])]
+    graph = read_model(model)
+    inputs = [boundary_inputs(graph), *(random_inputs(graph, s) for s in SEEDS[case.small])]
     executor = find_backend("reference").build(compile_model(model, "reference"))
     return inputs, [executor.run(values) for values in inputs]
 
 
-def boundary_inputs(model: bytes) -> list[np.ndarray]:
+def boundary_inputs(graph: Graph) -> list[np.ndarray]:
     """Only the least and the greatest value of the type."""
-    inputs = random_inputs(model, 99)
+    inputs = random_inputs(graph, 99)
     for i, values in enumerate(inputs):
-        if values.dtype.kind in "iu" and values.itemsize < 4:
+        if graph.inputs[i] not in graph.fixed_inputs and values.dtype.kind in "iu" and values.itemsize < 4:
             limits = np.iinfo(values.dtype)
             inputs[i] = np.where(values > 0, limits.max, limits.min).astype(values.dtype)
     return inputs

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 
@@ -55,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(result.get("exit_code", 0))
 
 
+def parse_and_run(arguments: Sequence[str]) -> dict[str, Any]:
+    """The object that a verb's `--json` prints; its errors are raised."""
+    parser, modules = _parser()
+    args = parser.parse_args([*arguments, "--json"])
+    return modules[args.verb].run(args)
+
+
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     parser = argparse.ArgumentParser(
         prog="midge", description="Quantized neural networks on small machines."
@@ -73,7 +81,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
 def _fail(args: argparse.Namespace, message: str, notes: Console) -> int:
     if args.json:
         print(json.dumps({"error": message}))
-    notes.print(f"midge {args.verb}: {message}", style="red", markup=False, highlight=False)
+    text = f"midge {args.verb}: {message}"
+    notes.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     return 1
 
 

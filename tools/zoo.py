@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TOOLS = Path(__file__).parent
+TOOLS = Path(__file__).resolve().parent
 OWN = TOOLS / "models"
 TIMEOUT_S = 30.0
 

@@ -21,7 +21,15 @@ from ..ops import OPERATORS, Shape
 from . import tflite_compute as compute
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
-from .tflite_file import MAX_ELEMENTS, MAX_RANK, FileModel, FileOperator, FileTensor, Malformed, parse
+from .tflite_file import (
+    MAX_ELEMENTS,
+    MAX_RANK,
+    FileModel,
+    FileOperator,
+    FileTensor,
+    Malformed,
+    parse,
+)
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 
 MAX_BYTES = 2**31 - 1  # flatbuffers' offsets are signed 32-bit numbers
@@ -171,9 +179,7 @@ class _Import:
         try:
             return self.read(operator)
         except Unsupported as error:
-            self.refusals.append(
-                Refusal(operator.index, operator.title, error.why, error.remedy)
-            )
+            self.refusals.append(Refusal(operator.index, operator.title, error.why, error.remedy))
         except Malformed as error:
             # Behind a refused node shapes are not known, so a misfit there says nothing.
             if not self.refusals:
@@ -186,12 +192,11 @@ class _Import:
         self.check_operands(operator, reader)
         reading = Reading(operator, self.tensors, self.graph_inputs)
         parts = reader.read(reading)
-        node = Node(
-            parts.op, parts.inputs, operator.outputs, parts.attrs, reading.output().name
-        )
+        node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, reading.output().name)
         self.check_states(node)
         for index, shape in zip(operator.outputs, self.shapes(node), strict=True):
-            if len(shape) > MAX_RANK or min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS:
+            empty = min(shape, default=1) < 1
+            if empty or len(shape) > MAX_RANK or math.prod(shape) > MAX_ELEMENTS:
                 raise Malformed(f"its output would have the shape {list(shape)}")
             self.tensors[index] = replace(self.tensors[index], shape=shape)
         self.fix_shape_input(operator, parts)
@@ -219,8 +224,9 @@ class _Import:
             raise Malformed(f"it has {len(operator.inputs)} inputs, {least} to {most} are allowed")
         if len(operator.outputs) != (reader.outputs or max(1, len(operator.outputs))):
             raise Malformed(f"it has {len(operator.outputs)} outputs")
-        if operator.options_type not in ("NONE", reader.options or operator.options_type):
-            raise Malformed(f"it carries {operator.options_type}, needed are {reader.options}")
+        options = operator.options
+        if options is not None and reader.options not in (None, options.type):
+            raise Malformed(f"it carries {options.type}, needed are {reader.options}")
         for index in (*operator.operands, *operator.outputs):
             self.check_tensor(self.model.tensors[index])
 

@@ -84,7 +84,7 @@ def conv2d(node: Reading) -> Parts:
     check_bias(node, 2, x, weights, channels)
     dilation = node.dilation()
     stride, padding = node.window((height, width), dilation)
-    attrs = Conv2D(stride, dilation, padding, node.activation())
+    attrs = Conv2D(stride, dilation, padding, activation=node.activation())
     return Parts("conv2d", attrs, node.operands(0, 1, 2))
 
 
@@ -104,7 +104,9 @@ def depthwise_conv2d(node: Reading) -> Parts:
     check_bias(node, 2, x, weights, channels)
     dilation = node.dilation()
     stride, padding = node.window((height, width), dilation)
-    attrs = DepthwiseConv2D(stride, dilation, padding, node.activation(), multiplier)
+    attrs = DepthwiseConv2D(
+        stride, dilation, padding, activation=node.activation(), multiplier=multiplier
+    )
     return Parts("depthwise_conv2d", attrs, node.operands(0, 1, 2))
 
 
@@ -125,7 +127,7 @@ def transpose_conv(node: Reading) -> Parts:
     check_bias(node, 3, x, weights, channels)
     stride = node.stride()
     padding = node.padding(output[1:3], (height, width), stride)
-    attrs = TransposeConv(stride, padding, node.activation(), output)
+    attrs = TransposeConv(stride, padding, activation=node.activation(), output_shape=output)
     return Parts("transpose_conv", attrs, node.operands(2, 1, 3))
 
 
@@ -135,7 +137,9 @@ def transpose_conv_shape(node: Reading) -> tuple[int, ...]:
     if shape.index not in node.graph_inputs:
         return node.numbers(0, "output shape", 4)
     if shape.dtype != "int32" or shape.shape != (4,):
-        raise Malformed(f"the output shape must be int32 [4], not {shape.dtype} {shape.shape}")
+        raise Malformed(
+            f"the output shape must be int32 [4], not {shape.dtype} {list(shape.shape)}"
+        )
     return node.output().shape
 
 
@@ -147,16 +151,16 @@ def fully_connected(node: Reading) -> Parts:
         raise Malformed(f"the weights must have 2 axes, not {len(weights.shape)}")
     units, depth = weights.shape
     keep_dims = bool(node.option("KeepNumDims", False))
-    fits = bool(x.shape) and depth > 0 and (
-        x.shape[-1] == depth if keep_dims else x.elements % depth == 0
+    fits = (
+        bool(x.shape)
+        and depth > 0
+        and (x.shape[-1] == depth if keep_dims else x.elements % depth == 0)
     )
     if not fits:
-        raise Malformed(
-            f"weights of depth {depth} don't fit an input of shape {list(x.shape)}"
-        )
+        raise Malformed(f"weights of depth {depth} don't fit an input of shape {list(x.shape)}")
     check_weights(node, x, weights, units, 0)
     check_bias(node, 2, x, weights, units)
-    attrs = FullyConnected(node.activation(), keep_dims)
+    attrs = FullyConnected(activation=node.activation(), keep_dims=keep_dims)
     return Parts("fully_connected", attrs, node.operands(0, 1, 2))
 
 
@@ -166,7 +170,8 @@ def pool2d(op: str) -> Callable[[Reading], Parts]:
         node.per_tensor(node.image(0), node.output())
         kernel = node.filter()
         stride, padding = node.window(kernel)
-        return Parts(op, Pool2D(kernel, stride, padding, node.activation()), node.operands(0))
+        attrs = Pool2D(kernel, stride, padding, activation=node.activation())
+        return Parts(op, attrs, node.operands(0))
 
     return read
 
@@ -183,7 +188,8 @@ def arithmetic(op: str) -> Callable[[Reading], Parts]:
                 f"shapes {list(a.shape)} and {list(b.shape)} can't be broadcast"
             ) from None
         power_of_two = True if op == "mul" else bool(node.option("PotScaleInt16", True))
-        return Parts(op, Arithmetic(node.activation(), power_of_two), node.operands(0, 1))
+        attrs = Arithmetic(activation=node.activation(), pot_scale=power_of_two)
+        return Parts(op, attrs, node.operands(0, 1))
 
     return read
 

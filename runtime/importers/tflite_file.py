@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tflite
+import tflite  # type: ignore[import-untyped]
 
 IDENTIFIER = b"TFL3"
 MAX_RANK = 8
 MAX_ELEMENTS = 2**31 - 1  # TFLite counts elements in int32
+
+DAMAGED = "the file is truncated or damaged: an offset leads out of it"
+# What the flatbuffers runtime raises then.
+_DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError)
 
 
 class Malformed(Exception):
@@ -50,6 +54,27 @@ class FileTensor:
     other_quantization: bool  # a quantization scheme that is neither per-tensor nor per-axis
 
 
+class Options:
+    """An operator's options table, read field by field under the schema's accessor names."""
+
+    def __init__(self, type_name: str, table: Any) -> None:
+        self.type, self.table = type_name, table
+
+    def get(self, name: str) -> Any:
+        """A number or truth value."""
+        try:
+            return getattr(self.table, name)()
+        except _DAMAGE as error:
+            raise Malformed(DAMAGED) from error
+
+    def vector(self, name: str) -> list[int]:
+        """A vector with one number an axis."""
+        count = int(self.get(f"{name}Length"))
+        if count > MAX_RANK:
+            raise Malformed(f"{name} has {count} numbers, at most {MAX_RANK} are read")
+        return [int(n) for n in self.get(f"{name}AsNumpy")] if count else []
+
+
 @dataclass(frozen=True, eq=False)
 class FileOperator:
     """An operator of the file: `code` is the schema's name, an input of -1 is left out."""
@@ -61,8 +86,7 @@ class FileOperator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     intermediates: tuple[int, ...]
-    options_type: str  # "NONE" if there are none
-    options: Any  # the `tflite` package's object, or None
+    options: Options | None
     custom_options: bytes
 
     @property
@@ -87,17 +111,13 @@ class FileModel:
     sha256: str
 
 
-# What the flatbuffers runtime raises when an offset leads astray.
-_DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError)
-
-
 def parse(content: bytes) -> FileModel:
     """The model in `content`; raises `Malformed`, and nothing else, if it isn't one."""
     _check_identifier(content)
     try:
         return _Parser(content).model()
     except _DAMAGE as error:
-        raise Malformed("the file is truncated or damaged: an offset leads out of it") from error
+        raise Malformed(DAMAGED) from error
 
 
 def _check_identifier(content: bytes) -> None:
@@ -228,7 +248,7 @@ class _Parser:
             raise Malformed(f"tensor {index} has {len(shape)} axes, at most {MAX_RANK} are read")
         if any(size < 0 for size in shape):
             raise Malformed(f"tensor {index} has a negative size in its shape {list(shape)}")
-        if math.prod(shape) > MAX_ELEMENTS:
+        if math.prod(max(size, 1) for size in shape) > MAX_ELEMENTS:
             raise Malformed(f"tensor {index} of shape {list(shape)} has more than 2^31 elements")
 
     def data(self, table: Any, index: int) -> np.ndarray | None:
@@ -296,28 +316,27 @@ class _Parser:
         inputs = self.indices(table, "Inputs", tensors, f"{owner} its inputs", -1)
         outputs = self.indices(table, "Outputs", tensors, f"{owner} its outputs")
         middle = self.indices(table, "Intermediates", tensors, f"{owner} its intermediates")
-        options_type, options = self.options(table, owner)
+        options = self.options(table, owner)
         custom = self.vector(table, "CustomOptions", 1).astype(np.uint8).tobytes()
         return FileOperator(
-            index, name, custom_code, version, inputs, outputs, middle, options_type, options,
-            custom,
-        )  # fmt: skip
+            index, name, custom_code, version, inputs, outputs, middle, options, custom
+        )
 
-    def options(self, table: Any, owner: str) -> tuple[str, Any]:
+    def options(self, table: Any, owner: str) -> Options | None:
         number = table.BuiltinOptionsType()
         if number not in OPTIONS_NAMES:
             raise Malformed(f"{owner} it has options of the unknown type {number}")
         name, raw = OPTIONS_NAMES[number], table.BuiltinOptions()
         if name == "NONE" or raw is None:
-            return "NONE", None
+            return None
         values = getattr(tflite, name)()
         values.Init(raw.Bytes, raw.Pos)
-        return name, values
+        return Options(name, values)
 
     # ---- signatures ----
 
     def signatures(self, tensors: int) -> dict[str, Mapping[str, Mapping[str, int]]]:
-        found = {}
+        found: dict[str, Mapping[str, Mapping[str, int]]] = {}
         for i in range(self.count(self.root, "SignatureDefs")):
             table = self.item(self.root, "SignatureDefs", i)
             if table.SubgraphIndex() == 0:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from ..graph import Tensor
 from ..ops import (
     Concatenation,
@@ -77,7 +75,8 @@ def concatenation(node: Reading) -> Parts:
                 f"shapes {list(parts[0].shape)} and {list(part.shape)} can't be joined along "
                 f"axis {axis}"
             )
-    return Parts("concatenation", Concatenation(axis, node.activation()), node.operator.inputs)
+    attrs = Concatenation(axis, activation=node.activation())
+    return Parts("concatenation", attrs, node.operator.inputs)
 
 
 def _without(shape: Shape, axis: int) -> Shape:
@@ -180,8 +179,7 @@ def reshape(node: Reading) -> Parts:
     if node.optional(1) is not None:
         shape = list(node.numbers(1, "new shape"))
     else:
-        count = node.option("NewShapeLength")
-        shape = node.option("NewShapeAsNumpy").tolist() if 0 < count <= 8 else []
+        shape = node.option_vector("NewShape")
     return _reshape(node, [] if shape == [0] else shape)  # [0] is how old files write a scalar
 
 
@@ -196,11 +194,9 @@ def _reshape(node: Reading, shape: list[int]) -> Parts:
 
 def squeeze(node: Reading) -> Parts:
     node.same_type()
-    shape, count = node.tensor(0).shape, node.option("SqueezeDimsLength", 0)
-    if count > len(shape):
-        raise Malformed(f"{count} axes to drop, the input has {len(shape)}")
-    listed = node.option("SqueezeDimsAsNumpy").tolist() if count else range(len(shape))
-    axes = {axis_in(axis, len(shape)) for axis in listed if count or shape[axis] == 1}
+    shape = node.tensor(0).shape
+    ones = [axis for axis, size in enumerate(shape) if size == 1]
+    axes = {axis_in(axis, len(shape)) for axis in node.option_vector("SqueezeDims") or ones}
     if any(shape[axis] != 1 for axis in axes):
         raise Malformed(f"axes {sorted(axes)} of {list(shape)} are not all of size 1")
     return _reshape(node, [n for axis, n in enumerate(shape) if axis not in axes])

@@ -68,6 +68,12 @@ class Reading:
 
     def tensor(self, position: int) -> Tensor:
         """The operand at a position that must be there."""
+        found = self._present(position)
+        if 0 in found.shape:
+            raise Malformed(f"input {position} has no elements")
+        return found
+
+    def _present(self, position: int) -> Tensor:
         found = self.optional(position)
         if found is None:
             raise Malformed(f"input {position} is missing")
@@ -85,7 +91,7 @@ class Reading:
 
     def constant(self, position: int, what: str) -> np.ndarray:
         """The numbers of an integer operand that must be known when the model is compiled."""
-        tensor = self.tensor(position)
+        tensor = self._present(position)  # a scalar's shape has no elements
         if tensor.dtype not in ("int32", "int64"):
             raise Malformed(f"the {what} must be int32 or int64, not {tensor.dtype}")
         if tensor.data is None:
@@ -152,7 +158,12 @@ class Reading:
         options = self.operator.options
         if options is None and default is None:
             raise Malformed("its options are missing")
-        return default if options is None else getattr(options, name)()
+        return default if options is None else options.get(name)
+
+    def option_vector(self, name: str) -> list[int]:
+        """A vector option; empty if it or all options are left out."""
+        options = self.operator.options
+        return [] if options is None else options.vector(name)
 
     def activation(self, *allowed: str) -> str:
         """The fused activation; TANH and SIGN_BIT only where allowed by name."""

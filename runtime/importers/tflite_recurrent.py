@@ -29,12 +29,12 @@ def svdf(node: Reading) -> Parts:
     check_weights(node, x, features, filters, 0)
     check_bias(node, 3, x, features, filters // rank)
     node.state(4)
-    attrs = Svdf(rank, node.activation())
+    attrs = Svdf(rank=rank, activation=node.activation())
     return Parts("svdf", attrs, node.operands(0, 1, 2, 3, 4))
 
 
 def lstm(node: Reading) -> Parts:
-    """Operands: the 24 positions of tensorflow/lite/kernels/lstm_shared.h; missing ones are None."""
+    """Operands: the 24 positions of tensorflow/lite/kernels/lstm_shared.h, None where left out."""
     x, time_major = node.tensor(0), bool(node.option("TimeMajor"))
     if len(x.shape) != 3:
         raise Malformed(f"its input must have 3 axes, not {len(x.shape)}")
@@ -42,10 +42,12 @@ def lstm(node: Reading) -> Parts:
         raise Unsupported("its recurrent weights are diagonal", "use full recurrent weights")
     _check_lstm_shapes(node, x, x.shape[1 if time_major else 0])
     node.same_type()
-    node.per_tensor(x, node.output(), node.state(18))
-    node.state(19)
+    node.per_tensor(x, node.output(), node.state(18), node.state(19))
     attrs = Lstm(
-        node.number("CellClip"), node.number("ProjClip"), time_major, node.activation("tanh")
+        cell_clip=node.number("CellClip"),
+        projection_clip=node.number("ProjClip"),
+        time_major=time_major,
+        activation=node.activation("tanh"),
     )
     found = tuple(node.index(position) for position in range(LSTM_INPUTS))
     return Parts("lstm", attrs, found)
@@ -71,6 +73,8 @@ def _check_lstm_shapes(node: Reading, x: Tensor, batch: int) -> None:
             )
         if 1 <= position <= 8:
             check_weights(node, x, operand, units, 0)
+        if 12 <= position <= 15:
+            check_bias(node, position, x, node.tensor(2), units)
     for position in (2, 3, 4, 6, 7, 8, 13, 14, 15):
         node.tensor(position)  # only the input gate (1, 5, 12) may be left out
     if outputs != units and node.optional(16) is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Graph, Node, Quantization, Tensor
-from ..ops import NoAttrs, Pool2D
+from ..ops import NoAttrs
 
 SHIFT = 128
 
@@ -16,8 +16,9 @@ SHIFT = 128
 def legacy_uint8(graph: Graph) -> Graph:
     """Every quantized uint8 tensor becomes int8 with its zero point less 128.
 
-    The arithmetic is the same: TFLite computes both on q - zero_point. Only average pooling rounds
-    by the sign of q itself, so it is marked `unsigned`. The model's own inputs and outputs stay
+    The arithmetic is the same, since TFLite computes both on q - zero_point, but for two rules that
+    nodes marked `unsigned` keep: average pooling rounds by the sign of q itself, and a convolution
+    multiplies its scales in float32. The model's own inputs and outputs stay
     uint8 behind QUANTIZE nodes, which are exact, and in place in the arena.
     """
     legacy = {i for i, t in graph.tensors.items() if t.dtype == "uint8" and t.quantization}
@@ -64,7 +65,7 @@ def _quantize(source: int, target: int, graph: Graph) -> Node:
 
 def _rewritten(node: Node, border: Mapping[int, int], legacy: set[int]) -> Node:
     attrs = node.attrs
-    if isinstance(attrs, Pool2D) and node.outputs[0] in legacy:
+    if hasattr(attrs, "unsigned") and node.outputs[0] in legacy:
         attrs = replace(attrs, unsigned=True)
     return replace(
         node,

@@ -21,7 +21,7 @@ SHADES = " .:-=+*#%@"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--digit", type=int, default=7, choices=range(10), help="which (default 7)")
+    parser.add_argument("--digit", type=int, default=6, choices=range(10), help="which (default 6)")
     parser.add_argument("--targets", default=",".join(TARGETS), metavar="A,B")
 
 

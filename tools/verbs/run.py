@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from ...runtime.backend import check_inputs, find_backend
+from ...runtime.backend import Measurement, check_inputs, find_backend
+from ...runtime.program import Program
 from ..arguments import add_model, add_planning, add_target, compile_for, load_inputs
 
 HELP = "run one inference on any target"
@@ -32,13 +34,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     try:
         outputs = executor.run(inputs)
         measured = executor.measurement
-        remarks = list(getattr(executor, "remarks", ()))
+        remarks = getattr(executor, "remarks", ())
     finally:
         executor.close()
     for path, value in zip(args.output or (), outputs, strict=False):
         np.save(Path(path), value)
+    return answer(args.target, program, outputs, measured, remarks)
+
+
+def answer(
+    target: str,
+    program: Program,
+    outputs: list[np.ndarray],
+    measured: Measurement,
+    remarks: Sequence[str],
+) -> dict[str, Any]:
+    """The object that every inference answers with."""
     return {
-        "target": args.target,
+        "target": target,
         "output_sha256": digest(outputs),
         "outputs": [
             {"name": tensor.name, "dtype": tensor.dtype, "shape": value.shape, **_peak(value)}
@@ -48,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "latency_ms": measured.latency_ms,
         "instructions": measured.instructions,
         "cycles": measured.cycles,
-        "remarks": remarks,
+        "remarks": list(remarks),
     }
 
 

@@ -1,0 +1,137 @@
+"""The top: one 32-bit port for the host, in front of registers, command queue and memories."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect
+from amaranth.utils import ceil_log2
+
+from .commands import JOB_WORDS
+from .engine import Engine
+from .machine import IDENTITY, PARAMETER_BYTES, REGION_BYTES, Machine, Region, Register
+
+# A request holds still until `ready`; read data are valid in that cycle. Addresses are in bytes;
+# registers, weights and parameters are reached by whole words, activations at any address.
+HOST_PORT = wiring.Signature(
+    {
+        "valid": Out(1),
+        "write": Out(1),
+        "address": Out(ceil_log2(len(Region) * REGION_BYTES)),
+        "write_data": Out(32),
+        "ready": In(1),
+        "read_data": In(32),
+    }
+)
+
+
+class Accelerator(wiring.Component):
+    """An int8 convolution engine behind the address map of `machine.Region` and `Register`.
+
+    Registers, weights and parameters answer in the cycle of the request, a read of activations
+    takes 3 cycles, a write of activations waits while results are written, a command word while
+    the queue is full. All of them end, because every job does. The host may use every memory
+    while a job runs, and is to leave alone what that job uses.
+    """
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        super().__init__({"host": In(HOST_PORT)})
+
+    def elaborate(self, platform):
+        m = Module()
+        reset = Signal()
+        engine = Engine(self.machine)
+        queue = SyncFIFOBuffered(width=32, depth=JOB_WORDS * self.machine.queue_jobs)
+        m.submodules.engine = ResetInserter(reset)(engine)
+        m.submodules.queue = ResetInserter(reset)(queue)
+        connect(m, queue.r_stream, engine.commands)
+
+        self._answer_registers(m, engine.progress, queue, reset)
+        self._answer_activations(m, engine)
+        self._write_weights(m, engine.weights)
+        self._write_parameters(m, engine.parameters)
+        return m
+
+    def _offset(self):
+        return self.host.address[: ceil_log2(REGION_BYTES)]
+
+    def _is_request(self, region: Region, write: int):
+        number = self.host.address[ceil_log2(REGION_BYTES) :]
+        is_there = number == region // REGION_BYTES
+        return self.host.valid & is_there & (self.host.write == write)
+
+    def _answer_registers(self, m, progress, queue, reset):
+        cycles = Signal(32)
+        m.d.sync += cycles.eq(Mux(reset, 0, cycles + 1))
+        writes = self._is_request(Region.REGISTERS, 1)
+        is_command = self._offset() == Register.COMMAND
+        is_control = self._offset() == Register.CONTROL
+        m.d.comb += [
+            queue.w_data.eq(self.host.write_data),
+            queue.w_en.eq(writes & is_command),
+        ]
+        m.d.sync += reset.eq(writes & is_control & self.host.write_data[0])
+        with m.If(writes):
+            m.d.comb += self.host.ready.eq(~is_command | queue.w_rdy)
+        with m.If(self._is_request(Region.REGISTERS, 0)):
+            m.d.comb += self.host.ready.eq(1)
+            with m.Switch(self._offset()):
+                for address, value in self._readable(progress, queue, cycles).items():
+                    with m.Case(address):
+                        m.d.comb += self.host.read_data.eq(value)
+
+    def _readable(self, progress, queue, cycles):
+        values = {
+            Register.IDENTITY: Const(IDENTITY, 32),
+            Register.STATUS: Cat(progress.busy | (queue.level != 0), progress.refused),
+            Register.ROOM: queue.depth - queue.level,
+            Register.JOBS_DONE: progress.finished,
+            Register.JOB_CYCLES: progress.job_cycles,
+            Register.CYCLES: cycles,
+        }
+        for number, size in enumerate(self.machine.to_words()):
+            values[Register.MACHINE + 4 * number] = Const(size, 32)
+        return values
+
+    def _answer_activations(self, m, engine):
+        reads = self._is_request(Region.ACTIVATIONS, 0)
+        writes = self._is_request(Region.ACTIVATIONS, 1)
+        under_way = Signal(2)  # cycles since a read was made
+        m.d.comb += [
+            engine.read.address.eq(self._offset()),
+            engine.read_valid.eq(reads & (under_way == 0)),
+            engine.write.address.eq(self._offset()),
+            engine.write.data.eq(self.host.write_data),
+            engine.write.mask.eq(Mux(writes, 0b1111, 0)),
+        ]
+        m.d.sync += under_way.eq(Cat(engine.read_valid, under_way[0]))
+        with m.If(reads):
+            m.d.comb += [
+                self.host.ready.eq(under_way[1]),
+                self.host.read_data.eq(engine.read.data),
+            ]
+        with m.If(writes):
+            m.d.comb += self.host.ready.eq(engine.write_ready)
+
+    def _write_weights(self, m, weights):
+        m.d.comb += [
+            weights.address.eq(self._offset()[2:]),
+            weights.data.eq(self.host.write_data),
+            weights.enable.eq(self._is_request(Region.WEIGHTS, 1)),
+        ]
+        with m.If(weights.enable | self._is_request(Region.WEIGHTS, 0)):
+            m.d.comb += self.host.ready.eq(1)
+
+    def _write_parameters(self, m, parameters):
+        address = self._offset()
+        field_bits = ceil_log2(PARAMETER_BYTES)
+        tile_bits = ceil_log2(self.machine.parameter_tile_bytes)
+        m.d.comb += [
+            parameters.field.eq(address[2:field_bits]),
+            parameters.column.eq(address[field_bits:tile_bits]),
+            parameters.tile.eq(address[tile_bits:]),
+            parameters.data.eq(self.host.write_data),
+            parameters.enable.eq(self._is_request(Region.PARAMETERS, 1)),
+        ]
+        with m.If(parameters.enable | self._is_request(Region.PARAMETERS, 0)):
+            m.d.comb += self.host.ready.eq(1)

@@ -1,0 +1,73 @@
+"""From the lanes back to the scratchpad."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .commands import ADDRESS_BITS
+from .lane import RESULT
+from .layouts import JOB
+from .machine import Machine
+from .scratchpad import write_signature
+
+
+class OutputWriter(wiring.Component):
+    """Collects the results of one pixel, one lane a cycle, and writes them as one vector.
+
+    Lane c works c cycles after lane 0. The vector is written in the cycle of the last lane's
+    result, which is never refused. `done` is pulsed with the job's last write.
+    """
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        results = stream.Signature(RESULT, always_ready=True)
+        super().__init__(
+            {
+                "job": In(JOB),
+                "start": In(1),
+                "results": In(results).array(machine.columns),
+                "write": Out(write_signature(ADDRESS_BITS, machine.word_bytes)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        last = self.results[-1]
+        address = Signal(ADDRESS_BITS)
+        tile_address = Signal(ADDRESS_BITS)
+        channels = Signal(self.job.output_c.shape())  # still to be written, these included
+        m.d.comb += [
+            self.write.address.eq(address),
+            self.done.eq(last.valid & last.p.end & last.p.final),
+        ]
+        for column, value in enumerate(self._values(m)):
+            m.d.comb += [
+                self.write.data.word_select(column, 8).eq(value),
+                self.write.mask[column].eq(last.valid & (channels > column)),
+            ]
+        next_tile = tile_address + self.machine.columns
+        with m.If(self.start):
+            m.d.sync += [
+                address.eq(self.job.output_address),
+                tile_address.eq(self.job.output_address),
+                channels.eq(self.job.output_c),
+            ]
+        with m.Elif(last.valid):
+            m.d.sync += address.eq(Mux(last.p.end, next_tile, address + self.job.output_pitch))
+            with m.If(last.p.end):
+                m.d.sync += [
+                    tile_address.eq(next_tile),
+                    channels.eq(channels - self.machine.columns),
+                ]
+        return m
+
+    def _values(self, m):
+        """One pixel's results at once: the early lanes' wait for the last's."""
+        for column, result in enumerate(self.results):
+            value = result.p.value
+            for cycle in range(self.machine.columns - 1 - column):
+                later = Signal(8, name=f"value_{column}_{cycle}")
+                m.d.sync += later.eq(value)
+                value = later
+            yield value

@@ -1,0 +1,238 @@
+"""add and sub: int8, int16, float32 and int32, with broadcasting and a fused activation.
+
+Both quantized operands are brought to a common scale, twice the larger of theirs, with as many
+fractional bits as fit into 32 (TFLite add.cc, sub.cc, reference/integer_ops/add.h). Subtraction is
+addition with a negated multiplier, so both share their kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..runtime.graph import DTYPES, Graph, Node
+from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
+from .elementwise import (
+    all_of,
+    at_most_five_axes,
+    binary_layouts,
+    int16_is_symmetric,
+    is_quantized,
+    lower_binary,
+)
+from .fixedpoint import (
+    activation_range,
+    float_activation_range,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+)
+from .operation import Operation, layout
+from .scales import checked_log2
+
+LEFT_SHIFT = {"int8": 20, "int16": 15}
+SIGN = {"add": 1, "sub": -1}  # of the second operand
+
+_RESCALED = (
+    "a_offset a_multiplier a_shift b_offset b_multiplier b_shift "
+    "y_offset y_multiplier y_shift minimum maximum"
+)
+ADD_S8 = binary_layouts("add", "s8", _RESCALED)
+ADD_S16 = binary_layouts("add", "s16", _RESCALED)
+ADD_F32 = binary_layouts("add", "f32", "a_sign b_sign limits")
+ADD_S32 = binary_layouts("add", "s32", "a_sign b_sign minimum maximum")
+ADD_POT_S16 = layout(
+    "add_pot_s16", "rows count a b y a_sign b_sign a_shift b_shift minimum maximum"
+)
+_LAYOUTS = {"int8": ADD_S8, "int16": ADD_S16, "float32": ADD_F32, "int32": ADD_S32}
+
+
+def reference(
+    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
+) -> list[np.ndarray]:
+    """a + b or a - b, broadcast as NumPy does; clamped to the fused activation's range."""
+    a, b = arrays[0], arrays[1]
+    assert a is not None and b is not None
+    kind = graph.output(node).dtype
+    if kind == "float32":
+        return [_float(node, a, b)]
+    if kind == "int32":
+        return [_int32(node, a, b)]
+    if power_of_two(graph, node):
+        return [_power_of_two(graph, node, a, b)]
+    return [_rescaled(graph, node, a, b)]
+
+
+def _float(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    low, high = float_activation_range(node.attrs.activation)
+    total = a + b * np.float32(SIGN[node.op])
+    total = np.where(total < low, low, total)
+    return np.where(total > high, high, total)
+
+
+def _int32(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    low, high = int32_range(node.attrs.activation)
+    total = a.astype(np.int64) + SIGN[node.op] * b.astype(np.int64)
+    return np.clip(total.astype(np.int32), low, high)  # wraps, then clamps
+
+
+def _rescaled(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    words, kind = rescaling(graph, node), DTYPES[graph.output(node).dtype]
+    left = LEFT_SHIFT[kind.name]
+    total = np.int64(0)
+    for side, value in (("a", a), ("b", b)):
+        shifted = (value.astype(np.int64) + words[f"{side}_offset"]) << left
+        total = total + multiply_by_quantized_multiplier(
+            shifted, words[f"{side}_multiplier"], words[f"{side}_shift"]
+        ).astype(np.int64)
+    scaled = multiply_by_quantized_multiplier(total, words["y_multiplier"], words["y_shift"])
+    result = scaled.astype(np.int64) + words["y_offset"]
+    return np.clip(result, words["minimum"], words["maximum"]).astype(kind)
+
+
+def _power_of_two(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    words = shifting(graph, node)
+    total = sum(
+        words[f"{side}_sign"] * rounding_divide_by_pot(value, words[f"{side}_shift"])
+        for side, value in (("a", a), ("b", b))
+    )
+    return np.clip(total, words["minimum"], words["maximum"]).astype(np.int16)
+
+
+def int32_range(activation: str) -> tuple[int, int]:
+    """Least and greatest output of a fused activation on plain int32."""
+    kind = np.iinfo(np.int32)
+    low, high = (int(bound) if abs(bound) < 7 else None for bound in
+                 float_activation_range(activation))
+    return (kind.min if low is None else low), (kind.max if high is None else high)
+
+
+# ---- parameters --------------------------------------------------------------------------------
+
+
+def _twice_larger_scale(graph: Graph, node: Node) -> float:
+    return 2.0 * max(graph.input(node, 0).scale, graph.input(node, 1).scale)
+
+
+def _output_multiplier(graph: Graph, node: Node) -> float:
+    y = graph.output(node)
+    return _twice_larger_scale(graph, node) / ((1 << LEFT_SHIFT[y.dtype]) * y.scale)
+
+
+def rescaling(graph: Graph, node: Node) -> dict[str, int]:
+    """The words `_RESCALED` of a quantized node."""
+    a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
+    common = _twice_larger_scale(graph, node)
+    a_multiplier, a_shift = quantize_multiplier(a.scale / common)
+    b_multiplier, b_shift = quantize_multiplier(b.scale / common)
+    y_multiplier, y_shift = quantize_multiplier(_output_multiplier(graph, node))
+    minimum, maximum = activation_range(node.attrs.activation, y)
+    return {
+        "a_offset": -a.zero_point,
+        "a_multiplier": a_multiplier,
+        "a_shift": a_shift,
+        "b_offset": -b.zero_point,
+        "b_multiplier": SIGN[node.op] * b_multiplier,
+        "b_shift": b_shift,
+        "y_offset": y.zero_point,
+        "y_multiplier": y_multiplier,
+        "y_shift": y_shift,
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+
+
+def power_of_two(graph: Graph, node: Node) -> bool:
+    """True for int16 nodes that TFLite adds by shifts alone: flagged so, all scales powers of two,
+    all zero points 0."""
+    tensors = (graph.input(node, 0), graph.input(node, 1), graph.output(node))
+    return (
+        tensors[2].dtype == "int16"
+        and node.attrs.pot_scale
+        and all(t.zero_point == 0 and checked_log2(t.scale) is not None for t in tensors)
+    )
+
+
+def _log2_steps(graph: Graph, node: Node) -> tuple[int, int]:
+    """Powers of two by which the output's scale is larger than those of a and b."""
+    a, b, y = (checked_log2(t.scale) for t in
+               (graph.input(node, 0), graph.input(node, 1), graph.output(node)))
+    assert a is not None and b is not None and y is not None
+    return y - a, y - b
+
+
+def shifting(graph: Graph, node: Node) -> dict[str, int]:
+    """The words of `add_pot_s16` after its rows."""
+    a_shift, b_shift = _log2_steps(graph, node)
+    minimum, maximum = activation_range(node.attrs.activation, graph.output(node))
+    return {
+        "a_sign": 1,
+        "b_sign": SIGN[node.op],
+        "a_shift": a_shift,
+        "b_shift": b_shift,
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+
+
+def lower(graph: Graph, node: Node) -> Lowered:
+    """By rows where the operands allow it; power-of-two int16 has a kernel of its own."""
+    y = graph.output(node)
+    words: dict[str, Field]
+    if y.dtype == "float32":
+        limits = np.array(float_activation_range(node.attrs.activation), np.float32)
+        words = {"a_sign": 1, "b_sign": SIGN[node.op], "limits": Constant(limits)}
+    elif y.dtype == "int32":
+        minimum, maximum = int32_range(node.attrs.activation)
+        words = {"a_sign": 1, "b_sign": SIGN[node.op], "minimum": minimum, "maximum": maximum}
+    elif power_of_two(graph, node):
+        return _lower_power_of_two(graph, node)
+    else:
+        words = dict(rescaling(graph, node))
+    return lower_binary(graph, node, _LAYOUTS[y.dtype], words)
+
+
+def _lower_power_of_two(graph: Graph, node: Node) -> Lowered:
+    fields: dict[str, Field] = {
+        "rows": Rows(),
+        "count": image_rows(graph.output(node).shape)[2],
+        "a": Cursor(graph.input(node, 0).index),
+        "b": Cursor(graph.input(node, 1).index),
+        "y": Cursor(graph.output(node).index),
+    }
+    return ADD_POT_S16.lowered(ELEMENT, **fields, **shifting(graph, node))
+
+
+# ---- constraints -------------------------------------------------------------------------------
+
+
+def output_scale_in_range(graph: Graph, node: Node) -> bool:
+    """A quantized output's scale must be more than 2**-19 (int16: 2**-14) of the larger operand's."""
+    if graph.output(node).dtype not in LEFT_SHIFT or power_of_two(graph, node):
+        return True
+    return quantize_multiplier(_output_multiplier(graph, node))[1] <= 0
+
+
+def powers_of_two_fit(graph: Graph, node: Node) -> bool:
+    """An int16 node with power-of-two scales (pot_scale_int16) must have two activations of equal
+    shape, neither scale larger than the output's, and one equal to it."""
+    if not power_of_two(graph, node):
+        return True
+    a, b, steps = graph.input(node, 0), graph.input(node, 1), _log2_steps(graph, node)
+    alike = a.shape == b.shape and not a.constant and not b.constant
+    return alike and min(steps) == 0 and max(steps) < 16
+
+
+CONSTRAINTS = (
+    all_of("int8", "int16", "float32", "int32"),
+    is_quantized,
+    int16_is_symmetric,
+    at_most_five_axes,
+    output_scale_in_range,
+    powers_of_two_fit,
+)
+_ALL_LAYOUTS = (*(words for kind in _LAYOUTS.values() for words in kind.all), ADD_POT_S16)
+
+ADD = Operation(reference, lower, _ALL_LAYOUTS, CONSTRAINTS)
+SUB = Operation(reference, lower, _ALL_LAYOUTS, CONSTRAINTS)

@@ -1,0 +1,142 @@
+"""The host backend: a program's calls, run by native kernels through one native dispatch loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime.backend import Measurement, check_inputs
+from ..runtime.errors import Refusal
+from ..runtime.graph import DTYPES, Graph, Node
+from ..runtime.lowering import Lowered
+from ..runtime.program import Call, Loop, Program
+from . import table
+from .native.dispatch import Dispatcher
+
+ALIGNMENT = 16  # of buffers in the arena, bytes
+LINE = 64  # the arena and the constants start at a cache line
+
+
+class HostBackend:
+    """This machine's processor."""
+
+    alignment = ALIGNMENT
+
+    def __init__(self, name: str = "host") -> None:
+        self.name = name
+
+    def refuse(self, graph: Graph, node: Node) -> Refusal | None:
+        """Why there is no kernel for this node, or None."""
+        return table.refusal(graph, node, graph.nodes.index(node))
+
+    def lower(self, graph: Graph, node: Node) -> Lowered:
+        """The native kernel call that makes this node."""
+        return table.lower(graph, node)
+
+    def build(self, program: Program, out: Path | None = None) -> HostExecutor:
+        """An executor with an arena of its own; nothing is written to `out`."""
+        return HostExecutor(program)
+
+
+class HostExecutor:
+    """A program in this process's memory. The arena and all else is allocated here, once."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.measurement = Measurement()
+        self.arena = _aligned(program.arena_bytes)
+        self._constants = _aligned(len(program.constants))
+        self._constants[:] = np.frombuffer(program.constants, np.int8)
+        self._dispatcher = Dispatcher(program.items, self.arena, self._constants)
+        self._inputs = [self.tensor(index) for index in program.graph.inputs]
+        self._outputs = [self._output(index) for index in program.graph.outputs]
+        self.reset()
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One inference; the answers are copies."""
+        started = time.perf_counter()
+        self.copy_in(inputs)
+        self._dispatcher.run()
+        outputs = self.copy_out()
+        self.measurement = Measurement(latency_ms=(time.perf_counter() - started) * 1e3)
+        return outputs
+
+    def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """One inference, item by item, yielding (node, tensor index, value) of finished tensors.
+
+        A tensor that streams through a ring is never whole in the arena, and is left out.
+        """
+        self.copy_in(inputs)
+        finished = _finished(self.program)
+        for item in range(len(self.program.items)):
+            self.run_item(item)
+            for node, tensor in finished.get(item, ()):
+                yield node, tensor, self.tensor(tensor).copy()
+
+    def reset(self) -> None:
+        """Set state tensors to their initial values."""
+        for index, initial in self.program.state.items():
+            self.tensor(index)[...] = initial
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
+    # ---- for backends that take over some of the calls ----
+
+    def copy_in(self, inputs: Sequence[np.ndarray]) -> None:
+        """Check the inputs and put them into the arena."""
+        for place, value in zip(
+            self._inputs, check_inputs(self.program.graph, inputs), strict=True
+        ):
+            place[...] = value
+
+    def run_item(self, item: int) -> None:
+        """Run one of the program's items (a call or a whole loop)."""
+        self._dispatcher.run(item, item + 1)
+
+    def copy_out(self) -> list[np.ndarray]:
+        """Copies of the outputs, in the order of the graph's."""
+        return [value.copy() for value in self._outputs]
+
+    def tensor(self, index: int) -> np.ndarray:
+        """A view of a tensor that lies whole in the arena."""
+        tensor = self.program.graph.tensors[index]
+        begin = self.program.addresses[index]
+        view: NDArray[np.int8] = self.arena[begin : begin + tensor.bytes]
+        return view.view(DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+    def _output(self, index: int) -> np.ndarray:
+        constant = self.program.graph.tensors[index].data
+        return self.tensor(index) if constant is None else constant
+
+
+def _aligned(size: int) -> NDArray[np.int8]:
+    """`size` zero bytes that start at a cache line."""
+    room = np.zeros(size + LINE, np.int8)
+    skipped = -room.ctypes.data % LINE
+    return room[skipped : skipped + size]
+
+
+def _finished(program: Program) -> Mapping[int, list[tuple[int, int]]]:
+    """Item -> the (node, tensor)s that are whole in the arena once it has run."""
+    last: dict[int, int] = {}
+    for number, item in enumerate(program.items):
+        last |= dict.fromkeys(_nodes(item), number)
+    finished: dict[int, list[tuple[int, int]]] = {}
+    when = dict.fromkeys(program.graph.inputs, 0)
+    for index, node in enumerate(program.graph.nodes):
+        # A node without a call is a reshape: it is there as soon as its operand is.
+        item_number = last.get(index, when.get(node.operands[0] if node.operands else -1, 0))
+        for tensor in node.outputs:
+            when[tensor] = item_number
+            if tensor in program.addresses:
+                finished.setdefault(item_number, []).append((index, tensor))
+    return finished
+
+
+def _nodes(item: Call | Loop) -> set[int]:
+    return {call.node for call in item.body} if isinstance(item, Loop) else {item.node}

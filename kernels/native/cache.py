@@ -1,0 +1,99 @@
+"""Compiled kernels on disk: one linked image each, in the user's cache folder.
+
+A file's name holds a digest of all that its contents depend on: the sources that the kernel is made
+from, the compiler's version and the processor. A stale file is thus never found, only left behind.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+FORMAT = 2  # raise when images of the same source would differ in another way
+KERNELS = Path(__file__).resolve().parent.parent
+
+
+def cache_folder() -> Path:
+    """$MIDGE_CACHE, else midge/ in $XDG_CACHE_HOME, else ~/.cache/midge; kernels/ inside it."""
+    stated = os.environ.get("MIDGE_CACHE")
+    if stated:
+        return Path(stated) / "kernels"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "midge" / "kernels"
+
+
+def entry(symbol: str, source: Path) -> Path:
+    """Where the image of `symbol`, defined in `source`, is or would be."""
+    digest = hashlib.sha256(_surroundings().encode())
+    digest.update(symbol.encode())
+    for path in sorted(sources(source)):
+        digest.update(path.name.encode() + _digest(path, path.stat().st_mtime_ns))
+    return cache_folder() / f"{symbol}-{digest.hexdigest()[:24]}.bin"
+
+
+def read(path: Path) -> bytes | None:
+    """The image at `path`, or None."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def write(path: Path, data: bytes) -> None:
+    """Store an image in one step; a cache that can't be written is done without."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except OSError:
+        return
+
+
+def sources(path: Path) -> set[Path]:
+    """`path` and every file of the kernels' folder that it imports, however indirectly."""
+    found, waiting = {path}, [path]
+    while waiting:
+        for imported in _imports(waiting.pop()):
+            if imported not in found:
+                found.add(imported)
+                waiting.append(imported)
+    return found
+
+
+def _imports(path: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            candidates = [folder.with_suffix(".py"), *(folder / f"{a.name}.py" for a in node.names)]
+            yield from (file for file in candidates if file.is_file() and KERNELS in file.parents)
+
+
+@cache
+def _digest(path: Path, modified_ns: int) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+@lru_cache(maxsize=1)
+def _surroundings() -> str:
+    tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
+    return repr((FORMAT, tools, platform.system(), platform.machine(), _processor()))
+
+
+def _processor() -> str:
+    """What tells processors with different instructions apart."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    telling = ("flags", "Features", "CPU part", "model", "cpu family", "vendor_id")
+    return "\n".join(sorted({line for line in lines if line.partition(":")[0].strip() in telling}))

@@ -1,0 +1,98 @@
+"""Scalar fixed-point arithmetic for native kernels: the twins of `kernels/fixedpoint.py`.
+
+Numba widens every integer operation to 64 bits; `mac32` and `add32` stay in 32 (and wrap there), so
+that LLVM can vectorise an int8 dot product in int32 lanes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+inline = njit(forceinline=True, error_model="numpy", boundscheck=False)
+
+_I32 = ir.IntType(32)
+
+
+def _widen32(builder: Any, value: Any) -> Any:
+    return builder.sext(value, _I32) if value.type.width < 32 else value
+
+
+@intrinsic
+def mac32(typing_context, accumulator, a, b):  # type: ignore[no-untyped-def]
+    """accumulator + a * b in int32, for signed a and b of at most 32 bits."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        total, left, right = arguments
+        return builder.add(total, builder.mul(_widen32(builder, left), _widen32(builder, right)))
+
+    if max(a.bitwidth, b.bitwidth) > 32 or not (a.signed and b.signed):
+        return None
+    return types.int32(types.int32, a, b), emit
+
+
+@intrinsic
+def mac64(typing_context, accumulator, a, b):  # type: ignore[no-untyped-def]
+    """accumulator + a * b in int64, for signed a and b whose product fits 32 bits."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        total, left, right = arguments
+        product = builder.mul(_widen32(builder, left), _widen32(builder, right))
+        return builder.add(total, builder.sext(product, total.type))
+
+    if a.bitwidth + b.bitwidth > 32 or not (a.signed and b.signed):
+        return None
+    return types.int64(types.int64, a, b), emit
+
+
+@intrinsic
+def add32(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """a + b in int32, for signed a and b of at most 32 bits."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        left, right = arguments
+        return builder.add(_widen32(builder, left), _widen32(builder, right))
+
+    if max(a.bitwidth, b.bitwidth) > 32 or not (a.signed and b.signed):
+        return None
+    return types.int32(a, b), emit
+
+
+@inline
+def saturating_rounding_doubling_high_mul(a, b):  # type: ignore[no-untyped-def]
+    """round(a * b / 2**31), ties upwards, of int32 values."""
+    return min((np.int64(a) * np.int64(b) + (1 << 30)) >> 31, (1 << 31) - 1)
+
+
+@inline
+def rounding_divide_by_pot(x, exponent):  # type: ignore[no-untyped-def]
+    """round(x / 2**exponent), ties away from zero, of an int32 value."""
+    tie_fix = 1 if x < 0 and exponent > 0 else 0
+    return (np.int64(x) + ((np.int64(1) << exponent) >> 1) - tie_fix) >> exponent
+
+
+@inline
+def multiply_by_quantized_multiplier(x, multiplier, shift):  # type: ignore[no-untyped-def]
+    """x * multiplier * 2**(shift - 31) of int32 x, rounded twice."""
+    left, right = max(shift, 0), max(-shift, 0)
+    shifted = np.int32(np.int64(x) << left)
+    return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), right)
+
+
+@inline
+def multiply_by_quantized_multiplier_64(x, multiplier, shift):  # type: ignore[no-untyped-def]
+    """x * reduced multiplier * 2**(shift - 15) of |x| < 2**47, rounded once."""
+    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    right = 15 - shift
+    rounded = (np.int64(x) * np.int64(reduced) + (np.int64(1) << (right - 1))) >> right
+    return np.int64(np.int32(rounded))
+
+
+@inline
+def clamp(value, least, greatest):  # type: ignore[no-untyped-def]
+    """`value` held in [least, greatest]."""
+    return min(max(value, least), greatest)

@@ -1,0 +1,75 @@
+"""Native twins of `kernels/fully_connected.py`: one dot product an output."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import fully_connected
+from .fixedpoint import (
+    add32,
+    clamp,
+    mac32,
+    mac64,
+    multiply_by_quantized_multiplier,
+    multiply_by_quantized_multiplier_64,
+)
+from .memory import float32_at, int8_at, int16_at, int32_at, int64_at
+from .registry import kernel
+
+P8 = fully_connected.S8.index
+P16 = fully_connected.S16.index
+PF = fully_connected.F32.index
+
+
+@kernel
+def fully_connected_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    bias = int32_at(constants, p[P8.bias])
+    multiplier, shift = int32_at(constants, p[P8.multiplier]), int32_at(constants, p[P8.shift])
+    units, depth = p[P8.units], p[P8.depth]
+    x_offset, w_offset = np.int32(-p[P8.input_zero]), np.int32(-p[P8.weights_zero])
+    for batch in range(p[P8.batches]):
+        x = int8_at(arena, p[P8.x] + batch * depth)
+        y = int8_at(arena, p[P8.y] + batch * units)
+        for o in range(units):
+            w = int8_at(constants, p[P8.weights] + o * depth)
+            total = bias[o]
+            for i in range(depth):
+                total = mac32(total, add32(x[i], x_offset), add32(w[i], w_offset))
+            scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
+            y[o] = clamp(scaled + p[P8.output_zero], p[P8.least], p[P8.greatest])
+
+
+@kernel
+def fully_connected_s16(arena, constants, p):  # type: ignore[no-untyped-def]
+    bias = int64_at(constants, p[P16.bias])
+    multiplier, shift = int32_at(constants, p[P16.multiplier]), int32_at(constants, p[P16.shift])
+    units, depth, wide = p[P16.units], p[P16.depth], p[P16.wide]
+    for batch in range(p[P16.batches]):
+        x = int16_at(arena, p[P16.x] + 2 * batch * depth)
+        y = int16_at(arena, p[P16.y] + 2 * batch * units)
+        for o in range(units):
+            w = int8_at(constants, p[P16.weights] + o * depth)
+            total = bias[o]
+            for i in range(depth):
+                total = mac64(total, x[i], w[i])
+            if wide:
+                scaled = multiply_by_quantized_multiplier_64(total, multiplier[o], shift[o])
+            else:
+                narrow = np.int32(total)
+                scaled = multiply_by_quantized_multiplier(narrow, multiplier[o], shift[o])
+            y[o] = clamp(scaled, p[P16.least], p[P16.greatest])
+
+
+@kernel
+def fully_connected_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    weights, bias = float32_at(constants, p[PF.weights]), float32_at(constants, p[PF.bias])
+    bounds = float32_at(constants, p[PF.bounds])
+    units, depth = p[PF.units], p[PF.depth]
+    for batch in range(p[PF.batches]):
+        x = float32_at(arena, p[PF.x] + 4 * batch * depth)
+        y = float32_at(arena, p[PF.y] + 4 * batch * units)
+        for o in range(units):
+            total = np.float32(0)
+            for i in range(depth):
+                total += x[i] * weights[o * depth + i]
+            y[o] = clamp(total + bias[o], bounds[0], bounds[1])

@@ -1,0 +1,69 @@
+"""The dispatch loop itself, compiled: walks the words that `dispatch.py` writes."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .memory import INT8_POINTER, INT32_POINTER, INT64_POINTER
+from .opcodes import CALL, CALL_HEADER, LOOP, LOOP_HEADER, STEP_WORDS
+from .registry import native
+
+
+@intrinsic
+def _pointer(typing_context, address, kind):  # type: ignore[no-untyped-def]
+    """An address as a pointer of the type `kind` (a Numba type given as a global)."""
+    target = kind.instance_type
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], context.get_value_type(target))
+
+    return target(types.int64, kind), emit
+
+
+@intrinsic
+def _call(typing_context, address, arena, constants, words, offset):  # type: ignore[no-untyped-def]
+    """Call the kernel at `address` with its words at `words + offset`."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        target, *pointers, first, skipped = arguments
+        pointers.append(builder.gep(first, [skipped]))
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
+        builder.call(builder.inttoptr(target, kind.as_pointer()), pointers)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        types.int64, INT8_POINTER, INT8_POINTER, INT32_POINTER, types.int64
+    )
+    return signature, emit
+
+
+@native(INT64_POINTER)
+def dispatch(descriptor):  # type: ignore[no-untyped-def]
+    """Run words begin .. end-1. `descriptor`: arena, constants, words, kernels, begin, end."""
+    arena, constants = _pointer(descriptor[0], INT8_POINTER), _pointer(descriptor[1], INT8_POINTER)
+    words, kernels = _pointer(descriptor[2], INT32_POINTER), _pointer(descriptor[3], INT64_POINTER)
+    pc, end = descriptor[4], descriptor[5]
+    while pc < end:
+        code = words[pc]
+        if code == CALL:
+            _call(kernels[words[pc + 1]], arena, constants, words, pc + CALL_HEADER)
+            pc += CALL_HEADER + words[pc + 2]
+        elif code == LOOP:
+            words[pc + 2] = words[pc + 1]
+            step = pc + LOOP_HEADER
+            pc = step + STEP_WORDS * words[pc + 3]
+            while step < pc:
+                words[words[step]] = words[step + 1]
+                step += STEP_WORDS
+        else:
+            loop = words[pc + 1]
+            pc += 2
+            words[loop + 2] -= 1
+            if words[loop + 2] > 0:
+                step = loop + LOOP_HEADER
+                pc = step + STEP_WORDS * words[loop + 3]
+                while step < pc:
+                    words[words[step]] += words[step + 2]
+                    step += STEP_WORDS

@@ -1,0 +1,72 @@
+"""Native mean: the twins of `kernels/mean.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..mean import GROUPS, MEAN_F32, MEAN_S8, MEAN_S16
+from ..operation import Layout
+from .elementwise import Native
+from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .memory import float32_at, int8_at, int16_at, int32_at
+from .registry import kernel
+
+assert GROUPS == 3  # as many loops as below
+
+
+@inline
+def _sum(x, start, axes, zero):  # type: ignore[no-untyped-def]
+    """The sum, from `zero` on, over the reduced axes of x from element `start`, in x's order."""
+    sizes, strides, total = 2 * GROUPS, 3 * GROUPS, zero
+    for i in range(axes[sizes]):
+        for j in range(axes[sizes + 1]):
+            place = start + i * axes[strides] + j * axes[strides + 1]
+            for k in range(axes[sizes + 2]):
+                total += x[place + k * axes[strides + 2]]
+    return total
+
+
+@inline
+def _start(axes, index):  # type: ignore[no-untyped-def]
+    """The first input element of output `index`."""
+    start = 0
+    for axis in range(GROUPS - 1, -1, -1):
+        start += index % axes[axis] * axes[GROUPS + axis]
+        index //= axes[axis]
+    return start
+
+
+def _mean(words: Layout, at: Native, low: int, high: int) -> Callable[..., None]:
+    P = words.index
+
+    def walk(arena, constants, p):  # type: ignore[no-untyped-def]
+        x, y, axes = at(arena, p[P.x]), at(arena, p[P.y]), int32_at(constants, p[P.axes])
+        for index in range(axes[0] * axes[1] * axes[2]):
+            total = _sum(x, _start(axes, index), axes, np.int64(p[P.sum_offset]))
+            scaled = multiply_by_quantized_multiplier(total, p[P.multiplier], p[P.shift])
+            y[index] = clamp(scaled + p[P.y_offset], low, high)
+
+    return walk
+
+
+def _register(words: Layout, function: Callable[..., Any]) -> None:
+    function.__name__ = function.__qualname__ = words.kernel
+    kernel(function)
+
+
+_register(MEAN_S8, _mean(MEAN_S8, int8_at, -128, 127))
+_register(MEAN_S16, _mean(MEAN_S16, int16_at, -32768, 32767))
+
+FLOAT = MEAN_F32.index
+
+
+@kernel
+def mean_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    """One addition after the other, then one division."""
+    axes, count = int32_at(constants, p[FLOAT.axes]), np.float32(p[FLOAT.count])
+    x, y = float32_at(arena, p[FLOAT.x]), float32_at(arena, p[FLOAT.y])
+    for index in range(axes[0] * axes[1] * axes[2]):
+        y[index] = _sum(x, _start(axes, index), axes, np.float32(0)) / count

@@ -1,0 +1,160 @@
+"""Average and maximum pooling, of TFLite's AVERAGE_POOL_2D and MAX_POOL_2D.
+
+Arithmetic: `reference/pooling.h`, `reference/integer_ops/pooling.h`. Only taps inside the image
+count. Integer averages round half away from zero, on q itself; models that were uint8 round on
+q + 128, which is never negative. Float sums run over window rows, then columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..runtime.graph import DTYPES, Graph, Node
+from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows
+from ..runtime.ops import image_size
+from . import fixedpoint as fp
+from .conv2d import window_cursor
+from .convolution import SUFFIXES, clamp_float, float_bounds, has_known_activation
+from .operation import Operation, layout
+from .windows import windows
+
+GEOMETRY = (
+    "rows width channels in_width window_height window_width stride_height stride_width pad_left "
+    "y x"
+)
+AVERAGE_LAYOUTS = {
+    "s8": layout("average_pool2d_s8", f"{GEOMETRY} unsigned least greatest"),
+    "s16": layout("average_pool2d_s16", f"{GEOMETRY} unsigned least greatest"),
+    "f32": layout("average_pool2d_f32", f"{GEOMETRY} bounds"),
+}
+MAX_LAYOUTS = {
+    "s8": layout("max_pool2d_s8", f"{GEOMETRY} least greatest"),
+    "s16": layout("max_pool2d_s16", f"{GEOMETRY} least greatest"),
+    "f32": layout("max_pool2d_f32", f"{GEOMETRY} bounds"),
+}
+
+
+def average_reference(
+    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
+) -> list[np.ndarray]:
+    """Mean of the pixels that each window covers."""
+    x = inputs[0]
+    assert x is not None
+    counts = _taps(node, np.ones((1, *x.shape[1:3], 1), np.int64)).sum(axis=(3, 4))
+    if x.dtype == np.float32:
+        return [_clamp(graph, node, _float_sums(_taps(node, x)) / counts.astype(np.float32))]
+    sums = _taps(node, x.astype(np.int64)).sum(axis=(3, 4))
+    offset = 128 if node.attrs.unsigned else 0
+    sums += offset * counts
+    means = np.where(sums > 0, 1, -1) * ((np.abs(sums) + counts // 2) // counts)
+    return [_clamp(graph, node, means - offset)]
+
+
+def max_reference(
+    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
+) -> list[np.ndarray]:
+    """Greatest pixel that each window covers."""
+    x = inputs[0]
+    assert x is not None
+    kind = np.finfo(x.dtype) if x.dtype == np.float32 else np.iinfo(x.dtype)
+    lowest = float(kind.min)
+    # fmax, as std::max(greatest, x) does, passes over a NaN.
+    greatest = np.fmax.reduce(_taps(node, x, lowest), axis=(3, 4), initial=lowest)
+    return [_clamp(graph, node, greatest)]
+
+
+def _taps(node: Node, x: np.ndarray, fill: float = 0) -> np.ndarray:
+    attrs = node.attrs
+    return windows(x, attrs.window, attrs.stride, attrs.padding, fill=fill)
+
+
+def _float_sums(taps: np.ndarray) -> np.ndarray:
+    sums = np.zeros((*taps.shape[:3], taps.shape[5]), np.float32)
+    for ky, kx in np.ndindex(taps.shape[3:5]):
+        sums += taps[:, :, :, ky, kx]
+    return sums
+
+
+def _clamp(graph: Graph, node: Node, values: np.ndarray) -> np.ndarray:
+    y = graph.output(node)
+    if y.dtype == "float32":
+        return clamp_float(values, node.attrs.activation)
+    return np.clip(values, *_range(graph, node)).astype(DTYPES[y.dtype])
+
+
+def _range(graph: Graph, node: Node) -> tuple[int, int]:
+    y, activation = graph.output(node), node.attrs.activation
+    if activation == "none":  # needs no quantization
+        kind = np.iinfo(DTYPES[y.dtype])
+        return int(kind.min), int(kind.max)
+    return fp.activation_range(activation, y)
+
+
+# ---- constraints -------------------------------------------------------------------------------
+
+
+def has_one_supported_type(graph: Graph, node: Node) -> bool:
+    """Input and output must be both int8, both int16 or both float32."""
+    return graph.input(node).dtype == graph.output(node).dtype and (
+        graph.input(node).dtype in SUFFIXES
+    )
+
+
+def has_quantized_range(graph: Graph, node: Node) -> bool:
+    """An integer output with a fused activation must be quantized."""
+    y = graph.output(node)
+    clamped = node.attrs.activation != "none" and y.dtype != "float32"
+    return not clamped or y.quantization is not None
+
+
+def covers_pixels(graph: Graph, node: Node) -> bool:
+    """Padding must be less than the window, so that every window covers a pixel."""
+    pad, (height, width) = node.attrs.padding, node.attrs.window
+    return max(pad.top, pad.bottom) < height and max(pad.left, pad.right) < width
+
+
+CONSTRAINTS = (has_one_supported_type, has_known_activation, has_quantized_range, covers_pixels)
+
+
+# ---- lowering ----------------------------------------------------------------------------------
+
+
+def lower_average(graph: Graph, node: Node) -> Lowered:
+    """A row kernel of this node's type."""
+    suffix = SUFFIXES[graph.input(node).dtype]
+    marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": int(node.attrs.unsigned)}
+    return AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
+
+
+def lower_max(graph: Graph, node: Node) -> Lowered:
+    """A row kernel of this node's type."""
+    suffix = SUFFIXES[graph.input(node).dtype]
+    return MAX_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node))
+
+
+def _fields(graph: Graph, node: Node) -> dict[str, Field]:
+    x, attrs = graph.input(node), node.attrs
+    fields: dict[str, Any] = {
+        "rows": Rows(),
+        "width": image_size(graph.output(node).shape)[1],
+        "channels": x.shape[3],
+        "in_width": x.shape[2],
+        "window_height": attrs.window[0],
+        "window_width": attrs.window[1],
+        "stride_height": attrs.stride[0],
+        "stride_width": attrs.stride[1],
+        "pad_left": attrs.padding.left,
+        "y": Cursor(node.outputs[0]),
+        "x": window_cursor(graph, node, attrs.window),
+    }
+    if x.dtype == "float32":
+        return fields | {"bounds": Constant(float_bounds(attrs.activation))}
+    least, greatest = _range(graph, node)
+    return fields | {"least": least, "greatest": greatest}
+
+
+AVERAGE = Operation(average_reference, lower_average, tuple(AVERAGE_LAYOUTS.values()), CONSTRAINTS)
+MAX = Operation(max_reference, lower_max, tuple(MAX_LAYOUTS.values()), CONSTRAINTS)

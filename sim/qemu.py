@@ -1,0 +1,93 @@
+"""Firmware on a board that QEMU emulates: one process a run, with a time limit."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..runtime.errors import ExecutionError, ToolError
+
+# tool -> the Debian package that has it
+PACKAGES = {
+    "arm-none-eabi-": "gcc-arm-none-eabi",
+    "qemu-system-arm": "qemu-system-arm",
+    "gcc": "gcc",
+}
+
+
+def find_tool(name: str) -> Path:
+    """The path of a tool on this machine, or a `ToolError` that says how to install it."""
+    found = shutil.which(name)
+    if found is None:
+        package = next((p for prefix, p in PACKAGES.items() if name.startswith(prefix)), name)
+        raise ToolError(f"{name} is needed and is not installed; `apt install {package}` has it")
+    return Path(found)
+
+
+def run_tool(command: Sequence[str | Path], folder: Path, timeout_s: float) -> str:
+    """Run a tool of `find_tool` in `folder`; its standard output, or a `ToolError` with its words."""
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{name} did not end within {timeout_s:g} s") from None
+    if done.returncode:
+        raise ToolError(f"{name} failed:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def run_firmware(
+    elf: Path,
+    program: str,
+    machine: str,
+    folder: Path,
+    icount_shift: int | None = None,
+    timeout_s: float = 300.0,
+) -> str:
+    """Run `elf` to its end and return what it said by semihosting.
+
+    Files that the firmware opens are relative to `folder`. With `icount_shift` an instruction takes
+    exactly 2**icount_shift ns of the emulated time. Raises `ExecutionError` if the firmware reports
+    failure or does not end in time.
+    """
+    icount = [] if icount_shift is None else ["-icount", f"shift={icount_shift}"]
+    command = [
+        str(find_tool(program)),
+        *("-M", machine),
+        *("-display", "none", "-monitor", "none", "-serial", "none"),
+        *("-semihosting-config", "enable=on,target=native"),
+        *icount,
+        *("-kernel", str(elf.resolve())),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise ExecutionError(
+            f"the firmware did not end within {timeout_s:g} s on the emulated {machine}; "
+            "raise the time limit if the model is that large"
+        ) from None
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or "nothing"
+        raise ExecutionError(
+            f"the firmware failed on the emulated {machine} (code {done.returncode}): {said}"
+        )
+    return done.stderr

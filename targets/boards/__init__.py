@@ -1,0 +1,94 @@
+"""Boards are data: one TOML file each, read into a `Board`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...runtime.errors import TargetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An address range of a board, in bytes."""
+
+    origin: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """How an emulator stands in for the board.
+
+    `counter` names the clock that the firmware reads (a file `counter_<name>.c`), and one
+    instruction takes `ticks_per_instruction` of its ticks under `-icount shift=<icount_shift>`.
+    """
+
+    program: str
+    machine: str
+    icount_shift: int
+    counter: str
+    ticks_per_instruction: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """A microcontroller board: what the linker, the compiler and the emulator must know of it."""
+
+    name: str
+    description: str
+    target: str  # a key of runtime.backend.BACKENDS
+    flash: Memory
+    ram: Memory
+    stack_bytes: int
+    compiler: str  # prefix of the tools' names, such as arm-none-eabi-
+    flags: tuple[str, ...]  # that choose the processor
+    emulator: Emulator | None = None
+
+
+def boards() -> dict[str, Board]:
+    """Every board by its name."""
+    return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def find_board(name: str) -> Board:
+    """The board of that name, or a `TargetError` that lists what there is."""
+    known = boards()
+    if name not in known:
+        raise TargetError(f"there is no board {name!r}; the boards are {', '.join(known)}")
+    return known[name]
+
+
+def emulated_board(target: str) -> Board:
+    """The board on which an emulator runs programs for `target`."""
+    for board in boards().values():
+        if board.target == target and board.emulator is not None:
+            return board
+    raise TargetError(f"no emulated board runs target {target!r}; add one to targets/boards")
+
+
+def _read(path: Path) -> Board:
+    with open(path, "rb") as file:
+        data: Mapping[str, Any] = tomllib.load(file)
+    emulator = data.get("emulator")
+    return Board(
+        name=path.stem,
+        description=data["description"],
+        target=data["target"],
+        flash=Memory(**data["flash"]),
+        ram=Memory(**data["ram"]),
+        stack_bytes=data["stack_bytes"],
+        compiler=data["compiler"],
+        flags=tuple(data["flags"]),
+        emulator=Emulator(**emulator) if emulator else None,
+    )

@@ -1,0 +1,1 @@
+"""Microcontrollers: a program printed as C99, compiled for a core, run on an emulated board."""

@@ -1,0 +1,224 @@
+"""The microcontroller backend: C99 for one model, run on an emulated board."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...kernels import table
+from ...runtime.backend import Measurement, check_inputs
+from ...runtime.errors import ExecutionError, Refusal
+from ...runtime.graph import DTYPES, Graph, Node
+from ...runtime.lowering import Lowered
+from ...runtime.pipeline import is_alias
+from ...runtime.program import Program
+from ...sim.qemu import run_firmware
+from ..boards import Board, Emulator, emulated_board
+from .printer import finished_tensors, print_model
+from .sources import c_kernels, sources
+from .toolchain import FIRMWARE, compile_files, link_firmware, measure
+
+ALIGNMENT = 16  # of buffers in the arena, bytes
+MODEL = "model"  # prefix of what the printed C defines
+HARNESS = ("main.c", "startup.c", "semihosting.c")
+TIMEOUT_S = 600.0
+
+_REQUEST = struct.Struct("<III")  # struct request of main.c
+_ANSWER = struct.Struct("<QII")  # struct answer
+
+
+class CortexMBackend:
+    """A Cortex-M core, on the board that an emulator has for it."""
+
+    alignment = ALIGNMENT
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.board = emulated_board(name)
+
+    def refuse(self, graph: Graph, node: Node) -> Refusal | None:
+        """Why there is no C kernel for this node, or None."""
+        index = graph.nodes.index(node)
+        if is_alias(graph, index):
+            return None
+        refused = table.refusal(graph, node, index)
+        if refused is not None:
+            return refused
+        kernel = table.lower(graph, node).kernel
+        if kernel in c_kernels():
+            return None
+        return Refusal(
+            index,
+            node.op,
+            f"there is no C kernel {kernel} for {self.name}",
+            "run it on target host, or add the kernel to targets/cortex_m/csrc",
+        )
+
+    def lower(self, graph: Graph, node: Node) -> Lowered:
+        """The kernel call that makes this node."""
+        return table.lower(graph, node)
+
+    def build(self, program: Program, out: Path | None = None) -> CortexMExecutor:
+        """Print, compile and link; the C files are written to `out` if it is given."""
+        return CortexMExecutor(program, self.board, out)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the model takes on the board, in bytes; flash without the test harness."""
+
+    arena_bytes: int
+    flash_bytes: int
+    code_bytes: int
+    constant_bytes: int
+    files: tuple[Path, ...]
+
+
+def write_sources(program: Program, folder: Path, trace: bool = False) -> tuple[Path, ...]:
+    """Write the model's C files and all that they need to `folder`."""
+    texts = print_model(program, MODEL, trace) | sources({c.kernel for c in program.calls()})
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in sorted(texts.items()):
+        (folder / name).write_text(text)
+    return tuple(folder / name for name in sorted(texts))
+
+
+class CortexMExecutor:
+    """A firmware and the emulator that runs it, one process for each inference."""
+
+    def __init__(self, program: Program, board: Board, out: Path | None) -> None:
+        self.program = program
+        self.board = board
+        self.measurement = Measurement()
+        self.stack_bytes: int | None = None  # deepest stack of the last run
+        self._arena: bytes | None = None  # keeps the state between two runs
+        self._folder = Path(tempfile.mkdtemp(prefix="midge-"))
+        self._traced: Path | None = None
+        try:
+            files = write_sources(program, out or self._folder / "c")
+            self._elf, self.report = self._build(files)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One inference; the answers are copies."""
+        return self.run_many([inputs])[0]
+
+    def run_many(self, batch: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        """One inference after the other in one run of the emulator.
+
+        `measurement` is that of the last one.
+        """
+        reader = _Reader(self._emulate(self._elf, batch))
+        return [self._read_inference(reader) for _ in batch]
+
+    def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """One inference, yielding (node, tensor index, value) of finished tensors.
+
+        A tensor that streams through a ring is never whole in the arena, and is left out.
+        """
+        if self._traced is None:
+            self._traced = self._build_traced()
+        reader = _Reader(self._emulate(self._traced, [inputs]))
+        for _, finished in sorted(finished_tensors(self.program).items()):
+            for node, tensor in finished:
+                yield node, tensor, self._read_tensor(reader, tensor)
+
+    def reset(self) -> None:
+        """Set state tensors to their initial values."""
+        self._arena = None
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ---- building ----
+
+    def _build(self, files: Sequence[Path]) -> tuple[Path, Report]:
+        folder = self._folder / "build"
+        folder.mkdir()
+        objects = self._compile(files, HARNESS, folder)
+        model = objects[: len(objects) - len(self._harness(HARNESS))]
+        elf = link_firmware(objects, self.board, folder, "firmware.elf")
+        roots = [f"midge_{MODEL}_{name}" for name in ("run", "init", "reset", "input", "output")]
+        sizes = measure(model, roots, self.board, folder)
+        arena = self.program.arena_bytes
+        return elf, Report(arena, sizes.flash, sizes.code, sizes.constants, tuple(files))
+
+    def _build_traced(self) -> Path:
+        files = write_sources(self.program, self._folder / "traced_c", trace=True)
+        folder = self._folder / "traced_build"
+        folder.mkdir()
+        objects = self._compile(files, (*HARNESS, "trace.c"), folder)
+        return link_firmware(objects, self.board, folder, "firmware.elf")
+
+    def _compile(
+        self, files: Sequence[Path], harness: Sequence[str], folder: Path
+    ) -> list[Path]:
+        model = [file for file in files if file.suffix == ".c"]
+        include = [files[0].parent.resolve(), FIRMWARE]
+        return compile_files([*model, *self._harness(harness)], include, self.board, folder)
+
+    def _harness(self, names: Sequence[str]) -> list[Path]:
+        return [FIRMWARE / name for name in (*names, f"counter_{self._emulator.counter}.c")]
+
+    @property
+    def _emulator(self) -> Emulator:
+        assert self.board.emulator is not None
+        return self.board.emulator
+
+    # ---- running ----
+
+    def _emulate(self, elf: Path, batch: Sequence[Sequence[np.ndarray]]) -> bytes:
+        """What the firmware wrote, without the arena, which is kept if there is state."""
+        keeps_state = bool(self.program.state)
+        given = [check_inputs(self.program.graph, inputs) for inputs in batch]
+        content = _REQUEST.pack(len(given), self._arena is not None, keeps_state)
+        content += self._arena or b""
+        content += b"".join(value.tobytes() for inputs in given for value in inputs)
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder, emulator = Path(name), self._emulator
+            (folder / "input.bin").write_bytes(content)
+            run_firmware(
+                elf, emulator.program, emulator.machine, folder, emulator.icount_shift, TIMEOUT_S
+            )
+            answer = (folder / "output.bin").read_bytes()
+        if keeps_state:
+            self._arena = answer[-self.program.arena_bytes :]
+        return answer
+
+    def _read_inference(self, reader: _Reader) -> list[np.ndarray]:
+        ticks, call_ticks, self.stack_bytes = _ANSWER.unpack(reader.take(_ANSWER.size))
+        # Each is right to less than a tick, so each is rounded before they are subtracted.
+        spent, call = (round(t / self._emulator.ticks_per_instruction) for t in (ticks, call_ticks))
+        self.measurement = Measurement(instructions=spent - call)
+        return [self._read_tensor(reader, index) for index in self.program.graph.outputs]
+
+    def _read_tensor(self, reader: _Reader, index: int) -> np.ndarray:
+        tensor = self.program.graph.tensors[index]
+        content = reader.take(tensor.bytes)
+        return np.frombuffer(content, DTYPES[tensor.dtype]).reshape(tensor.shape).copy()
+
+
+class _Reader:
+    """Takes pieces from the front of what the firmware wrote."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    def take(self, count: int) -> bytes:
+        piece = self._content[self._at : self._at + count]
+        if len(piece) != count:
+            raise ExecutionError(
+                f"the firmware wrote {len(self._content)} bytes, at least {self._at + count} "
+                "were expected"
+            )
+        self._at += count
+        return piece

@@ -1,0 +1,59 @@
+/* Fixed-point rounding: the C twin of kernels/fixedpoint.py, which states the rules and sources. */
+#ifndef MIDGE_FIXEDPOINT_H
+#define MIDGE_FIXEDPOINT_H
+
+#include <stdint.h>
+
+#include "midge_memory.h"
+
+/* Numbers wrap at 32 bits where TFLite's do; a signed shift left would be undefined in C. */
+MIDGE_INLINE int32_t midge_shift_left(int32_t x, int32_t bits)
+{
+    return (int32_t)((uint32_t)x << bits);
+}
+
+/* round(a * b / 2**31), ties upwards. A multiplier is never -2**31, so nothing saturates. */
+MIDGE_INLINE int32_t midge_high_mul(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+/* round(x / 2**exponent), ties away from zero; x > -2**31, which high_mul keeps. The sum with half
+ * of the divisor could leave 32 bits, so one bit less is shifted out before it. */
+MIDGE_INLINE int32_t midge_divide_by_pot(int32_t x, int32_t exponent)
+{
+    if (exponent == 0)
+        return x;
+    return (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;
+}
+
+/* x * multiplier * 2**(shift - 31), rounded twice. */
+MIDGE_INLINE int32_t midge_scale(int32_t x, int32_t multiplier, int32_t shift)
+{
+    if (shift > 0)
+        return midge_high_mul(midge_shift_left(x, shift), multiplier);
+    return midge_divide_by_pot(midge_high_mul(x, multiplier), -shift);
+}
+
+/* x * (multiplier as 16 bits) * 2**(shift - 15) of |x| < 2**47, rounded once, ties upwards. */
+MIDGE_INLINE int32_t midge_scale_64(int64_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t reduced =
+        multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
+    const int32_t right = 15 - shift;
+    return (int32_t)((x * reduced + ((int64_t)1 << (right - 1))) >> right);
+}
+
+MIDGE_INLINE int32_t midge_clamp(int32_t value, int32_t least, int32_t greatest)
+{
+    value = value < least ? least : value;
+    return value > greatest ? greatest : value;
+}
+
+MIDGE_INLINE float midge_clamp_float(float value, float least, float greatest)
+{
+    value = value < least ? least : value;
+    return value > greatest ? greatest : value;
+}
+
+#endif

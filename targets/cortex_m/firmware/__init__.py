@@ -1,0 +1,1 @@
+"""What runs a model on a board: startup, counters, linker scripts; shipped as data."""

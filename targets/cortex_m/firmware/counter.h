@@ -1,0 +1,14 @@
+/* A clock that tells emulated instructions apart. One board, one implementation. */
+#ifndef MIDGE_COUNTER_H
+#define MIDGE_COUNTER_H
+
+#include <stdint.h>
+
+typedef int (*counted_function)(void *argument);
+
+void counter_start(void);
+
+/* Ticks from before to after `function(argument)`, the call itself included. */
+uint64_t counter_measure(counted_function function, void *argument, int *result);
+
+#endif

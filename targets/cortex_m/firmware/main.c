@@ -1,0 +1,84 @@
+/* Runs the model on inputs from a file, and writes what came out and what it cost.
+ *
+ * input.bin: struct request, the arena if `load_arena`, then all inputs of each inference.
+ * output.bin: for each inference what the trace wrote, struct answer and all outputs; then the arena
+ * if `save_arena`. Reading and writing are outside the counted region.
+ */
+#include "counter.h"
+#include "model.h"
+#include "semihosting.h"
+#include "stack.h"
+#include "trace.h"
+
+enum { FILE_ERROR = 10, MODEL_ERROR = 20 };
+
+struct request {
+    uint32_t inferences;
+    uint32_t load_arena;
+    uint32_t save_arena;
+};
+
+struct answer {
+    uint64_t ticks;      /* of a call of the model */
+    uint32_t call_ticks; /* of a call of a function that does nothing */
+    uint32_t stack_bytes;
+};
+
+static uint8_t arena[MIDGE_MODEL_ARENA_BYTES] __attribute__((section(".arena"), aligned(16)));
+
+int trace_file;
+
+/* One instruction, a return: what a call costs besides the model. */
+__attribute__((naked)) static int nothing(void *argument)
+{
+    (void)argument;
+    __asm__ volatile("bx lr");
+}
+
+static int infer(int input, int output)
+{
+    for (int i = 0; i < MIDGE_MODEL_INPUTS; i++)
+        if (semihosting_read(input, midge_model_input(arena, i), midge_model_input_bytes(i)) != 0)
+            return FILE_ERROR;
+    struct answer answer = {0, 0, 0};
+    int status;
+    answer.call_ticks = (uint32_t)counter_measure(nothing, arena, &status);
+    stack_paint();
+    answer.ticks = counter_measure(midge_model_run, arena, &status);
+    answer.stack_bytes = stack_used(stack_pointer());
+    if (status != MIDGE_MODEL_OK)
+        return MODEL_ERROR + status;
+    if (semihosting_write(output, &answer, sizeof answer) != 0)
+        return FILE_ERROR;
+    for (int i = 0; i < MIDGE_MODEL_OUTPUTS; i++)
+        if (semihosting_write(
+                output, midge_model_output(arena, i), midge_model_output_bytes(i)) != 0)
+            return FILE_ERROR;
+    return 0;
+}
+
+int main(void)
+{
+    const int input = semihosting_open_read("input.bin");
+    const int output = semihosting_open_write("output.bin");
+    struct request request;
+    trace_file = output;
+    if (semihosting_read(input, &request, sizeof request) != 0)
+        return FILE_ERROR;
+    if (request.load_arena) {
+        if (semihosting_read(input, arena, sizeof arena) != 0)
+            return FILE_ERROR;
+    } else if (midge_model_init(arena, sizeof arena) != MIDGE_MODEL_OK) {
+        return MODEL_ERROR;
+    }
+    counter_start();
+    for (uint32_t i = 0; i < request.inferences; i++) {
+        const int failure = infer(input, output);
+        if (failure)
+            return failure;
+    }
+    if (request.save_arena && semihosting_write(output, arena, sizeof arena) != 0)
+        return FILE_ERROR;
+    semihosting_close(output);
+    return 0;
+}

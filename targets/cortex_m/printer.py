@@ -1,0 +1,337 @@
+"""A program printed as C99 for one model: `model.h` is its interface, `model.c` the rest.
+
+The C has no heap, no globals but constants, and includes only <stddef.h>, <stdint.h>, <string.h>
+and midge's own headers. The same program gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import __version__
+from ...runtime.graph import Graph, Tensor
+from ...runtime.program import Call, Loop, Program
+from .sources import KERNELS_HEADER, c_field, params_type
+
+BYTES_A_LINE = 16
+C_ALIGNMENT = 16  # of the constants and of the arena
+
+
+def print_model(program: Program, name: str = "model", trace: bool = False) -> dict[str, str]:
+    """File name -> text. `name` prefixes all that the C defines, and must be a C identifier.
+
+    With `trace` the model calls `midge_trace` with every finished tensor (`trace.h` declares it).
+    """
+    if not name.isidentifier():
+        raise ValueError(f"a model's name must be a C identifier, not {name!r}")
+    printer = _Printer(program, name, trace)
+    return {
+        f"{name}.h": "\n".join(printer.header()) + "\n",
+        f"{name}.c": "\n".join(printer.source()) + "\n",
+    }
+
+
+def finished_tensors(program: Program) -> Mapping[int, list[tuple[int, int]]]:
+    """Item -> the (node, tensor)s that are whole in the arena once it has run, in node order.
+
+    A tensor that streams through a ring is never whole, and is left out.
+    """
+    last: dict[int, int] = {}
+    for number, item in enumerate(program.items):
+        for call in item.body if isinstance(item, Loop) else (item,):
+            last[call.node] = number
+    finished: dict[int, list[tuple[int, int]]] = {}
+    ready: dict[int, int] = {}
+    for index, node in enumerate(program.graph.nodes):
+        # A node without a call is a reshape: it is there as soon as its operand is.
+        item_number = last.get(index, ready.get(node.operands[0], 0) if node.operands else 0)
+        for tensor in node.outputs:
+            ready[tensor] = item_number
+            if tensor in program.addresses:
+                finished.setdefault(item_number, []).append((index, tensor))
+    return finished
+
+
+@dataclass(frozen=True)
+class _Printer:
+    program: Program
+    name: str
+    trace: bool
+
+    @property
+    def graph(self) -> Graph:
+        return self.program.graph
+
+    @property
+    def macro(self) -> str:
+        return f"MIDGE_{self.name.upper()}"
+
+    @property
+    def prefix(self) -> str:
+        return f"midge_{self.name}"
+
+    # ---- the interface ----
+
+    def header(self) -> Iterator[str]:
+        p, macro, prefix = self.program, self.macro, self.prefix
+        yield from self._title()
+        yield f"#ifndef {macro}_H"
+        yield f"#define {macro}_H"
+        yield ""
+        yield "#include <stddef.h>"
+        yield "#include <stdint.h>"
+        yield ""
+        yield "/* The arena is all the memory that the model writes: give it this many bytes, at this"
+        yield " * alignment. Between two inferences it may hold other things only if the model has no"
+        yield " * state. */"
+        yield f"#define {macro}_ARENA_BYTES {max(p.arena_bytes, 1)}"
+        yield f"#define {macro}_ARENA_ALIGNMENT {C_ALIGNMENT}"
+        yield f"#define {macro}_STATE_BYTES {sum(v.nbytes for v in p.state.values())}"
+        yield ""
+        yield from self._operand_macros("INPUT", p.inputs)
+        yield ""
+        yield from self._operand_macros("OUTPUT", p.outputs)
+        yield ""
+        yield "#ifdef __cplusplus"
+        yield 'extern "C" {'
+        yield "#endif"
+        yield ""
+        yield f"enum {prefix}_status {{"
+        yield f"    {macro}_OK = 0,"
+        yield f"    {macro}_NO_ARENA = 1,        /* the arena is NULL */"
+        yield f"    {macro}_ARENA_UNALIGNED = 2, /* it doesn't start at a multiple of the alignment */"
+        yield f"    {macro}_ARENA_TOO_SMALL = 3"
+        yield "};"
+        yield ""
+        yield "/* Check the arena and set the model's state; call it once, before all others. */"
+        yield f"int {prefix}_init(void *arena, size_t arena_bytes);"
+        yield ""
+        yield "/* Set the model's state to its initial values. */"
+        yield f"int {prefix}_reset(void *arena);"
+        yield ""
+        yield "/* One inference: reads the inputs, which it may overwrite, and makes the outputs. */"
+        yield f"int {prefix}_run(void *arena);"
+        yield ""
+        yield "/* Where an input is to be put, and an output is found; NULL if there is no such one."
+        yield " * Outputs stay until inputs are put for the next inference. */"
+        yield f"void *{prefix}_input(void *arena, int index);"
+        yield f"const void *{prefix}_output(const void *arena, int index);"
+        yield ""
+        yield "/* In bytes; 0 if there is no such one. */"
+        yield f"size_t {prefix}_input_bytes(int index);"
+        yield f"size_t {prefix}_output_bytes(int index);"
+        yield ""
+        yield "#ifdef __cplusplus"
+        yield "}"
+        yield "#endif"
+        yield ""
+        yield "#endif"
+
+    def _title(self) -> Iterator[str]:
+        yield f"/* Printed by midge {__version__}."
+        yield " *"
+        yield f" * Model file SHA-256: {self.graph.sha256 or 'unknown'}"
+        yield f" * Target: {self.program.target}, planned by {self.program.strategy}"
+        yield " */"
+
+    def _operand_macros(self, kind: str, tensors: tuple[Tensor, ...]) -> Iterator[str]:
+        yield f"#define {self.macro}_{kind}S {len(tensors)}"
+        for i, tensor in enumerate(tensors):
+            shape = "x".join(map(str, tensor.shape)) or "scalar"
+            yield f"/* {_quoted(tensor.name)}, {tensor.dtype} {shape}{_scale(tensor)} */"
+            yield f"#define {self.macro}_{kind}_{i}_BYTES {tensor.bytes}"
+
+    # ---- the rest ----
+
+    def source(self) -> Iterator[str]:
+        yield from self._title()
+        yield f'#include "{self.name}.h"'
+        yield ""
+        yield "#include <string.h>"
+        yield ""
+        yield f'#include "{KERNELS_HEADER}"'
+        yield '#include "midge_memory.h"'
+        if self.trace:
+            yield '#include "trace.h"'
+        yield ""
+        yield from _byte_array("constants", self.program.constants)
+        for index, tensor in enumerate(self.program.outputs):
+            if tensor.data is not None:
+                yield ""
+                yield from _byte_array(f"output_{index}", tensor.data.tobytes())
+        for index, value in self._patterned_state():
+            yield ""
+            yield from _byte_array(f"state_{index}", value.tobytes())
+        yield ""
+        yield from self._params()
+        yield from self._functions()
+
+    def _patterned_state(self) -> Iterator[tuple[int, np.ndarray]]:
+        """State tensors whose initial bytes aren't all the same."""
+        for index, value in self.program.state.items():
+            if _fill_byte(value) is None:
+                yield index, value
+
+    def _params(self) -> Iterator[str]:
+        for number, item in enumerate(self.program.items):
+            calls = item.body if isinstance(item, Loop) else (item,)
+            for position, call in enumerate(calls):
+                name = _call_name(number, position if isinstance(item, Loop) else None)
+                yield f"static const {params_type(call.kernel)} {name} = {{"
+                yield from (f"    .{c_field(field)} = {value}," for field, value in call.args.items())
+                yield "};"
+                yield ""
+
+    def _functions(self) -> Iterator[str]:
+        p, macro, prefix = self.program, self.macro, self.prefix
+        yield f"int {prefix}_init(void *arena, size_t arena_bytes)"
+        yield "{"
+        yield "    if (arena == NULL)"
+        yield f"        return {macro}_NO_ARENA;"
+        yield f"    if ((uintptr_t)arena % {macro}_ARENA_ALIGNMENT != 0)"
+        yield f"        return {macro}_ARENA_UNALIGNED;"
+        yield f"    if (arena_bytes < {macro}_ARENA_BYTES)"
+        yield f"        return {macro}_ARENA_TOO_SMALL;"
+        yield f"    return {prefix}_reset(arena);"
+        yield "}"
+        yield ""
+        yield f"int {prefix}_reset(void *arena)"
+        yield "{"
+        yield "    if (arena == NULL)"
+        yield f"        return {macro}_NO_ARENA;"
+        yield from self._state_setting()
+        yield f"    return {macro}_OK;"
+        yield "}"
+        yield ""
+        yield from self._run()
+        yield ""
+        places = [self._place(tensor) for tensor in p.inputs]
+        yield from self._switch(f"void *{prefix}_input(void *arena, int index)", places, "NULL")
+        yield ""
+        found = [
+            self._place(tensor, "const int8_t") if tensor.data is None else f"output_{i}"
+            for i, tensor in enumerate(p.outputs)
+        ]
+        yield from self._switch(
+            f"const void *{prefix}_output(const void *arena, int index)", found, "NULL"
+        )
+        for kind, tensors in (("input", p.inputs), ("output", p.outputs)):
+            sizes = [f"{macro}_{kind.upper()}_{i}_BYTES" for i in range(len(tensors))]
+            yield ""
+            yield from self._switch(f"size_t {prefix}_{kind}_bytes(int index)", sizes, "0")
+
+    def _place(self, tensor: Tensor, element: str = "int8_t") -> str:
+        return f"({element} *)arena + {self.program.addresses[tensor.index]}"
+
+    def _switch(self, signature: str, answers: list[str], otherwise: str) -> Iterator[str]:
+        yield signature
+        yield "{"
+        if "void *arena" in signature and not any("arena" in answer for answer in answers):
+            yield "    (void)arena;"
+        yield "    switch (index) {"
+        for i, answer in enumerate(answers):
+            yield f"    case {i}:"
+            yield f"        return {answer};"
+        yield "    default:"
+        yield f"        return {otherwise};"
+        yield "    }"
+        yield "}"
+
+    def _state_setting(self) -> Iterator[str]:
+        for index, value in self.program.state.items():
+            at, fill = f"(int8_t *)arena + {self.program.addresses[index]}", _fill_byte(value)
+            yield f"    /* {_quoted(self.graph.tensors[index].name)} */"
+            if fill is None:
+                yield f"    memcpy({at}, state_{index}, {value.nbytes});"
+            else:
+                yield f"    memset({at}, {fill}, {value.nbytes});"
+
+    def _run(self) -> Iterator[str]:
+        finished = finished_tensors(self.program)
+        yield f"int {self.prefix}_run(void *arena_start)"
+        yield "{"
+        yield "    int8_t *arena = arena_start;"
+        yield "    if (arena == NULL)"
+        yield f"        return {self.macro}_NO_ARENA;"
+        for number, item in enumerate(self.program.items):
+            yield ""
+            if isinstance(item, Loop):
+                yield from self._loop(number, item)
+            else:
+                yield f"    /* {self._describe(item)} */"
+                yield f"    {_call_text(item.kernel, '&' + _call_name(number))}"
+            if self.trace:
+                for _, tensor in finished.get(number, ()):
+                    size = self.graph.tensors[tensor].bytes
+                    yield f"    midge_trace(arena + {self.program.addresses[tensor]}, {size});"
+        yield f"    return {self.macro}_OK;"
+        yield "}"
+
+    def _loop(self, number: int, loop: Loop) -> Iterator[str]:
+        yield "    {"
+        for position, call in enumerate(loop.body):
+            steps = any(step.call == position for step in loop.steps)
+            if steps:
+                name = _call_name(number, position)
+                yield f"        {params_type(call.kernel)} step_{position} = {name};"
+        yield f"        for (int pass = 0; pass < {loop.count}; pass++) {{"
+        for position, call in enumerate(loop.body):
+            steps = any(step.call == position for step in loop.steps)
+            name = f"step_{position}" if steps else _call_name(number, position)
+            yield f"            /* {self._describe(call)} */"
+            yield f"            {_call_text(call.kernel, '&' + name)}"
+        for step in loop.steps:
+            yield f"            step_{step.call}.{c_field(step.field)} += {step.by};"
+        yield "        }"
+        yield "    }"
+
+    def _describe(self, call: Call) -> str:
+        """Node, operator and where its operands lie."""
+        node = self.graph.nodes[call.node]
+        reads = ", ".join(self._where(t) for t in node.operands if not self.graph.tensors[t].constant)
+        writes = ", ".join(self._where(t) for t in node.outputs)
+        label = f" {_quoted(node.name)}" if node.name else ""
+        return f"{call.node}: {node.op}{label}, arena {reads or 'nothing'} -> {writes}"
+
+    def _where(self, index: int) -> str:
+        at = self.program.addresses.get(index)
+        if at is None:
+            return "rows in a ring"
+        return f"{at}..{at + self.graph.tensors[index].bytes - 1}"
+
+
+def _call_name(item: int, position: int | None = None) -> str:
+    return f"call_{item}" if position is None else f"call_{item}_{position}"
+
+
+def _call_text(kernel: str, params: str) -> str:
+    return f"midge_{kernel}(arena, constants, {params});"
+
+
+def _quoted(text: str) -> str:
+    """A name from a model file, safe inside a C comment."""
+    plain = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
+    return '"' + plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/") + '"'
+
+
+def _scale(tensor: Tensor) -> str:
+    if tensor.quantization is None or tensor.quantization.per_axis:
+        return ""
+    return f", real = {tensor.scale!r} * (q - {tensor.zero_point})"
+
+
+def _fill_byte(value: np.ndarray) -> int | None:
+    content = set(value.tobytes())
+    return content.pop() if len(content) == 1 else None
+
+
+def _byte_array(name: str, content: bytes) -> Iterator[str]:
+    values = np.frombuffer(content or b"\0", np.int8).tolist()
+    yield f"static const int8_t {name}[{len(values)}] MIDGE_ALIGNED({C_ALIGNMENT}) = {{"
+    for begin in range(0, len(values), BYTES_A_LINE):
+        line = ", ".join(map(str, values[begin : begin + BYTES_A_LINE]))
+        yield f"    /* {begin} */ {line},"
+    yield "};"

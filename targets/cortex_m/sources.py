@@ -1,0 +1,85 @@
+"""The C twins of the kernels: which file defines which, and the header of their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from ...kernels.operation import Layout
+from ...kernels.table import layouts
+
+CSRC = Path(__file__).parent / "csrc"
+KERNELS_HEADER = "midge_kernels.h"
+_C_KEYWORDS = {"unsigned", "signed", "int", "short", "long", "float", "double", "default", "register"}
+_DEFINITION = re.compile(r"^void midge_(\w+)\(", re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "(\w+\.h)"', re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def c_kernels() -> dict[str, str]:
+    """Kernel name -> the name of the C file that defines it."""
+    found: dict[str, str] = {}
+    for path in sorted(CSRC.glob("*.c")):
+        for kernel in _DEFINITION.findall(path.read_text()):
+            found[kernel] = path.name
+    return found
+
+
+def sources(kernels: Collection[str]) -> dict[str, str]:
+    """File name -> text of all that these kernels need, the header of their parameters included."""
+    files = sorted({c_kernels()[kernel] for kernel in kernels})
+    texts = {name: (CSRC / name).read_text() for name in files}
+    # A file's other kernels are compiled too (the linker drops them), so they need their structs.
+    known = layouts()
+    texts[KERNELS_HEADER] = kernels_header(
+        [known[kernel] for kernel, file in sorted(c_kernels().items()) if file in files]
+    )
+    pending = list(texts.values())
+    while pending:
+        for header in _INCLUDE.findall(pending.pop()):
+            if header not in texts:
+                texts[header] = (CSRC / header).read_text()
+                pending.append(texts[header])
+    return texts
+
+
+def kernels_header(described: Collection[Layout]) -> str:
+    """The C structs of these kernels' parameters, and their prototypes."""
+    return "\n".join(_header_lines(described)) + "\n"
+
+
+def _header_lines(described: Collection[Layout]) -> Iterator[str]:
+    yield "/* Printed by midge: the parameters of each kernel, as its layout in kernels/ states them."
+    yield " *"
+    yield " * Every pointer is an offset in bytes: into the arena, or into the model's constants."
+    yield " */"
+    yield "#ifndef MIDGE_KERNELS_H"
+    yield "#define MIDGE_KERNELS_H"
+    yield ""
+    yield "#include <stdint.h>"
+    for words in described:
+        yield ""
+        yield "typedef struct {"
+        yield from (f"    int32_t {c_field(name)};" for name in words.fields)
+        yield f"}} {params_type(words.kernel)};"
+        yield f"{prototype(words.kernel)};"
+    yield ""
+    yield "#endif"
+
+
+def c_field(name: str) -> str:
+    """The struct member of a layout's field: its name, unless C has that for itself."""
+    return f"{name}_" if name in _C_KEYWORDS else name
+
+
+def params_type(kernel: str) -> str:
+    return f"midge_{kernel}_params"
+
+
+def prototype(kernel: str) -> str:
+    return (
+        f"void midge_{kernel}(\n"
+        f"    int8_t *arena, const int8_t *constants, const {params_type(kernel)} *p)"
+    )

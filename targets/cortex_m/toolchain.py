@@ -1,0 +1,122 @@
+"""From C files to an ELF: compile, link for a board, and count the bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...runtime.errors import TargetError, ToolError
+from ...sim.qemu import find_tool, run_tool
+from ..boards import Board
+
+FIRMWARE = Path(__file__).parent / "firmware"
+OPTIMISE = "-O2"
+TIMEOUT_S = 300.0
+
+# Float sums must not be contracted to fused multiply-adds: they would round once instead of twice.
+C_FLAGS = (
+    "-std=c99", "-Wall", "-Wextra", "-Werror",
+    "-ffp-contract=off", "-ffunction-sections", "-fdata-sections",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a model adds to a firmware's flash, without the test harness.
+
+    `code` is machine code: kernels, the model's own functions, and what they need of the compiler's
+    and C library. `constants` is read-only data: weights, tables and the calls' parameters.
+    """
+
+    code: int
+    constants: int
+
+    @property
+    def flash(self) -> int:
+        return self.code + self.constants
+
+
+def compile_files(
+    files: Iterable[Path], include: Sequence[Path], board: Board, folder: Path
+) -> list[Path]:
+    """One object in `folder` for each C file."""
+    gcc = find_tool(f"{board.compiler}gcc")
+    objects = []
+    for file in files:
+        objects.append(folder / f"{file.stem}.o")
+        includes = [word for path in include for word in ("-I", path)]
+        command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, *includes]
+        run_tool([*command, "-c", file.resolve(), "-o", objects[-1]], folder, TIMEOUT_S)
+    return objects
+
+
+def link_firmware(objects: Sequence[Path], board: Board, folder: Path, name: str) -> Path:
+    """An ELF that starts on the board; `TargetError` if it doesn't fit."""
+    (folder / "memory.ld").write_text(memory_script(board))
+    script = FIRMWARE / "firmware.ld"
+    return _link(objects, ["-T", script, "-L", folder], board, folder, name)
+
+
+def measure(objects: Sequence[Path], roots: Sequence[str], board: Board, folder: Path) -> Sizes:
+    """Link the model alone, everything that `roots` don't reach dropped, and add up its sections."""
+    keep = [f"-Wl,-u,{root}" for root in roots]
+    elf = _link(objects, [f"-Wl,-e,{roots[0]}", *keep], board, folder, "model_alone.elf")
+    listing = run_tool([find_tool(f"{board.compiler}size"), "-A", elf], folder, TIMEOUT_S)
+    sections = _sections(listing)
+    code = sum(size for name, size in sections.items() if name.startswith(".text"))
+    constants = sum(
+        size for name, size in sections.items() if name.startswith((".rodata", ".data"))
+    )
+    return Sizes(code, constants)
+
+
+def memory_script(board: Board) -> str:
+    """The board's memories as the linker reads them."""
+    return (
+        "MEMORY {\n"
+        f"  FLASH (rx) : ORIGIN = {board.flash.origin:#x}, LENGTH = {board.flash.bytes}\n"
+        f"  RAM (rwx) : ORIGIN = {board.ram.origin:#x}, LENGTH = {board.ram.bytes}\n"
+        "}\n"
+        f"MIDGE_STACK_BYTES = {board.stack_bytes};\n"
+    )
+
+
+def _link(
+    objects: Sequence[Path], options: Sequence[str | Path], board: Board, folder: Path, name: str
+) -> Path:
+    elf = folder / name
+    plain = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none"]
+    command = [find_tool(f"{board.compiler}gcc"), *board.flags, *plain, *options, *objects]
+    try:
+        run_tool([*command, "-o", elf], folder, TIMEOUT_S)
+    except ToolError as error:
+        overflow = _overflows(str(error))
+        if not overflow:
+            raise
+        raise TargetError(does_not_fit(overflow, board)) from None
+    return elf
+
+
+def _overflows(message: str) -> dict[str, int]:
+    """Memory -> bytes too many, from the linker's words."""
+    found = re.findall(r"region [`'](\w+)' overflowed by (\d+) bytes", message)
+    return {region: int(count) for region, count in found}
+
+
+def does_not_fit(overflow: Mapping[str, int], board: Board) -> str:
+    """The sentence for a firmware that is too large."""
+    have = {"FLASH": board.flash.bytes, "RAM": board.ram.bytes}
+    words = {"FLASH": "flash", "RAM": "RAM"}
+    parts = [
+        f"{count} bytes more {words[region]} than the {have[region]} of {board.name}"
+        for region, count in overflow.items()
+    ]
+    return f"the firmware needs {' and '.join(parts)}; take a smaller model or a larger board"
+
+
+def _sections(listing: str) -> dict[str, int]:
+    """Section -> bytes, from `size -A`."""
+    rows = (line.split() for line in listing.splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) == 3 and row[1].isdigit()}

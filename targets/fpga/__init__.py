@@ -1,0 +1,1 @@
+"""The accelerator as a target: layers to jobs, and what they cost."""

@@ -1,0 +1,1 @@
+"""A model cut between a device and an edge server."""

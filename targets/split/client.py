@@ -1,0 +1,95 @@
+"""The device's end of the link: one request with a deadline, or a `LinkError`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from ...runtime.errors import ExecutionError, InputError
+from .cut import Cut
+from .protocol import CUT, DIGEST, MAX_MESSAGE, SERVICE, codec, messages, pack, unpack
+
+
+class LinkError(ExecutionError):
+    """The server gave no usable answer in time."""
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """PEM files for mutual TLS: the device's own certificate and key, and whom it trusts."""
+
+    certificate: Path
+    key: Path
+    server_authority: Path
+
+
+class EdgeClient:
+    """Asks one server. `deadline_s` bounds each request, connecting included."""
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        deadline_s: float = 2.0,
+        credentials: ClientCredentials | None = None,
+    ) -> None:
+        self.address, self.deadline_s, self._model = address, deadline_s, model
+        options = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            self._channel = grpc.secure_channel(address, _tls(credentials), options)
+
+    def infer(self, cut: Cut, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The tail's outputs for the tensors that cross the cut."""
+        sent = [cut.tail.tensors[index] for index in cut.sent]
+        described, contents = pack(messages.ModelInferRequest.InferInputTensor, sent, values)
+        request = messages.ModelInferRequest(
+            model_name=self._model,
+            id=uuid.uuid4().hex,
+            inputs=described,
+            raw_input_contents=contents,
+        )
+        request.parameters[CUT].int64_param = cut.position
+        request.parameters[DIGEST].string_param = cut.tail.sha256
+        response = self._call("ModelInfer", request)
+        if response.id != request.id:
+            raise LinkError(f"the server at {self.address} answered another request")
+        outputs = [cut.tail.tensors[index] for index in cut.tail.outputs]
+        try:
+            return unpack(outputs, response.outputs, response.raw_output_contents)
+        except InputError as error:
+            raise LinkError(f"the server at {self.address} gave a wrong answer: {error}") from None
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _call(self, method: str, request: Any) -> Any:
+        serialize, parse = codec(method)
+        call = self._channel.unary_unary(f"/{SERVICE}/{method}", serialize, parse)
+        try:
+            return call(request, timeout=self.deadline_s)
+        except grpc.RpcError as error:
+            what = error.code().name.lower().replace("_", " ")  # type: ignore[attr-defined]
+            detail = error.details()  # type: ignore[attr-defined]
+            raise LinkError(
+                f"the server at {self.address} did not answer ({what}: {detail})"
+            ) from None
+
+
+def _tls(credentials: ClientCredentials) -> Any:
+    return grpc.ssl_channel_credentials(
+        root_certificates=credentials.server_authority.read_bytes(),
+        private_key=credentials.key.read_bytes(),
+        certificate_chain=credentials.certificate.read_bytes(),
+    )

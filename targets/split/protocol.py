@@ -1,0 +1,84 @@
+"""The Open Inference Protocol as midge uses it: method names, tensors to messages and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import InputError, ToolError
+from ...runtime.graph import DTYPES, Tensor
+
+try:
+    from . import inference_pb2 as messages
+except ImportError as error:  # grpcio and protobuf are an extra
+    raise ToolError(f"splitting a model needs gRPC ({error}); pip install midge[split]") from None
+
+SERVICE = "inference.GRPCInferenceService"
+METHODS = (
+    "ServerLive",
+    "ServerReady",
+    "ModelReady",
+    "ServerMetadata",
+    "ModelMetadata",
+    "ModelInfer",
+)
+MAX_MESSAGE = 64 << 20  # bytes; a cut tensor of any model for small machines is far below
+CUT, DIGEST = "midge_cut", "midge_sha256"  # request parameters beyond the protocol
+
+DATATYPES = {
+    "bool": "BOOL",
+    "int8": "INT8",
+    "uint8": "UINT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float32": "FP32",
+}
+
+
+def codec(method: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    """(request serializer, response parser) of a method."""
+    request = getattr(messages, f"{method}Request")
+    response = getattr(messages, f"{method}Response")
+    return request.SerializeToString, response.FromString
+
+
+def pack(
+    kind: type, tensors: Iterable[Tensor], values: Sequence[np.ndarray]
+) -> tuple[list[Any], list[bytes]]:
+    """Descriptions of class `kind` and raw contents (little endian, C order)."""
+    descriptions, contents = [], []
+    for tensor, value in zip(tensors, values, strict=True):
+        descriptions.append(
+            kind(name=tensor.name, datatype=DATATYPES[tensor.dtype], shape=value.shape)
+        )
+        contents.append(np.ascontiguousarray(value).tobytes())
+    return descriptions, contents
+
+
+def unpack(
+    tensors: Sequence[Tensor], descriptions: Sequence[Any], contents: Sequence[bytes]
+) -> list[np.ndarray]:
+    """Arrays in the order of `tensors`; `InputError` if anything is not as they say."""
+    if len(descriptions) != len(tensors) or len(contents) != len(tensors):
+        raise InputError(
+            f"{len(tensors)} tensors with raw contents are needed, "
+            f"{len(descriptions)} with {len(contents)} came"
+        )
+    came = {d.name: (d, c) for d, c in zip(descriptions, contents, strict=True)}
+    return [_array(tensor, *came.get(tensor.name, (None, b""))) for tensor in tensors]
+
+
+def _array(tensor: Tensor, description: Any, content: bytes) -> np.ndarray:
+    wanted = DATATYPES[tensor.dtype], tensor.shape, tensor.bytes
+    if description is None:
+        raise InputError(f"tensor {tensor.name!r} is missing")
+    given = description.datatype, tuple(description.shape), len(content)
+    if given != wanted:
+        raise InputError(
+            f"tensor {tensor.name!r} must be {wanted[0]} of shape {list(wanted[1])} in "
+            f"{wanted[2]} bytes, not {given[0]} of shape {list(given[1])} in {given[2]} bytes"
+        )
+    return np.frombuffer(content, DTYPES[tensor.dtype]).reshape(tensor.shape)

@@ -1,0 +1,228 @@
+"""The edge server: runs whole models and tails of models over gRPC.
+
+It checks the model's digest and the cut before it computes, and every tensor's name, type, shape
+and size before it reads one. Any client of the Open Inference Protocol may ask for the whole model;
+a midge device says in the request's parameters where it has cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from ...runtime.backend import Executor, find_backend
+from ...runtime.errors import InputError, MidgeError, TargetError, ToolError
+from ...runtime.graph import Graph, Tensor
+from ...runtime.importers import read_model
+from ...runtime.pipeline import Options, compile_graph, rewrite
+from ...runtime.program import Program
+from ...runtime.program_file import MAGIC
+from .cut import cut_at
+from .protocol import (
+    CUT,
+    DATATYPES,
+    DIGEST,
+    MAX_MESSAGE,
+    METHODS,
+    SERVICE,
+    messages,
+    pack,
+    unpack,
+)
+
+WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """PEM files for mutual TLS: the server's own certificate and key, and who may call."""
+
+    certificate: Path
+    key: Path
+    client_authority: Path
+
+
+class _Tail:
+    """One compiled tail. Its executor serves one request at a time."""
+
+    def __init__(self, graph: Graph, target: str) -> None:
+        self.graph = graph
+        self.executor: Executor = find_backend(target).build(compile_graph(graph, target))
+        self.lock = threading.Lock()
+
+
+class ModelServer:
+    """Serves one model on `address` (port 0: any free one); `start`, then `stop`."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        credentials: Credentials | None = None,
+        target: str = "host",
+    ) -> None:
+        self._graph, self._name, self._target = graph, name, target
+        self._tails: dict[int, _Tail] = {}
+        self._lock = threading.Lock()
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(WORKERS),
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share
+            ],
+        )
+        handlers = {method: _handler(getattr(self, method), method) for method in METHODS}
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
+        )
+        self.address = f"{host}:{self._bind(f'{host}:{port}', credentials)}"
+
+    def _bind(self, address: str, credentials: Credentials | None) -> int:
+        try:
+            if credentials is None:
+                return int(self._server.add_insecure_port(address))
+            return int(self._server.add_secure_port(address, _tls(credentials)))
+        except RuntimeError:
+            raise ToolError(
+                f"can't listen on {address}: the port is taken or the address is not this machine's"
+            ) from None
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop(grace=1.0).wait()
+
+    def wait(self) -> None:
+        """Serve until the process is stopped."""
+        self._server.wait_for_termination()
+
+    # ---- the protocol's methods, by their names ----
+
+    def ServerLive(self, request: Any) -> Any:
+        return messages.ServerLiveResponse(live=True)
+
+    def ServerReady(self, request: Any) -> Any:
+        return messages.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request: Any) -> Any:
+        return messages.ModelReadyResponse(ready=request.name == self._name)
+
+    def ServerMetadata(self, request: Any) -> Any:
+        return messages.ServerMetadataResponse(name="midge", version="0.1.0")
+
+    def ModelMetadata(self, request: Any) -> Any:
+        self._check_name(request.name)
+        graph = self._graph
+        return messages.ModelMetadataResponse(
+            name=self._name,
+            versions=["1"],
+            platform="midge",
+            inputs=[_metadata(graph.tensors[i]) for i in graph.inputs],
+            outputs=[_metadata(graph.tensors[i]) for i in graph.outputs],
+        )
+
+    def ModelInfer(self, request: Any) -> Any:
+        self._check_name(request.model_name)
+        digest = request.parameters[DIGEST].string_param if DIGEST in request.parameters else None
+        if digest is not None and digest != self._graph.sha256:
+            raise TargetError(
+                f"the device runs model {digest[:12]}, this server has {self._graph.sha256[:12]}; "
+                "give both the same model file"
+            )
+        tail = self._tail(request.parameters[CUT].int64_param if CUT in request.parameters else 0)
+        inputs = [tail.graph.tensors[i] for i in tail.graph.inputs]
+        values = unpack(inputs, request.inputs, request.raw_input_contents)
+        with tail.lock:
+            answers = tail.executor.run(values)
+        outputs = [tail.graph.tensors[i] for i in tail.graph.outputs]
+        described, contents = pack(messages.ModelInferResponse.InferOutputTensor, outputs, answers)
+        return messages.ModelInferResponse(
+            model_name=self._name,
+            model_version="1",
+            id=request.id,
+            outputs=described,
+            raw_output_contents=contents,
+        )
+
+    # ---- inside ----
+
+    def _check_name(self, name: str) -> None:
+        if name != self._name:
+            raise InputError(f"this server has the model {self._name!r}, not {name!r}")
+
+    def _tail(self, position: int) -> _Tail:
+        with self._lock:
+            if position not in self._tails:
+                self._tails[position] = _Tail(cut_at(self._graph, position).tail, self._target)
+            return self._tails[position]
+
+
+def _tls(credentials: Credentials) -> Any:
+    return grpc.ssl_server_credentials(
+        [(credentials.key.read_bytes(), credentials.certificate.read_bytes())],
+        root_certificates=credentials.client_authority.read_bytes(),
+        require_client_auth=True,
+    )
+
+
+def _handler(serve: Callable[[Any], Any], method: str) -> Any:
+    def answer(request: Any, context: Any) -> Any:
+        try:
+            return serve(request)
+        except InputError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except MidgeError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+
+    return grpc.unary_unary_rpc_method_handler(
+        answer,
+        getattr(messages, f"{method}Request").FromString,
+        getattr(messages, f"{method}Response").SerializeToString,
+    )
+
+
+def _metadata(tensor: Tensor) -> Any:
+    return messages.ModelMetadataResponse.TensorMetadata(
+        name=tensor.name, datatype=DATATYPES[tensor.dtype], shape=tensor.shape
+    )
+
+
+def load_graph(path: Path) -> Graph:
+    """The rewritten graph of a model file or of a saved program: both sides cut the same nodes."""
+    with open(path, "rb") as file:
+        saved = file.read(len(MAGIC)) == MAGIC
+    return Program.load(path).graph if saved else rewrite(read_model(path), Options())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m midge.targets.split.server PATH NAME`: what the `split` target starts.
+
+    Prints one JSON line with the address once it listens, and ends when its standard input does,
+    so that it never outlives the process that started it.
+    """
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("name")
+    args = parser.parse_args(arguments)
+    server = ModelServer(load_graph(args.path), args.name)
+    server.start()
+    print(json.dumps({"address": server.address}), flush=True)
+    sys.stdin.read()
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

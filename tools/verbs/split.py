@@ -1,0 +1,97 @@
+"""`midge split cuts|run MODEL`: where a model can be cut, and an inference over a cut."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ...runtime.backend import check_inputs
+from ...runtime.importers import read_model
+from ...runtime.pipeline import Options, compile_graph, rewrite
+from ..arguments import add_model, load_inputs
+from ..zoo import find_model
+from . import run as run_verb
+
+HELP = "cut a model between this device and a server"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("cuts", "run"))
+    add_model(parser)
+    parser.add_argument("--cut", type=int, metavar="K", help="the device runs nodes 0 to K-1")
+    parser.add_argument("--server", metavar="HOST:PORT", help="a `midge serve` of the same model")
+    parser.add_argument("--name", help="the model's name at the server (default: its file's)")
+    parser.add_argument("--deadline", type=float, default=2.0, metavar="S", help="default 2 s")
+    parser.add_argument("--input", nargs="+", metavar="F.npy", help="one file for each input")
+    parser.add_argument("--seed", type=int, default=0, help="of the random input (default 0)")
+    tls = parser.add_argument_group("mutual TLS (all three)")
+    tls.add_argument("--certificate", type=Path, metavar="PEM")
+    tls.add_argument("--key", type=Path, metavar="PEM")
+    tls.add_argument("--server-authority", type=Path, metavar="PEM")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    path = find_model(args.model)
+    graph = rewrite(read_model(path), Options())
+    return _cuts(graph) if args.action == "cuts" else _run(args, path, graph)
+
+
+def _cuts(graph: Any) -> dict[str, Any]:
+    from ...targets.split.cut import cut_at, legal_cuts
+
+    cuts = [cut_at(graph, position) for position in legal_cuts(graph)]
+    return {
+        "cuts": [
+            {
+                "cut": cut.position,
+                "bytes": cut.sent_bytes,
+                "before": graph.nodes[cut.position].name if cut.tail.nodes else "(the end)",
+            }
+            for cut in cuts
+        ]
+    }
+
+
+def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
+    from ...targets.split.backend import DEADLINE_S, ServerProcess, middle_cut
+    from ...targets.split.client import ClientCredentials, EdgeClient
+    from ...targets.split.cut import cut_at
+    from ...targets.split.executor import SplitExecutor
+
+    program = compile_graph(graph, "host")
+    inputs = check_inputs(program.graph, load_inputs(program.graph, args.input, args.seed))
+    graph = program.graph
+    cut = middle_cut(graph) if args.cut is None else cut_at(graph, args.cut)
+    files = (args.certificate, args.key, args.server_authority)
+    credentials = ClientCredentials(*files) if all(files) else None
+    if args.server:
+        client = EdgeClient(args.server, args.name or path.stem, args.deadline, credentials)
+        executor = SplitExecutor(graph, cut, client)
+    else:
+        server = ServerProcess(program)
+        client = EdgeClient(server.address, server.model, DEADLINE_S)
+        executor = SplitExecutor(graph, cut, client, release=server.stop)
+    try:
+        outputs = executor.run(inputs)
+        measured, remarks = executor.measurement, executor.remarks
+    finally:
+        executor.close()
+    return {
+        **run_verb.answer("split", program, outputs, measured, remarks),
+        "cut": cut.position,
+        "bytes": cut.sent_bytes,
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    if "cuts" not in result:
+        run_verb.show(result, console)
+        return
+    table = Table("cut before node", "bytes sent", "layer")
+    for cut in result["cuts"]:
+        table.add_row(str(cut["cut"]), f"{cut['bytes']:,}", cut["before"])
+    console.print(table)
