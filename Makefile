@@ -62,7 +62,7 @@ demo: setup ## one model on every backend, with the same bits
 # Work stealing starts with one contiguous half of the tests for each worker, so that neighbours share
 # their fixtures, and evens out at the end.
 test: setup ## run every test that needs no board, on two cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not board" $(ARGS)
 
 lint: setup ## check style, format and types
 	@failed=0; for check in "ruff check ." "ruff format --check ." mypy; do \

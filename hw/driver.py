@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..runtime.errors import ExecutionError
+from ..runtime.errors import ExecutionError, InputError
 from .commands import Job
 from .machine import IDENTITY, Machine, Region, Register, Status
 
@@ -64,6 +64,7 @@ class Driver:
 
         The cycles are those of the jobs, not of the transfers.
         """
+        _check_input(tiles, x)
         output = np.zeros(_output_shape(tiles), np.int8)
         cycles, there = 0, None
         for tile in tiles:
@@ -123,6 +124,15 @@ class Driver:
 
     def _register(self, register: Register) -> int:
         return int(self._port.read(register, 1)[0])
+
+
+def _check_input(tiles: Sequence[TileJob], x: np.ndarray) -> None:
+    rows = max(tile.input_rows[1] for tile in tiles)
+    row = (tiles[0].job.input_w, tiles[0].job.input_c)
+    if x.dtype != np.int8 or x.ndim != 3 or len(x) < rows or x.shape[1:] != row:
+        raise InputError(
+            f"the layer takes int8 [{rows}, {row[0]}, {row[1]}], not {x.dtype} {list(x.shape)}"
+        )
 
 
 def _output_shape(tiles: Sequence[TileJob]) -> tuple[int, int, int]:

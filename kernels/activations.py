@@ -8,14 +8,13 @@ reference/integer_ops/logistic.h, reference/integer_ops/tanh.h.)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Lowered
-from . import gemmlowp
 from .elementwise import ROWS, all_of, int16_is_symmetric, is_quantized, unary_rows
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
@@ -24,14 +23,14 @@ from .fixedpoint import (
     rounding_divide_by_pot,
 )
 from .operation import Operation, Reference, layout
-from .scales import checked_log2, quantize_bound
+from .scales import checked_log2, quantize_bound, round_half_away
 
 Arrays = Sequence[np.ndarray | None]
 Int64Array = NDArray[np.int64]
 
 LOOKUP_S8 = layout("lookup_s8", f"{ROWS} x y table")
 RELU_S16 = layout("relu_s16", f"{ROWS} x y multiplier shift minimum maximum")
-RELU_F32 = layout("relu_f32", f"{ROWS} x y limits")
+RELU_F32 = layout("relu_f32", f"{ROWS} x y limits is_relu6")
 LEAKY_RELU_S16 = layout(
     "leaky_relu_s16", f"{ROWS} x y multiplier shift negative_multiplier negative_shift"
 )
@@ -75,13 +74,18 @@ def relu_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]
     q, x, y = _operand(graph, node, arrays)
     if x.dtype == "float32":
         low, high = _float_limits(node)
-        held = np.where(q < low, low, q)
+        held = np.where(q > low, q, low) if _is_relu6(node) else np.where(q < low, low, q)
         return [np.where(held > high, high, held)]
     scaled = multiply_by_quantized_multiplier(
         _centred(q, x), *quantize_multiplier(_float32_ratio(x, y))
     )
     result = np.clip(scaled.astype(np.int64) + y.zero_point, *_relu_limits(node, y))
     return [result.astype(q.dtype)]
+
+
+def _is_relu6(node: Node) -> bool:
+    """TFLite's float RELU6 makes 0.0 of NaN and -0.0; its other three keep them."""
+    return (node.attrs.minimum, node.attrs.maximum) == (0.0, 6.0)
 
 
 def _float_limits(node: Node) -> tuple[np.float32, np.float32]:
@@ -107,8 +111,9 @@ def lower_relu(graph: Graph, node: Node) -> Lowered:
         return lower_lookup(graph, node, relu_reference)
     fields = unary_rows(graph, node)
     if x.dtype == "float32":
-        limits = np.array(_float_limits(node), np.float32)
-        return RELU_F32.lowered(ELEMENT, **fields, limits=Constant(limits))
+        limits = Constant(np.array(_float_limits(node), np.float32))
+        is_relu6 = int(_is_relu6(node))
+        return RELU_F32.lowered(ELEMENT, **fields, limits=limits, is_relu6=is_relu6)
     multiplier, shift = quantize_multiplier(_float32_ratio(x, y))
     minimum, maximum = _relu_limits(node, y)
     return RELU_S16.lowered(
@@ -161,8 +166,6 @@ def lower_leaky_relu(graph: Graph, node: Node) -> Lowered:
 
 # ---- logistic and tanh -------------------------------------------------------------------------
 
-_INTEGER_BITS = 4  # int8 arguments to logistic and tanh are held in (-15, 15)
-
 # TFLite's table of sigmoid(i / 24) in Q0.16 (common.h `sigmoid_table_uint16`) is the rounded
 # function, but for these entries, which are one more.
 _ROUNDED_UP = (
@@ -183,10 +186,7 @@ def logistic_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndar
     q, x, y = _operand(graph, node, arrays)
     if x.dtype == "int16":
         return [_logistic_s16(q, *_table_scaling(x, (0,)))]
-    value, radius, argument = _argument_s8(q, x)
-    scaled = rounding_divide_by_pot(gemmlowp.logistic(argument, _INTEGER_BITS), 31 - 8)
-    result = np.clip(scaled.astype(np.int64) - 128, -128, 127)
-    return [_saturated_s8(value, radius, result)]
+    return [_table_s8(_sigmoid, x, y)[q.astype(np.int64) + 128]]
 
 
 def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -194,23 +194,23 @@ def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]
     q, x, y = _operand(graph, node, arrays)
     if x.dtype == "int16":
         return [_tanh_s16(q, *_table_scaling(x, (0, 1)))]
-    value, radius, argument = _argument_s8(q, x)
-    scaled = rounding_divide_by_pot(gemmlowp.tanh(argument, _INTEGER_BITS), 31 - 7)
-    return [_saturated_s8(value, radius, np.clip(scaled, -128, 127))]
+    return [_table_s8(math.tanh, x, y)[q.astype(np.int64) + 128]]
 
 
-def _argument_s8(q: np.ndarray, x: Tensor) -> tuple[Int64Array, int, np.ndarray]:
-    """The centred input, the least magnitude that saturates, and the argument in fixed point."""
-    multiplier, shift = quantize_multiplier(x.scale * (1 << (31 - _INTEGER_BITS)))
-    value = _centred(q, x)
-    radius = math.floor(((1 << _INTEGER_BITS) - 1) * 2.0 ** (31 - _INTEGER_BITS - shift))
-    inside = np.where(np.abs(value) < radius, value, 0)
-    return value, radius, multiply_by_quantized_multiplier(inside, multiplier, min(shift, 31))
+def _sigmoid(x: float) -> float:
+    """In float32. The exponential is rounded to it; it is held where the answer is 0 anyway."""
+    exponential = np.float32(math.exp(min(-x, 80.0)))
+    return float(np.float32(1) / (np.float32(1) + exponential))
 
 
-def _saturated_s8(value: Int64Array, radius: int, result: np.ndarray) -> np.ndarray:
-    result = np.where(value >= radius, 127, result)
-    return np.where(value <= -radius, -128, result).astype(np.int8)
+def _table_s8(function: Callable[[float], float], x: Tensor, y: Tensor) -> np.ndarray:
+    """The function of every int8 number, rounded in float32 (TFLite common.h `LUTPopulate`)."""
+    real = np.float32(x.scale) * np.arange(-128 - x.zero_point, 128 - x.zero_point).astype(
+        np.float32
+    )
+    answers = np.array([function(float(value)) for value in real], np.float32)
+    steps = answers * (np.float32(1) / np.float32(y.scale))
+    return _clamped(round_half_away(steps) + y.zero_point, y)
 
 
 def _table_scaling(x: Tensor, exact_shifts: tuple[int, ...]) -> tuple[int, int]:

@@ -66,7 +66,8 @@ def reference(
 
 def _float(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     low, high = float_activation_range(node.attrs.activation)
-    total = a + b * np.float32(SIGN[node.op])
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = a + b * np.float32(SIGN[node.op])
     total = np.where(total < low, low, total)
     return np.where(total > high, high, total)
 

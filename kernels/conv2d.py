@@ -91,12 +91,19 @@ def _float_sums(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def has_matching_groups(graph: Graph, node: Node) -> bool:
     """Input channels must be a multiple of the weights' depth, filters one of that many groups."""
     channels, weights = graph.input(node).shape[3], graph.input(node, 1).shape
-    return channels % weights[3] == 0 and weights[0] % (channels // weights[3]) == 0
+    if not weights[3] or not channels or channels % weights[3]:
+        return False
+    return weights[0] % (channels // weights[3]) == 0
 
 
 def has_scale_per_filter(graph: Graph, node: Node) -> bool:
     """Weights must have one scale, or one for each filter and zero points 0."""
     return scales_fit(graph.input(node, 1), axis=0)
+
+
+def has_positive_steps(graph: Graph, node: Node) -> bool:
+    """Strides and dilations must be at least 1."""
+    return min(*node.attrs.stride, *node.attrs.dilation) >= 1
 
 
 # ---- lowering ----------------------------------------------------------------------------------
@@ -160,5 +167,5 @@ OPERATION = Operation(
     reference,
     lower,
     (S8, S16, F32),
-    (*CONSTRAINTS, has_matching_groups, has_scale_per_filter),
+    (*CONSTRAINTS, has_matching_groups, has_scale_per_filter, has_positive_steps),
 )

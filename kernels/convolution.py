@@ -65,8 +65,14 @@ def has_reachable_scale(graph: Graph, node: Node) -> bool:
     if graph.input(node).dtype == "float32":
         return True
     limit = 7 if sums_in_64_bits(graph, node) else 30
-    scales = fp.channel_scales(graph.input(node), graph.input(node, 1), graph.output(node), 1)
+    scales = _real_scales(graph, node, 1)
     return bool(np.isfinite(scales).all() and fp.quantize_multipliers(scales)[1].max() <= limit)
+
+
+def has_bias_per_channel(graph: Graph, node: Node) -> bool:
+    """A bias must have one value for each output channel."""
+    bias = graph.operand(node, 2)
+    return bias is None or bias.elements == graph.output(node).shape[-1]
 
 
 def scales_fit(weights: Tensor, axis: int) -> bool:
@@ -85,6 +91,7 @@ CONSTRAINTS = (
     is_quantized,
     has_symmetric_int16,
     has_reachable_scale,
+    has_bias_per_channel,
 )
 
 
@@ -134,17 +141,21 @@ class Requantization:
 
 def requantization(graph: Graph, node: Node, channels: int) -> Requantization:
     """The requantization of an integer layer's `channels` output channels."""
-    x, weights, y = graph.input(node), graph.input(node, 1), graph.output(node)
-    if scale_is_rounded(node, weights):
-        scales = np.full(channels, fp.tensor_scale(x, weights, y))
-    else:
-        scales = fp.channel_scales(x, weights, y, channels)
-    multiplier, shift = fp.quantize_multipliers(scales)
+    y = graph.output(node)
+    multiplier, shift = fp.quantize_multipliers(_real_scales(graph, node, channels))
     least, greatest = fp.activation_range(node.attrs.activation, y)
     wide = sums_in_64_bits(graph, node)
     values = bias_values(graph, node, channels)
     bias = values.astype(np.int64) if wide else values.astype(np.int32)
     return Requantization(bias, multiplier, shift, wide, y.zero_point, least, greatest)
+
+
+def _real_scales(graph: Graph, node: Node, channels: int) -> NDArray[np.float64]:
+    """Accumulator units to output units, for each channel."""
+    x, weights, y = graph.input(node), graph.input(node, 1), graph.output(node)
+    if scale_is_rounded(node, weights):
+        return np.full(channels, fp.tensor_scale(x, weights, y))
+    return fp.channel_scales(x, weights, y, channels)
 
 
 def scale_is_rounded(node: Node, weights: Tensor) -> bool:

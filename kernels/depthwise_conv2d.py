@@ -13,7 +13,7 @@ import numpy as np
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows
 from ..runtime.ops import image_size
-from .conv2d import window_cursor
+from .conv2d import has_positive_steps, window_cursor
 from .convolution import (
     CONSTRAINTS,
     SUFFIXES,
@@ -70,8 +70,9 @@ def _sums(node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def has_matching_multiplier(graph: Graph, node: Node) -> bool:
     """The weights' channels must be the input's channels times the channel multiplier."""
-    channels, weights = graph.input(node).shape[3], graph.input(node, 1).shape
-    return weights[0] == 1 and weights[3] == channels * node.attrs.multiplier
+    (*_, channels), weights = graph.input(node).shape, graph.input(node, 1).shape
+    multiplier = node.attrs.multiplier
+    return weights[0] == 1 and multiplier >= 1 and weights[3] == channels * multiplier
 
 
 def has_scale_per_channel(graph: Graph, node: Node) -> bool:
@@ -130,5 +131,5 @@ OPERATION = Operation(
     reference,
     lower,
     (S8, S16, F32),
-    (*CONSTRAINTS, has_matching_multiplier, has_scale_per_channel),
+    (*CONSTRAINTS, has_matching_multiplier, has_scale_per_channel, has_positive_steps),
 )

@@ -68,7 +68,8 @@ def tensor_scale(x: Tensor, weights: Tensor, y: Tensor) -> float:
     This is the rule of layers that were uint8, and of fully connected layers whose weights have one
     scale (TFLite `GetQuantizedConvolutionMultipler`).
     """
-    product = np.float32(x.scale) * np.float32(weights.scale)
+    with np.errstate(over="ignore", under="ignore"):
+        product = np.float32(x.scale) * np.float32(weights.scale)
     return float(product) / y.scale
 
 
@@ -175,5 +176,7 @@ def _real_range(activation: str) -> tuple[float | None, float | None]:
 
 
 def _quantize_bound(real: float, tensor: Tensor) -> int:
-    ratio = float(np.float32(real) / np.float32(tensor.scale))
+    with np.errstate(over="ignore"):  # a bound out of reach is no bound
+        ratio = float(np.float32(real) / np.float32(tensor.scale))
+    ratio = min(max(ratio, INT32_MIN), INT32_MAX)
     return tensor.zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))

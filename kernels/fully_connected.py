@@ -63,7 +63,7 @@ def _float_sums(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def has_matching_depth(graph: Graph, node: Node) -> bool:
     """The input's elements must be a multiple of the weights' depth."""
     weights = graph.input(node, 1).shape
-    return len(weights) == 2 and graph.input(node).elements % weights[1] == 0
+    return len(weights) == 2 and weights[1] > 0 and graph.input(node).elements % weights[1] == 0
 
 
 def has_scale_per_unit(graph: Graph, node: Node) -> bool:

@@ -1,8 +1,8 @@
-"""Transcendental functions of fixed-point numbers, as in gemmlowp's `fixedpoint.h`.
+"""exp and 1 / (1 + x) of fixed-point numbers, as in gemmlowp's `fixedpoint.h`.
 
 A value is an int32 `raw` with `integer_bits` bits before the point: raw / 2**(31 - integer_bits).
-All products are rounded to nearest, ties upwards, at 31 bits. TFLite's int8 softmax, logistic and
-tanh are built on these. Arrays in, arrays out; shapes are kept.
+All products are rounded to nearest, ties upwards, at 31 bits. TFLite's int8 softmax is built on
+these. Arrays in, arrays out; shapes are kept.
 """
 
 from __future__ import annotations
@@ -61,39 +61,11 @@ def _shift_left(raw: ArrayLike, bits: int) -> Int32Array:
     return np.clip(np.asarray(raw, np.int64) << bits, INT32_MIN, INT32_MAX).astype(np.int32)
 
 
-def _reciprocal_of_half_one_plus(raw: ArrayLike) -> Int32Array:
-    """2 / (1 + x) in Q2.29 for x in [0, 1] in Q0.31: three Newton-Raphson steps."""
-    total = np.asarray(raw, np.int64) + INT32_MAX
-    half = np.where(total >= 0, total + 1, total - 1) // 2  # a sum of values >= 0
-    x = _sum(multiply(half, _MINUS_32_OVER_17), _48_OVER_17)
+def one_over_one_plus_x(raw: ArrayLike) -> Int32Array:
+    """1 / (1 + x) for x in [0, 1), both Q0.31: three Newton-Raphson steps."""
+    half = (np.asarray(raw, np.int64) + (1 << 31)) >> 1
+    x = _sum(multiply(half, _MINUS_32_OVER_17), _48_OVER_17)  # towards 1 / half, in Q2.29
     for _ in range(3):
         error = _ONE_Q2 - multiply(half, x).astype(np.int64)
         x = _sum(x, _shift_left(multiply(x, error), 2))
-    return x
-
-
-def one_over_one_plus_x(raw: ArrayLike) -> Int32Array:
-    """1 / (1 + x) for x in [0, 1), both Q0.31."""
-    return _shift_left(_reciprocal_of_half_one_plus(raw), 1)
-
-
-def _one_minus_x_over_one_plus_x(raw: ArrayLike) -> Int32Array:
-    """(1 - x) / (1 + x) for x in [0, 1], both Q0.31."""
-    return _shift_left(_reciprocal_of_half_one_plus(raw).astype(np.int64) - _ONE_Q2, 2)
-
-
-def logistic(raw: ArrayLike, integer_bits: int) -> Int32Array:
-    """1 / (1 + exp(-x)) in Q0.31, for at most 5 integer bits."""
-    value = np.asarray(raw, np.int64)
-    positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(value), integer_bits))
-    result = np.where(value > 0, positive, INT32_MAX - positive.astype(np.int64))
-    return np.where(value == 0, 1 << 30, result).astype(np.int32)
-
-
-def tanh(raw: ArrayLike, integer_bits: int) -> Int32Array:
-    """tanh in Q0.31, for at most 4 integer bits."""
-    value = np.asarray(raw, np.int64)
-    # The same raw number with one integer bit more is the argument doubled.
-    exponential = exp_on_negative_values(-np.abs(value), integer_bits + 1)
-    magnitude = _one_minus_x_over_one_plus_x(exponential).astype(np.int64)
-    return (np.sign(value) * magnitude).astype(np.int32)
+    return _shift_left(x, 1)

@@ -45,7 +45,8 @@ def reference(
     kind = graph.output(node).dtype
     if kind == "float32":
         low, high = float_activation_range(node.attrs.activation)
-        product = a * b
+        with np.errstate(invalid="ignore", over="ignore"):
+            product = a * b
         product = np.where(product < low, low, product)
         return [np.where(product > high, high, product)]
     if kind == "int32":

@@ -119,7 +119,7 @@ def bilinear_reference(
         + bottom[:, :, columns.high] * down * right
     )
     if x.dtype == np.float32:
-        return [total]
+        return [total + np.float32(0)]  # -0.0 becomes 0.0, as in TFLite
     unit = 1 << 2 * FRACTION_BITS
     return [_truncate(total + np.where(total > 0, unit // 2, -unit // 2), unit).astype(x.dtype)]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
-from .elementwise import int16_is_symmetric, is_quantized
+from .elementwise import is_quantized
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,

@@ -14,6 +14,7 @@ from . import (
     conv2d,
     depthwise_conv2d,
     fully_connected,
+    lstm,
     mean,
     mul,
     pad,
@@ -24,6 +25,7 @@ from . import (
     softmax,
     split,
     strided_slice,
+    svdf,
     transpose,
     transpose_conv,
 )
@@ -56,6 +58,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "strided_slice": strided_slice.OPERATION,  # before the two that share its strided copy
     "transpose": transpose.OPERATION,
     "reshape": reshape.OPERATION,
+    "lstm": lstm.OPERATION,
+    "svdf": svdf.OPERATION,
 }
 
 

@@ -159,12 +159,17 @@ class Resize:
 
 @dataclass(frozen=True)
 class Lstm:
-    """Unidirectional sequence LSTM; input positions are those of the TFLite operator."""
+    """Unidirectional sequence LSTM; input positions are those of the TFLite operator.
+
+    `intermediates` has (scale, zero point) of the operator's intermediate tensors, None where one
+    has no quantization; the fifth is that of the hidden value before it is projected.
+    """
 
     cell_clip: float = 0.0
     projection_clip: float = 0.0
     time_major: bool = False
     activation: str = "tanh"
+    intermediates: tuple[tuple[float, int] | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -200,18 +200,19 @@ def _build_call(item: Mapping[str, Any]) -> Call:
 
 def _build_graph(description: Mapping[str, Any], blobs: bytes) -> Graph:
     tensors = [_build_tensor(tensor, blobs) for tensor in description["tensors"]]
+    known = {tensor.index: tensor for tensor in tensors}
     nodes = [
         Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs), name)
         for op, inputs, outputs, attrs, name in description["nodes"]
     ]
     return Graph(
         tuple(nodes),
-        {tensor.index: tensor for tensor in tensors},
+        known,
         tuple(description["inputs"]),
         tuple(description["outputs"]),
         description["sha256"],
         description["signatures"],
-        {index: np.array(value) for index, value in description["fixed_inputs"]},
+        {t: np.array(v, DTYPES[known[t].dtype]) for t, v in description["fixed_inputs"]},
     )
 
 

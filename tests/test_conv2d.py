@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from native_call import run_native
+from native_call import overlapped, run_native
 from one_operator import assert_three_ways, read_operator
 
 from midge.kernels import table
@@ -73,6 +73,13 @@ def test_no_bias_is_a_bias_of_zero(dtype):
         table.OPERATIONS["conv2d"].reference(graph, bare, [x, None]), wanted
     )
     np.testing.assert_array_equal(run_native(graph, bare, [x, None]), wanted)
+
+
+def test_overlap_is_not_an_empty_promise():
+    """The geometry test runs each case over its own input: here is what that saves."""
+    graph, node = read_operator(build.conv2d((1, 6, 5, 4), filters=4))
+    # A 3x3 window still needs the row above and one pixel of it: all but 7 pixels of 30 are shared.
+    assert overlapped(graph, node) == (30 - 7) * 4
 
 
 def test_refusals_are_the_constraints_own_words():

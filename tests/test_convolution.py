@@ -1,7 +1,11 @@
-"""Which product of scales TFLite rounds to float32, on sums where it shows."""
+"""What operators with weights share: the product of scales that TFLite rounds to float32, on sums
+where it shows, and what is refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import build_tflite as build
 import numpy as np
 import pytest
 from one_operator import as_int8, operands, read_operator
@@ -10,6 +14,7 @@ from tflite_writer import ModelBuilder
 
 from midge.kernels import fixedpoint as fp
 from midge.kernels import table
+from midge.runtime.graph import Quantization
 
 SCALES = [np.float32(s) for s in (0.006, 0.00025, 0.0429)]  # input, weights, output
 WEIGHTS_SHAPE = {
@@ -69,3 +74,46 @@ def test_scale_product_is_that_of_tflite(op, dtype):
     arrays = operands(graph, node, [x])
     actual = table.OPERATIONS[node.op].reference(graph, node, arrays)
     np.testing.assert_array_equal(actual, wanted)
+
+
+BUILDERS = (build.conv2d, build.depthwise_conv2d, build.fully_connected, build.transpose_conv)
+
+
+@pytest.mark.parametrize("make", BUILDERS)
+def test_what_kernels_rely_on_is_refused_otherwise(make):
+    """Each change breaks one constraint, whose own words are the answer."""
+    graph, node = read_operator(make())
+    weights, bias = (graph.tensors[i] for i in node.inputs[1:3])
+    y = graph.output(node)
+    tiny = Quantization(np.array([1e-30]), np.array([0]))
+    gelu = replace(node, attrs=replace(node.attrs, activation="gelu"))
+    broken = [
+        (node, replace(weights, data=None), "Weights and bias must be constants."),
+        (node, replace(bias, data=None), "Weights and bias must be constants."),
+        (node, replace(bias, shape=(2,), data=bias.data[:2]),
+         "A bias must have one value for each output channel."),
+        (node, replace(y, quantization=None),
+         "Integer input, weights and output must be quantized, with one scale for input and "
+         "output."),
+        (node, replace(y, quantization=tiny),
+         "Input scale * weight scale / output scale must be under 2^30, or 2^7 with an int64 "
+         "bias."),
+        (node, replace(y, dtype="int16"),
+         "Input, weights and bias must be int8, int8, int32; or int16, int8, int64 or int32; or "
+         "all float32; and the output of the input's type."),
+        (gelu, y, "A fused activation must be none, relu, relu6 or relu_n1_to_1."),
+    ]
+    for changed, tensor, why in broken:
+        other = graph.with_nodes([changed], {tensor.index: tensor})
+        refused = table.refusal(other, changed, 3)
+        assert refused is not None
+        assert (refused.node, refused.operator, refused.why) == (3, node.op, why)
+
+
+def test_int16_zero_points_are_refused():
+    graph, node = read_operator(build.conv2d(dtype="int16"))
+    x = graph.input(node)
+    shifted = replace(x, quantization=Quantization(x.quantization.scales, np.array([3])))
+    refused = table.refusal(graph.with_nodes([node], {x.index: shifted}), node, 0)
+    assert refused is not None
+    assert refused.why == "int16 input and output, and the weights between, must have zero point 0."

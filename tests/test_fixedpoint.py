@@ -211,6 +211,7 @@ def test_one_weight_scale_serves_every_channel():
         ("relu_n1_to_1", 0.4, 0, "int8", (-3, 3)),  # 2.5 rounds away from zero
         ("relu6", 0.001, 0, "int16", (0, 6000)),
         ("none", 0.001, 0, "int16", (-32768, 32767)),
+        ("relu6", 1e-39, 0, "int8", (0, 127)),
     ],
 )
 def test_activation_range(activation, scale, zero_point, dtype, wanted):

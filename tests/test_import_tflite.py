@@ -201,9 +201,11 @@ def test_lstm_keeps_its_input_positions() -> None:
     graph = verify(read_tflite(b.lstm(batch=2, units=3, depth=4)))
     (node,) = graph.nodes
     assert len(node.inputs) == 24
+    assert only_node(b.lstm(dtype="float32")).attrs.intermediates == ()
     left_out = {9, 10, 11, 16, 17, 20, 21, 22, 23}
     assert {i for i, index in enumerate(node.inputs) if index is None} == left_out
     assert [graph.input(node, i).variable for i in (18, 19)] == [True, True]
+    assert node.attrs.intermediates == (None, None, None, None, (1 / 128, 0))
     assert graph.tensors[node.outputs[0]].shape == (2, 5, 3)
 
 

@@ -189,6 +189,27 @@ def test_lstm_operands(change: dict[str, Any], expected: str) -> None:
     assert message(model.build(given, [y])).endswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("scales", "expected"),
+    [
+        ((None, None), "it has 2 intermediates, 5 are needed"),
+        ((None,) * 5, "its hidden value, the last intermediate, has no scale"),
+    ],
+)
+def test_lstm_intermediates(
+    monkeypatch: pytest.MonkeyPatch, scales: tuple[float | None, ...], expected: str
+) -> None:
+    write = ModelBuilder.node
+
+    def other(self: ModelBuilder, *operands: Any, **options: Any) -> None:
+        middle = [self.tensor((0,), "int8", scale) for scale in scales]
+        write(self, *operands, **{**options, "intermediates": middle})
+
+    monkeypatch.setattr(ModelBuilder, "node", other)
+    wanted = f"node 0 (UNIDIRECTIONAL_SEQUENCE_LSTM): {expected}"
+    assert message(b.lstm()) == wanted
+
+
 # ---- single numbers of the file ------------------------------------------------------------------
 
 
@@ -254,3 +275,27 @@ def test_single_numbers(
     content: bytes, find: Callable[[Any], Any], slot: int, value: int, form: str, expected: str
 ) -> None:
     assert message(patch(content, find, slot, value, form)) == expected
+
+
+@pytest.mark.parametrize("op", ["PAD", "STRIDED_SLICE", "CONCATENATION"])
+def test_options_decide_where_the_code_was_left_at_add(op: str) -> None:
+    make = {"PAD": b.pad, "STRIDED_SLICE": b.strided_slice, "CONCATENATION": b.concatenation}[op]
+    expected = read_tflite(make()).nodes[0]
+
+    def as_add(self: ModelBuilder, code: str, *operands: Any, **options: Any) -> None:
+        write(self, "ADD", *operands, **{**options, "options_type": OPTIONS[op]})
+
+    write, ModelBuilder.node = ModelBuilder.node, as_add  # type: ignore[method-assign]
+    try:
+        content = make()
+    finally:
+        ModelBuilder.node = write  # type: ignore[method-assign]
+    node = read_tflite(content).nodes[0]
+    assert (node.op, node.attrs) == (expected.op, expected.attrs)
+
+
+OPTIONS = {
+    "PAD": "PadOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "CONCATENATION": "ConcatenationOptions",
+}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import build_tflite as build
 import numpy as np
-import pytest
 from exact import assert_answers, golden_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native_call import overlapped
+from native_call import overlapped, run_native
 from one_operator import assert_three_ways, read_operator
 
 from midge.kernels import table
@@ -26,13 +25,14 @@ def test_geometry(data, dtype, rank):
     pads = [data.draw(pairs) for _ in range(rank)]
     if rank == 4 and data.draw(st.booleans()):
         pads[0] = (0, 0)  # what images are padded by
-    values = st.none() if dtype == "uint8" else st.sampled_from([None, 7, -9])
-    assert_three_ways(build.pad(shape, pads, data.draw(values), dtype))
+    value = None if dtype in ("int32", "int64") else data.draw(st.sampled_from([None, 0, 7, 99]))
+    assert_three_ways(build.pad(shape, pads, value, dtype))
 
 
 def test_it_may_lie_over_its_input():
     graph, node = read_operator(build.pad((1, 8, 8, 4)))
-    assert overlapped(graph, node) == graph.input(node).bytes
+    pixel = 4  # the border right of the last pixel counts that pixel as still needed
+    assert overlapped(graph, node) == graph.input(node).bytes - pixel
 
 
 def test_six_axes_and_bool():
@@ -48,14 +48,14 @@ def test_six_axes_and_bool():
 
 def assert_only(graph: Graph, x: np.ndarray, wanted: np.ndarray) -> None:
     """Our two agree with a stated answer, where TFLite has no kernel."""
-    from native_call import run_native
-
     (node,) = graph.nodes
     assert table.refusal(graph, node, 0) is None
     np.testing.assert_array_equal(table.OPERATIONS["pad"].reference(graph, node, [x])[0], wanted)
     np.testing.assert_array_equal(run_native(graph, node, [x])[0], wanted)
 
 
-@pytest.mark.parametrize("name", [f"pad{i}" for i in range(19)])
-def test_seanet(shared, name):
-    assert_answers(*golden_case(shared / "op_tests/seanet/pad" / f"{name}.tflite"))
+def test_seanet_goldens(shared):
+    models = sorted((shared / "op_tests/seanet/pad").glob("*.tflite"))
+    assert models
+    for model in models:
+        assert_answers(*golden_case(model))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from exact import assert_exact, draw_values, single_node, why_refused
@@ -76,7 +78,8 @@ def test_overlap_only_where_the_region_rule_holds(op, columns, half):
 def test_refusals():
     other = model("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), "int8", y=(0.06, 3))
     assert why_refused(other) == "Input and output of a resize must have the same quantization."
-    both = model("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), "int8", align=True, half=True)
-    assert why_refused(both) == (
-        "resize_bilinear can't have both align_corners and half_pixel_centers."
-    )
+    graph, node = single_node(model("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), "int8", align=True))
+    both = replace(node, attrs=replace(node.attrs, half_pixel_centers=True))
+    refused = table.refusal(graph, both, 0)
+    assert refused is not None
+    assert refused.why == "resize_bilinear can't have both align_corners and half_pixel_centers."

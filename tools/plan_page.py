@@ -132,9 +132,14 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
 
 def _table(program: Program) -> str:
     rows = "".join(
-        f"<tr><td>{escape(b.name)}<td>{b.kind}<td class=n>{b.offset:,}<td class=n>{b.size:,}"
-        f"<td class=n>{b.first}–{b.last}"
+        f"<tr><td class=n>{b.offset:,}<td class=n>{b.size:,}<td class=n>{b.first}–{b.last}"
+        f"<td>{b.kind}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
         for b in sorted(program.buffers, key=lambda b: (b.first, b.offset))
     )
-    head = "<tr><th>buffer<th>kind<th class=n>offset<th class=n>bytes<th class=n>steps"
+    head = "<tr><th class=n>offset<th class=n>bytes<th class=n>steps<th>kind<th>buffer"
     return f"<div class=scroll><table>{head}{rows}</table></div>"
+
+
+def short_name(name: str) -> str:
+    """Converters join the names of all that they fused with semicolons; the first will do."""
+    return name.partition(";")[0]

@@ -50,14 +50,15 @@ def relu_s16(arena, constants, p):  # type: ignore[no-untyped-def]
 
 @kernel
 def relu_f32(arena, constants, p):  # type: ignore[no-untyped-def]
-    """Clamp; NaN stays."""
+    """Clamp; NaN and -0.0 stay, but not in RELU6."""
     limits = float32_at(constants, p[RELU_FLOAT.limits])
-    low, high = limits[0], limits[1]
+    low, high, is_relu6 = limits[0], limits[1], p[RELU_FLOAT.is_relu6] != 0
     x_rows, y_rows = int32_at(constants, p[RELU_FLOAT.x]), int32_at(constants, p[RELU_FLOAT.y])
     for row in range(p[RELU_FLOAT.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
         for i in range(p[RELU_FLOAT.count]):
-            value = low if x[i] < low else x[i]
+            is_low = not x[i] > low if is_relu6 else x[i] < low
+            value = low if is_low else x[i]
             y[i] = high if value > high else value
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import conv2d
 from .fixedpoint import (
-    add32,
+    add16,
     clamp,
     inline,
     mac32,
@@ -43,7 +43,7 @@ def conv2d_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     filters, group_filters, depth = p[P8.filters], p[P8.group_filters], p[P8.depth]
     height, taps, channels = p[P8.kernel_height], p[P8.kernel_width], p[P8.in_channels]
     dilation, in_width = p[P8.dilation_width], p[P8.in_width]
-    x_offset, w_offset = np.int32(-p[P8.input_zero]), np.int32(-p[P8.weights_zero])
+    x_offset, w_offset = np.int16(-p[P8.input_zero]), np.int16(-p[P8.weights_zero])
     joined = dilation == 1 and depth == channels
     for row in range(p[P8.rows]):
         y = int8_at(arena, y_rows[row])
@@ -64,7 +64,7 @@ def conv2d_s8(arena, constants, p):  # type: ignore[no-untyped-def]
                             x = int8_at(arena, line + start + run * dilation * channels)
                             w = int8_at(weights, ((o * height + ky) * taps + begin + run) * depth)
                             for i in range(length):
-                                total = mac32(total, add32(x[i], x_offset), add32(w[i], w_offset))
+                                total = mac32(total, add16(x[i], x_offset), add16(w[i], w_offset))
                 scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
                 y[o] = clamp(scaled + p[P8.output_zero], p[P8.least], p[P8.greatest])
             y = int8_at(y, filters)

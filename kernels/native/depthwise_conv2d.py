@@ -11,7 +11,7 @@ import numpy as np
 from .. import depthwise_conv2d
 from .conv2d import first_tap, last_tap
 from .fixedpoint import (
-    add32,
+    add16,
     clamp,
     mac32,
     mac64,
@@ -43,7 +43,7 @@ def depthwise_conv2d_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     multiplier, shift = int32_at(constants, p[P8.multiplier]), int32_at(constants, p[P8.shift])
     channels, multiples, taps = p[P8.channels], p[P8.multiples], p[P8.kernel_width]
     dilation, in_channels = p[P8.dilation_width], p[P8.in_channels]
-    x_offset, w_offset = np.int32(-p[P8.input_zero]), np.int32(-p[P8.weights_zero])
+    x_offset, w_offset = np.int16(-p[P8.input_zero]), np.int16(-p[P8.weights_zero])
     output_zero, least, greatest = p[P8.output_zero], p[P8.least], p[P8.greatest]
     totals = int32_block()
     for row in range(p[P8.rows]):
@@ -66,15 +66,15 @@ def depthwise_conv2d_s8(arena, constants, p):  # type: ignore[no-untyped-def]
                                 for i in range(count):
                                     totals[i] = mac32(
                                         totals[i],
-                                        add32(x[block + i], x_offset),
-                                        add32(w[i], w_offset),
+                                        add16(x[block + i], x_offset),
+                                        add16(w[i], w_offset),
                                     )
                             else:
                                 for i in range(count):
                                     totals[i] = mac32(
                                         totals[i],
-                                        add32(x[(block + i) // multiples], x_offset),
-                                        add32(w[i], w_offset),
+                                        add16(x[(block + i) // multiples], x_offset),
+                                        add16(w[i], w_offset),
                                     )
                 for i in range(count):
                     o = block + i

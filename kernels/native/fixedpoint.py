@@ -62,6 +62,26 @@ def add32(typing_context, a, b):  # type: ignore[no-untyped-def]
     return types.int32(a, b), emit
 
 
+@intrinsic
+def add16(typing_context, a, b):  # type: ignore[no-untyped-def]
+    """a + b in int16, for signed a and b of at most 16 bits whose sum fits.
+
+    An int8 value less its zero point fits; as an operand of `mac32` it lets LLVM use the
+    instructions that multiply pairs of int16 and add them into int32.
+    """
+    wide = ir.IntType(16)
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        left, right = (
+            builder.sext(value, wide) if value.type.width < 16 else value for value in arguments
+        )
+        return builder.add(left, right, flags=("nsw",))
+
+    if max(a.bitwidth, b.bitwidth) > 16 or not (a.signed and b.signed):
+        return None
+    return types.int16(a, b), emit
+
+
 @inline
 def saturating_rounding_doubling_high_mul(a, b):  # type: ignore[no-untyped-def]
     """round(a * b / 2**31), ties upwards, of int32 values."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import fully_connected
 from .fixedpoint import (
-    add32,
+    add16,
     clamp,
     mac32,
     mac64,
@@ -26,7 +26,7 @@ def fully_connected_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     bias = int32_at(constants, p[P8.bias])
     multiplier, shift = int32_at(constants, p[P8.multiplier]), int32_at(constants, p[P8.shift])
     units, depth = p[P8.units], p[P8.depth]
-    x_offset, w_offset = np.int32(-p[P8.input_zero]), np.int32(-p[P8.weights_zero])
+    x_offset, w_offset = np.int16(-p[P8.input_zero]), np.int16(-p[P8.weights_zero])
     for batch in range(p[P8.batches]):
         x = int8_at(arena, p[P8.x] + batch * depth)
         y = int8_at(arena, p[P8.y] + batch * units)
@@ -34,7 +34,7 @@ def fully_connected_s8(arena, constants, p):  # type: ignore[no-untyped-def]
             w = int8_at(constants, p[P8.weights] + o * depth)
             total = bias[o]
             for i in range(depth):
-                total = mac32(total, add32(x[i], x_offset), add32(w[i], w_offset))
+                total = mac32(total, add16(x[i], x_offset), add16(w[i], w_offset))
             scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
             y[o] = clamp(scaled + p[P8.output_zero], p[P8.least], p[P8.greatest])
 

@@ -22,7 +22,8 @@ ONE = 1 << FRACTION_BITS
 def resize_nearest(arena, constants, p):  # type: ignore[no-untyped-def]
     """Whole pixels, moved."""
     rows, columns = int32_at(constants, p[NEAREST.rows]), int32_at(constants, p[NEAREST.columns])
-    height, width, pixel = p[NEAREST.height], p[NEAREST.width], p[NEAREST.pixel_bytes]
+    height, width = p[NEAREST.height], p[NEAREST.width]
+    pixel = np.int64(p[NEAREST.pixel_bytes])
     target = np.int64(p[NEAREST.y])
     for image in range(p[NEAREST.images]):
         for row in range(p[NEAREST.y_height]):
@@ -85,7 +86,7 @@ def resize_bilinear_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     column_weights = float32_at(constants, p[FLOAT.column_weights])
     y_height, y_width, channels = p[FLOAT.y_height], p[FLOAT.y_width], p[FLOAT.channels]
     x, y, written = float32_at(arena, p[FLOAT.x]), float32_at(arena, p[FLOAT.y]), 0
-    line, one = p[FLOAT.width] * channels, np.float32(1)
+    line, zero, one = p[FLOAT.width] * channels, np.float32(0), np.float32(1)
     for image in range(p[FLOAT.images]):
         for row in range(y_height):
             top = (image * p[FLOAT.height] + rows[row]) * line
@@ -99,5 +100,6 @@ def resize_bilinear_f32(arena, constants, p):  # type: ignore[no-untyped-def]
                     total = x[top + left + c] * (one - down) * (one - across)
                     total += x[bottom + left + c] * down * (one - across)
                     total += x[top + right + c] * (one - down) * across
-                    y[written] = total + x[bottom + right + c] * down * across
+                    total += x[bottom + right + c] * down * across
+                    y[written] = total + zero  # -0.0 becomes 0.0, as in TFLite
                     written += 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import transpose_conv
 from .fixedpoint import (
-    add32,
+    add16,
     clamp,
     inline,
     mac32,
@@ -43,7 +43,7 @@ def transpose_conv_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     in_height, in_width, channels = p[P8.in_height], p[P8.in_width], p[P8.in_channels]
     lines, taps = p[P8.kernel_height], p[P8.kernel_width]
     down, across = p[P8.stride_height], p[P8.stride_width]
-    x_offset, w_offset = np.int32(-p[P8.input_zero]), np.int32(-p[P8.weights_zero])
+    x_offset, w_offset = np.int16(-p[P8.input_zero]), np.int16(-p[P8.weights_zero])
     y = int8_at(arena, p[P8.y])
     for batch in range(p[P8.batches]):
         image = int8_at(arena, p[P8.x] + batch * in_height * in_width * channels)
@@ -60,7 +60,7 @@ def transpose_conv_s8(arena, constants, p):  # type: ignore[no-untyped-def]
                             x = int8_at(image, (i * in_width + j) * channels)
                             w = int8_at(weights, tap * channels)
                             for c in range(channels):
-                                total = mac32(total, add32(x[c], x_offset), add32(w[c], w_offset))
+                                total = mac32(total, add16(x[c], x_offset), add16(w[c], w_offset))
                     scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
                     y[o] = clamp(scaled + p[P8.output_zero], p[P8.least], p[P8.greatest])
                 y = int8_at(y, filters)

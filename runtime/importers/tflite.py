@@ -81,6 +81,23 @@ READERS: Mapping[str, Reader] = {
     ),
 }
 
+# Options type -> the one operator that has it, also where a reader doesn't look at its options.
+KINDS: Mapping[str, str] = {
+    "DequantizeOptions": "DEQUANTIZE",
+    "ExpandDimsOptions": "EXPAND_DIMS",
+    "HardSwishOptions": "HARD_SWISH",
+    "PadOptions": "PAD",
+    "PadV2Options": "PADV2",
+    "QuantizeOptions": "QUANTIZE",
+    "SliceOptions": "SLICE",
+    "TransposeOptions": "TRANSPOSE",
+    **{
+        reader.options: code
+        for code, reader in READERS.items()
+        if reader.options not in (None, "Pool2DOptions")  # average or max: two have it
+    },
+}
+
 # Custom operators by their custom code.
 CUSTOM_READERS: Mapping[str, Reader] = {}
 
@@ -188,6 +205,7 @@ class _Import:
         return None
 
     def read(self, operator: FileOperator) -> Node:
+        operator = _by_options(operator)
         reader = _reader(operator)
         self.check_operands(operator, reader)
         reading = Reading(operator, self.tensors, self.graph_inputs)
@@ -253,6 +271,19 @@ class _Import:
         index, shape = operator.inputs[0], np.array(parts.attrs.output_shape, np.int32)
         if not np.array_equal(self.fixed.setdefault(index, shape), shape):
             raise Malformed(f"input {index} would have to be two output shapes at once")
+
+
+def _by_options(operator: FileOperator) -> FileOperator:
+    """The operator that the options belong to, where they are not those of its code.
+
+    Some writers leave the code at 0, which is ADD, and only the options say what is meant.
+    """
+    reader, options = READERS.get(operator.code), operator.options
+    if reader is None or reader.options is None or options is None:
+        return operator
+    if options.type == reader.options or options.type not in KINDS:
+        return operator
+    return replace(operator, code=KINDS[options.type], version=1)  # the file's is the code's
 
 
 def _reader(operator: FileOperator) -> Reader:

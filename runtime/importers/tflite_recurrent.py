@@ -9,6 +9,7 @@ from .tflite_file import Malformed
 from .tflite_reading import Parts, Reading, Unsupported
 
 LSTM_INPUTS = 24
+LSTM_INTERMEDIATES = 5
 
 
 def svdf(node: Reading) -> Parts:
@@ -48,9 +49,21 @@ def lstm(node: Reading) -> Parts:
         projection_clip=node.number("ProjClip"),
         time_major=time_major,
         activation=node.activation("tanh"),
+        intermediates=_intermediates(node, x),
     )
     found = tuple(node.index(position) for position in range(LSTM_INPUTS))
     return Parts("lstm", attrs, found)
+
+
+def _intermediates(node: Reading, x: Tensor) -> tuple[tuple[float, int] | None, ...]:
+    """(scale, zero point) of values inside the cell, which have no tensor at run time."""
+    indices = node.operator.intermediates
+    if x.dtype != "float32" and len(indices) != LSTM_INTERMEDIATES:
+        raise Malformed(f"it has {len(indices)} intermediates, {LSTM_INTERMEDIATES} are needed")
+    found = [node.tensors[i].quantization if i in node.tensors else None for i in indices]
+    if x.dtype != "float32" and found[-1] is None:
+        raise Malformed("its hidden value, the last intermediate, has no scale")
+    return tuple(None if q is None else (q.scale, q.zero_point) for q in found)
 
 
 def _check_lstm_shapes(node: Reading, x: Tensor, batch: int) -> None:

@@ -20,6 +20,7 @@ from ...runtime.pipeline import is_alias
 from ...runtime.program import Program
 from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
+from .lowering import lower
 from .printer import finished_tensors, print_model
 from .sources import c_kernels, sources
 from .toolchain import FIRMWARE, compile_files, link_firmware, measure
@@ -50,7 +51,7 @@ class CortexMBackend:
         refused = table.refusal(graph, node, index)
         if refused is not None:
             return refused
-        kernel = table.lower(graph, node).kernel
+        kernel = lower(graph, node).kernel
         if kernel in c_kernels():
             return None
         return Refusal(
@@ -62,7 +63,7 @@ class CortexMBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The kernel call that makes this node."""
-        return table.lower(graph, node)
+        return lower(graph, node)
 
     def build(self, program: Program, out: Path | None = None) -> CortexMExecutor:
         """Print, compile and link; the C files are written to `out` if it is given."""

@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...kernels.operation import Layout
-from ...kernels.table import layouts
+from .lowering import layouts
 
 CSRC = Path(__file__).parent / "csrc"
 KERNELS_HEADER = "midge_kernels.h"
 _C_KEYWORDS = {"unsigned", "signed", "int", "short", "long", "float", "double", "default", "register"}
-_DEFINITION = re.compile(r"^void midge_(\w+)\(", re.MULTILINE)
+_DEFINITION = re.compile(r"^void midge_(\w+)\(\s*int8_t \*arena", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"', re.MULTILINE)
 
 
@@ -39,9 +39,11 @@ def sources(kernels: Collection[str]) -> dict[str, str]:
     pending = list(texts.values())
     while pending:
         for header in _INCLUDE.findall(pending.pop()):
-            if header not in texts:
-                texts[header] = (CSRC / header).read_text()
-                pending.append(texts[header])
+            # A header may have a C file of its name beside it.
+            for name in (header, f"{Path(header).stem}.c"):
+                if name not in texts and (CSRC / name).is_file():
+                    texts[name] = (CSRC / name).read_text()
+                    pending.append(texts[name])
     return texts
 
 

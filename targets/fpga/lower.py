@@ -59,7 +59,7 @@ def conv2d_job(
     """
     machine = machine or Machine()
     layer = _describe(
-        tuple(x_shape), weights.shape, stride, dilation, padding,
+        x_shape, weights.shape, stride, dilation, padding,
         (input_zero_point, output_zero_point), clamp,
     )  # fmt: skip
     _check_parameters(layer, weights, multipliers, shifts)
@@ -132,7 +132,15 @@ def pack_parameters(
     return (tiles.reshape(-1) & 0xFFFF_FFFF).astype(np.uint32)
 
 
-def _describe(x_shape, w_shape, stride, dilation, padding, zero_points, clamp) -> Convolution:
+def _describe(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    zero_points: tuple[int, int],
+    clamp: tuple[int, int],
+) -> Convolution:
     height, width, channels = x_shape
     outputs, kernel_h, kernel_w, depth = w_shape
     if depth != channels:
@@ -145,9 +153,16 @@ def _describe(x_shape, w_shape, stride, dilation, padding, zero_points, clamp) -
             f"{height}x{width} with padding {padding}"
         )
     return Convolution(
-        (height, width, channels), (output_h, output_w, outputs), (kernel_h, kernel_w),
-        tuple(stride), tuple(dilation), tuple(padding), *zero_points, tuple(clamp),
-    )  # fmt: skip
+        input_shape=(height, width, channels),
+        output_shape=(output_h, output_w, outputs),
+        kernel=(kernel_h, kernel_w),
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        input_zero_point=zero_points[0],
+        output_zero_point=zero_points[1],
+        clamp=clamp,
+    )
 
 
 def _output_size(size: int, kernel: int, stride: int, dilation: int) -> int:

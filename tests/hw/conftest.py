@@ -10,15 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midge.hw.machine import Machine
 from midge.kernels.fixedpoint import multiply_by_quantized_multiplier
 
 FOLDER = Path(__file__).parent
-# Small and of odd sizes, so that small layers already need every kind of tiling.
-SMALL = Machine(
-    rows=6, columns=5, activation_bytes=2048, weight_vectors=512, accumulators=64,
-    parameter_tiles=4, queue_jobs=2,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +133,7 @@ def accelerators():
 
     built = {}
 
-    def get(machine=SMALL):
+    def get(machine):
         if machine not in built:
             built[machine] = SimulatedAccelerator(machine=machine)
         return built[machine]

@@ -49,6 +49,7 @@ def test_shifts(accelerators, layers, machine, shift):
         bias=bias.astype(np.int32),
         multipliers=rng.choice([1 << 30, (1 << 31) - 1], 7),
         shifts=np.full(7, shift),
+        output_zero_point=0,
     )
     check_twice(accelerators(machine), layer)
 

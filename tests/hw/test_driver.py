@@ -5,7 +5,7 @@ import pytest
 
 from midge.hw.driver import Driver
 from midge.hw.machine import IDENTITY, Machine, Register
-from midge.runtime.errors import ExecutionError
+from midge.runtime.errors import ExecutionError, InputError
 from midge.targets.fpga.lower import conv2d_job
 
 MACHINE = Machine(accumulators=256)
@@ -56,6 +56,20 @@ def test_wait_ends_with_the_status_and_a_reset():
     assert "output_c=3" in str(caught.value)
     assert 1000 <= device.stepped <= 10000
     assert device.written[-1] == (Register.CONTROL, [1])
+
+
+@pytest.mark.parametrize(
+    ("x", "came"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), r"uint8 \[4, 4, 2\]"),
+        (np.zeros((4, 4, 3), np.int8), r"int8 \[4, 4, 3\]"),
+        (np.zeros((3, 4, 2), np.int8), r"int8 \[3, 4, 2\]"),
+        (np.zeros((1, 4, 4, 2), np.int8), r"int8 \[1, 4, 4, 2\]"),
+    ],
+)
+def test_wrong_input_is_refused(x, came):
+    with pytest.raises(InputError, match=r"takes int8 \[4, 4, 2\], not " + came):
+        Driver(DeadDevice()).run(one_tile(), x)
 
 
 def test_constants_are_written_once_for_all_row_tiles():

@@ -13,6 +13,7 @@ from ...runtime.graph import Graph, Tensor
 from ...runtime.importers import read_model
 from ...runtime.ops import macs
 from ..arguments import add_model
+from ..plan_page import short_name
 from ..zoo import find_model
 
 HELP = "list a model's operators and tensors, with their sizes and MACs"
@@ -69,7 +70,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     table = Table("node", "operator", "output", "MACs", "name")
     for row in result["operators"]:
         shape = "x".join(map(str, row["output_shape"]))
-        table.add_row(str(row["node"]), row["operator"], shape, f"{row['macs']:,}", row["name"])
+        table.add_row(str(row["node"]), row["operator"], shape, f"{row['macs']:,}", short_name(row["name"]))
     console.print(table)
     for end in ("inputs", "outputs"):
         for tensor in result[end]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ...runtime.program import Loop, Program
 from ..arguments import add_model, add_planning, add_target, compile_for
-from ..plan_page import plan_page
+from ..plan_page import plan_page, short_name
 
 HELP = "plan the arena: where every buffer lies, and how far that is from the bound"
 
@@ -58,7 +58,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{buffer['size']:,}",
             f"{buffer['first']}-{buffer['last']}",
             buffer["kind"],
-            buffer["name"],
+            short_name(buffer["name"]),
         )
     console.print(table)
     console.print(

@@ -1,119 +1,98 @@
-/* 2-D convolution: an output pixel at a time, over the taps that lie inside the image. */
+/* 2-D convolution, an output pixel at a time. */
+#include <string.h>
+
 #include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 #include "midge_window.h"
 
-/* What the filters of one output pixel see: in each kernel row `runs` runs of `length` channels,
- * `run_step` apart in x and one after the other in the weights. */
-typedef struct {
-    const midge_int32 *lines;
-    int32_t start; /* of the first run in a line of x */
-    int32_t w_start;
-    int32_t runs;
-    int32_t run_step;
-    int32_t length;
-} window;
-
-static window window_at(const midge_conv2d_s8_params *p, const midge_int32 *lines, int32_t column)
+/* `depth` numbers of one tap each of `count` neighbouring taps, widened. */
+static midge_int16 *widen_taps(
+    midge_int16 *columns, const midge_conv2d_s8_params *p, const int8_t *x, int32_t count)
 {
-    const midge_taps taps = midge_taps_at(
-        column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width, p->in_width);
-    const int32_t count = taps.end > taps.begin ? taps.end - taps.begin : 0;
-    window seen = {
-        lines,
-        (taps.left + taps.begin * p->dilation_width) * p->in_channels,
-        taps.begin * p->depth,
-        count,
-        p->dilation_width * p->in_channels,
-        p->depth,
-    };
-    if (seen.run_step == p->depth && count > 0) { /* taps side by side: one run */
-        seen.runs = 1;
-        seen.length = count * p->depth;
+    const int32_t step = p->dilation_width * p->in_channels;
+    if (step == p->depth) { /* side by side: one run */
+        midge_widen_s8(columns, x, count * p->depth, -p->input_zero);
+        return columns + count * p->depth;
     }
-    return seen;
+    for (; count > 0; count--, x += step, columns += p->depth)
+        midge_widen_s8(columns, x, p->depth, -p->input_zero);
+    return columns;
 }
 
-/* Sums of the four filters whose weights start at `w`, over the group that starts at `channel`. */
-MIDGE_INLINE void sum_four(
-    int32_t sums[4], const midge_conv2d_s8_params *p, const int8_t *arena, const window *seen,
-    int32_t channel, const int8_t *w)
+/* The window of one pixel whose taps have a multiple of four channels: each is widened from where
+ * it is. A tap outside the image is 0. */
+static void widen_window(
+    midge_int16 *columns, const midge_conv2d_s8_params *p, const int8_t *arena,
+    const midge_int32 *lines, midge_taps taps, int32_t channel)
 {
-    const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
-    const int32_t row_bytes = p->kernel_width * p->depth;
-    const int32_t filter_bytes = p->kernel_height * row_bytes;
-    const midge_int32 *line = seen->lines;
-    w += seen->w_start;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--, w += row_bytes) {
-        if (*line >= 0) {
-            const int8_t *x = arena + *line + seen->start + channel;
-            const int8_t *w_run = w;
-            for (int32_t run = seen->runs; run > 0; run--) {
-                midge_dot4_s8(sums, x, w_run, filter_bytes, seen->length, offsets);
-                x += seen->run_step;
-                w_run += seen->length;
-            }
+    const int32_t start =
+        (taps.left + taps.begin * p->dilation_width) * p->in_channels + channel;
+    const int32_t row = p->kernel_width * p->depth;
+    const size_t before = (size_t)(taps.begin * p->depth) * sizeof *columns;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
+        midge_int16 *const end = columns + row;
+        if (*lines >= 0 && taps.end > taps.begin) {
+            memset(columns, 0, before);
+            columns = widen_taps(
+                columns + taps.begin * p->depth, p, arena + *lines + start, taps.end - taps.begin);
         }
-        line += p->dilation_height;
+        memset(columns, 0, (size_t)(end - columns) * sizeof *columns);
+        columns = end;
     }
 }
 
-MIDGE_INLINE int32_t sum_one(
-    int32_t sum, const midge_conv2d_s8_params *p, const int8_t *arena, const window *seen,
-    int32_t channel, const int8_t *w)
+/* Any window: gathered as bytes, in which padding is the zero point, then widened in one piece. */
+static void gather_window(
+    midge_int16 *columns, const midge_conv2d_s8_params *p, const int8_t *arena,
+    const midge_int32 *lines, midge_taps taps, int32_t channel)
 {
-    const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
-    const int32_t row_bytes = p->kernel_width * p->depth;
-    const midge_int32 *line = seen->lines;
-    w += seen->w_start;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--, w += row_bytes) {
-        if (*line >= 0) {
-            const int8_t *x = arena + *line + seen->start + channel;
-            const int8_t *w_run = w;
-            for (int32_t run = seen->runs; run > 0; run--) {
-                sum = midge_dot_s8(sum, x, w_run, seen->length, offsets);
-                x += seen->run_step;
-                w_run += seen->length;
-            }
+    const int32_t step = p->dilation_width * p->in_channels;
+    const int32_t start = taps.left * p->in_channels + channel;
+    const int32_t elements = p->kernel_height * p->kernel_width * p->depth;
+    int8_t *const bytes = (int8_t *)(columns + ((elements + 3) & ~3));
+    int8_t *to = bytes;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
+        const int8_t *x = arena + *lines + start;
+        for (int32_t kx = 0; kx < p->kernel_width; kx++, x += step) {
+            if (*lines >= 0 && kx >= taps.begin && kx < taps.end)
+                for (int32_t i = 0; i < p->depth; i++)
+                    *to++ = x[i];
+            else
+                for (int32_t i = 0; i < p->depth; i++)
+                    *to++ = (int8_t)p->input_zero;
         }
-        line += p->dilation_height;
     }
-    return sum;
+    midge_widen_s8(columns, bytes, elements, -p->input_zero);
 }
 
-static void make_pixel(
-    const midge_conv2d_s8_params *p, const int8_t *arena, const int8_t *constants,
-    const window *seen, int8_t *y)
+/* The outputs of one group's filters at one pixel, whose window is in `columns`. */
+static void make_outputs(
+    int8_t *y, const midge_conv2d_s8_params *p, const int8_t *constants, const midge_int16 *columns,
+    int32_t first)
 {
-    const midge_int32 *bias = midge_int32_at(constants, p->bias);
-    const midge_int32 *multiplier = midge_int32_at(constants, p->multiplier);
-    const midge_int32 *shift = midge_int32_at(constants, p->shift);
-    const int32_t filter_bytes = p->kernel_height * p->kernel_width * p->depth;
-    const int8_t *w = constants + p->weights;
-    int32_t channel = 0;
-    for (int32_t first = 0; first < p->filters; first += p->group_filters, channel += p->depth) {
-        int32_t left = p->group_filters;
-        while (left > 0) {
-            int32_t sums[4] = {bias[0], 0, 0, 0};
-            int32_t made = 1;
-            if (left >= 4) {
-                made = 4;
-                sums[1] = bias[1];
-                sums[2] = bias[2];
-                sums[3] = bias[3];
-                sum_four(sums, p, arena, seen, channel, w);
-            } else {
-                sums[0] = sum_one(sums[0], p, arena, seen, channel, w);
-            }
-            for (int32_t i = 0; i < made; i++) {
-                const int32_t scaled = midge_scale(sums[i], *multiplier++, *shift++);
-                *y++ = (int8_t)midge_clamp(scaled + p->output_zero, p->least, p->greatest);
-            }
-            w += made * filter_bytes;
-            bias += made;
-            left -= made;
-        }
+    const midge_int32 *bias = midge_int32_at(constants, p->bias) + first;
+    const midge_int32 *multiplier = midge_int32_at(constants, p->multiplier) + first;
+    const midge_int32 *shift = midge_int32_at(constants, p->shift) + first;
+    const midge_output output = {p->output_zero, p->least, p->greatest};
+    const int32_t elements = p->kernel_height * p->kernel_width * p->depth;
+    const int32_t w_offset = -p->weights_zero;
+    const int8_t *w = constants + p->weights + first * elements;
+    int32_t left = p->group_filters;
+    for (; left >= 4; left -= 4) {
+        int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};
+        midge_dot4_columns(sums, columns, w, elements, w_offset);
+        midge_requantize(y, sums, 4, multiplier, shift, output);
+        w += 4 * elements;
+        bias += 4;
+        multiplier += 4;
+        shift += 4;
+        y += 4;
+    }
+    for (; left > 0; left--) {
+        const int32_t sum = midge_dot_columns(*bias++, columns, w, elements, w_offset);
+        midge_requantize(y++, &sum, 1, multiplier++, shift++, output);
+        w += elements;
     }
 }
 
@@ -122,14 +101,24 @@ void midge_conv2d_s8(
 {
     const midge_int32 *x_rows = midge_int32_at(constants, p->x);
     const midge_int32 *y_rows = midge_int32_at(constants, p->y);
-    for (int32_t row = 0; row < p->rows; row++) {
+    midge_int16 *columns = (midge_int16 *)(void *)(arena + p->columns);
+    for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         int8_t *y = arena + y_rows[row];
         for (int32_t column = 0; column < p->width; column++) {
-            const window seen = window_at(p, x_rows, column);
-            make_pixel(p, arena, constants, &seen, y);
-            y += p->filters;
+            const midge_taps taps = midge_taps_at(
+                column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
+                p->in_width);
+            int32_t channel = 0;
+            for (int32_t first = 0; first < p->filters; first += p->group_filters) {
+                if ((p->depth & 3) == 0)
+                    widen_window(columns, p, arena, x_rows, taps, channel);
+                else
+                    gather_window(columns, p, arena, x_rows, taps, channel);
+                make_outputs(y, p, constants, columns, first);
+                y += p->group_filters;
+                channel += p->depth;
+            }
         }
-        x_rows += p->stride_height;
     }
 }
 

@@ -1,103 +1,74 @@
-/* Depthwise 2-D convolution: four channels of an output pixel at a time. */
+/* Depthwise 2-D convolution: the taps of an output pixel, then four channels at a time. */
 #include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 #include "midge_window.h"
 
-/* Adds one tap of four channels. With the DSP extension the even and odd bytes are widened to pairs
- * (0, 2) and (1, 3), of which each half is one multiply-accumulate. */
-MIDGE_INLINE void add_tap(
-    int32_t sums[4], const int8_t *x, const int8_t *w, midge_offsets offsets)
+/* Lists the taps that lie inside the image; the number of them. */
+static int32_t list_taps(
+    midge_tap *list, const midge_depthwise_conv2d_s8_params *p, const int8_t *arena,
+    const int8_t *constants, const midge_int32 *lines, midge_taps taps)
+{
+    const int32_t x_step = p->dilation_width * p->in_channels;
+    const int32_t start = taps.left * p->in_channels + taps.begin * x_step;
+    const midge_tap *const first = list;
+    const int8_t *w_row = constants + p->weights + taps.begin * p->channels;
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height) {
+        if (*lines >= 0) {
+            const int8_t *x = arena + *lines + start, *w = w_row;
+            for (int32_t kx = taps.begin; kx < taps.end; kx++, list++) {
+                list->x = x;
+                list->w = w;
+                x += x_step;
+                w += p->channels;
+            }
+        }
+        w_row += p->kernel_width * p->channels;
+    }
+    return (int32_t)(list - first);
+}
+
+/* Adds four neighbouring channels from `channel` on, for a multiplier of 1. */
+MIDGE_INLINE void sum_four(
+    int32_t sums[4], const midge_tap *taps, int32_t count, int32_t channel, midge_offsets offsets)
 {
 #if defined(MIDGE_DSP)
-    const uint32_t x4 = midge_load4(x), w4 = midge_load4(w);
-    const uint32_t x_offset = midge_pair(offsets.x), w_offset = midge_pair(offsets.w);
-    const uint32_t x_even = midge_widen_even(x_offset, x4), x_odd = midge_widen_odd(x_offset, x4);
-    const uint32_t w_even = midge_widen_even(w_offset, w4), w_odd = midge_widen_odd(w_offset, w4);
-    sums[0] = midge_mac_low(sums[0], x_even, w_even);
-    sums[1] = midge_mac_low(sums[1], x_odd, w_odd);
-    sums[2] = midge_mac_high(sums[2], x_even, w_even);
-    sums[3] = midge_mac_high(sums[3], x_odd, w_odd);
-#else
-    for (int32_t i = 0; i < 4; i++)
-        sums[i] += (x[i] + offsets.x) * (w[i] + offsets.w);
+    if (offsets.w == 0) {
+        if (count > 0)
+            midge_depthwise4_s8(sums, taps, count, channel, offsets.x);
+        return;
+    }
 #endif
-}
-
-/* The four channels whose x starts at `x_channel` of a line and whose weights start at `w`. */
-MIDGE_INLINE void sum_four(
-    int32_t sums[4], const midge_depthwise_conv2d_s8_params *p, const int8_t *arena,
-    const midge_int32 *line, midge_taps taps, int32_t x_channel, const int8_t *w)
-{
-    const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
-    const int32_t x_step = p->dilation_width * p->in_channels;
-    const int32_t start = taps.left * p->in_channels + taps.begin * x_step + x_channel;
-    w += taps.begin * p->channels;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--) {
-        if (*line >= 0) {
-            const int8_t *x = arena + *line + start;
-            const int8_t *w_tap = w;
-            for (int32_t kx = taps.end - taps.begin; kx > 0; kx--) {
-                add_tap(sums, x, w_tap, offsets);
-                x += x_step;
-                w_tap += p->channels;
-            }
-        }
-        line += p->dilation_height;
-        w += p->kernel_width * p->channels;
+    for (; count > 0; count--, taps++) {
+        const int8_t *x = taps->x + channel, *w = taps->w + channel;
+        for (int32_t i = 0; i < 4; i++)
+            sums[i] += (x[i] + offsets.x) * (w[i] + offsets.w);
     }
-}
-
-MIDGE_INLINE int32_t sum_one(
-    int32_t sum, const midge_depthwise_conv2d_s8_params *p, const int8_t *arena,
-    const midge_int32 *line, midge_taps taps, int32_t x_channel, const int8_t *w)
-{
-    const int32_t x_offset = -p->input_zero, w_offset = -p->weights_zero;
-    const int32_t x_step = p->dilation_width * p->in_channels;
-    const int32_t start = taps.left * p->in_channels + taps.begin * x_step + x_channel;
-    w += taps.begin * p->channels;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--) {
-        if (*line >= 0) {
-            const int8_t *x = arena + *line + start;
-            const int8_t *w_tap = w;
-            for (int32_t kx = taps.end - taps.begin; kx > 0; kx--) {
-                sum += (*x + x_offset) * (*w_tap + w_offset);
-                x += x_step;
-                w_tap += p->channels;
-            }
-        }
-        line += p->dilation_height;
-        w += p->kernel_width * p->channels;
-    }
-    return sum;
 }
 
 static void make_pixel(
-    const midge_depthwise_conv2d_s8_params *p, const int8_t *arena, const int8_t *constants,
-    const midge_int32 *lines, midge_taps taps, int8_t *y)
+    int8_t *y, const midge_depthwise_conv2d_s8_params *p, const int8_t *constants,
+    const midge_tap *taps, int32_t count)
 {
     const midge_int32 *bias = midge_int32_at(constants, p->bias);
     const midge_int32 *multiplier = midge_int32_at(constants, p->multiplier);
     const midge_int32 *shift = midge_int32_at(constants, p->shift);
-    const int8_t *w = constants + p->weights;
-    for (int32_t o = 0; o < p->channels;) {
-        int32_t sums[4] = {bias[o], 0, 0, 0};
-        int32_t made = 1;
-        if (p->multiples == 1 && p->channels - o >= 4) {
-            made = 4;
-            sums[1] = bias[o + 1];
-            sums[2] = bias[o + 2];
-            sums[3] = bias[o + 3];
-            sum_four(sums, p, arena, lines, taps, o, w);
-        } else {
-            sums[0] = sum_one(sums[0], p, arena, lines, taps, o / p->multiples, w);
+    const midge_output output = {p->output_zero, p->least, p->greatest};
+    const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
+    const int32_t channels = p->channels, multiples = p->multiples;
+    int32_t o = 0;
+    if (multiples == 1)
+        for (; o + 4 <= channels; o += 4) {
+            int32_t sums[4] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
+            sum_four(sums, taps, count, o, offsets);
+            midge_requantize(y + o, sums, 4, multiplier + o, shift + o, output);
         }
-        for (int32_t i = 0; i < made; i++) {
-            const int32_t scaled = midge_scale(sums[i], *multiplier++, *shift++);
-            *y++ = (int8_t)midge_clamp(scaled + p->output_zero, p->least, p->greatest);
-        }
-        o += made;
-        w += made;
+    for (; o < channels; o++) {
+        const int32_t channel = o / multiples;
+        int32_t sum = bias[o];
+        for (int32_t i = 0; i < count; i++)
+            sum += (taps[i].x[channel] + offsets.x) * (taps[i].w[o] + offsets.w);
+        midge_requantize(y + o, &sum, 1, multiplier + o, shift + o, output);
     }
 }
 
@@ -106,13 +77,15 @@ void midge_depthwise_conv2d_s8(
 {
     const midge_int32 *x_rows = midge_int32_at(constants, p->x);
     const midge_int32 *y_rows = midge_int32_at(constants, p->y);
+    midge_tap *list = (midge_tap *)(void *)(arena + p->taps);
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         int8_t *y = arena + y_rows[row];
         for (int32_t column = 0; column < p->width; column++, y += p->channels) {
             const midge_taps taps = midge_taps_at(
                 column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
                 p->in_width);
-            make_pixel(p, arena, constants, x_rows, taps, y);
+            const int32_t count = list_taps(list, p, arena, constants, x_rows, taps);
+            make_pixel(y, p, constants, list, count);
         }
     }
 }

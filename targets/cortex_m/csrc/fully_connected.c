@@ -7,6 +7,7 @@ void midge_fully_connected_s8(
     int8_t *arena, const int8_t *constants, const midge_fully_connected_s8_params *p)
 {
     const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
+    const midge_output output = {p->output_zero, p->least, p->greatest};
     const int8_t *x = arena + p->x;
     int8_t *y = arena + p->y;
     for (int32_t batch = 0; batch < p->batches; batch++, x += p->depth) {
@@ -25,10 +26,10 @@ void midge_fully_connected_s8(
             } else {
                 sums[0] = midge_dot_s8(sums[0], x, w, p->depth, offsets);
             }
-            for (int32_t i = 0; i < made; i++) {
-                const int32_t scaled = midge_scale(sums[i], *multiplier++, *shift++);
-                *y++ = (int8_t)midge_clamp(scaled + p->output_zero, p->least, p->greatest);
-            }
+            midge_requantize(y, sums, made, multiplier, shift, output);
+            y += made;
+            multiplier += made;
+            shift += made;
             w += made * p->depth;
             bias += made;
             left -= made;

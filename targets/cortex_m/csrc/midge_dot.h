@@ -57,21 +57,19 @@ MIDGE_INLINE int32_t midge_mac2(int32_t sum, uint32_t a, uint32_t b)
     return result;
 }
 
-/* The product of the low halves alone. */
-MIDGE_INLINE int32_t midge_mac_low(int32_t sum, uint32_t a, uint32_t b)
-{
-    int32_t result;
-    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-}
+/* A tap of a depthwise convolution: x and weights of channel 0. */
+typedef struct {
+    const int8_t *x;
+    const int8_t *w;
+} midge_tap;
 
-/* The product of the high halves alone. */
-MIDGE_INLINE int32_t midge_mac_high(int32_t sum, uint32_t a, uint32_t b)
-{
-    int32_t result;
-    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-}
+/* Four neighbouring channels from `channel` on, over `count` taps, at least one; w_zero is 0. */
+void midge_depthwise4_s8(
+    int32_t sums[4], const midge_tap *taps, int32_t count, int32_t channel, int32_t x_zero_negated);
+
+/* Four filters over `length` widened numbers, a multiple of four and at least that. */
+void midge_dot4_words_columns(
+    int32_t sums[4], const midge_int16 *x, const int8_t *w, ptrdiff_t stride, int32_t length);
 #endif
 
 /* One filter. */
@@ -92,45 +90,99 @@ MIDGE_INLINE int32_t midge_dot_s8(
     return sum;
 }
 
+#if defined(MIDGE_DSP)
+/* Four filters whose w_zero is 0, over a multiple of four bytes, at least four.
+ *
+ * Thirteen values live in the loop: all registers that there are besides a frame pointer. Compilers
+ * spill the sums, so this is assembly, and the offset of x waits in memory.
+ */
+void midge_dot4_words_s8(
+    int32_t sums[4], const int8_t *x, const int8_t *w, ptrdiff_t stride, int32_t length,
+    int32_t x_zero_negated);
+#endif
+
 /* Four filters, `stride` bytes apart, over the same x. */
 MIDGE_INLINE void midge_dot4_s8(
     int32_t sums[4], const int8_t *x, const int8_t *w, ptrdiff_t stride, int32_t length,
     midge_offsets offsets)
 {
-    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-    const int8_t *const end = x + length;
 #if defined(MIDGE_DSP)
-    const uint32_t x_offset = midge_pair(offsets.x), w_offset = midge_pair(offsets.w);
-    for (const int8_t *const last = end - 3; x < last; x += 4) {
-        const uint32_t x4 = midge_load4(x);
-        const uint32_t even = midge_widen_even(x_offset, x4), odd = midge_widen_odd(x_offset, x4);
-        const int8_t *const w2 = w + 2 * stride;
-        uint32_t w4 = midge_load4(w);
-        s0 = midge_mac2(s0, even, midge_widen_even(w_offset, w4));
-        s0 = midge_mac2(s0, odd, midge_widen_odd(w_offset, w4));
-        w4 = midge_load4(w + stride);
-        s1 = midge_mac2(s1, even, midge_widen_even(w_offset, w4));
-        s1 = midge_mac2(s1, odd, midge_widen_odd(w_offset, w4));
-        w4 = midge_load4(w2);
-        s2 = midge_mac2(s2, even, midge_widen_even(w_offset, w4));
-        s2 = midge_mac2(s2, odd, midge_widen_odd(w_offset, w4));
-        w4 = midge_load4(w2 + stride);
-        s3 = midge_mac2(s3, even, midge_widen_even(w_offset, w4));
-        s3 = midge_mac2(s3, odd, midge_widen_odd(w_offset, w4));
-        w += 4;
+    if (offsets.w == 0 && length >= 4) {
+        const int32_t whole = length & ~3;
+        midge_dot4_words_s8(sums, x, w, stride, whole, offsets.x);
+        x += whole;
+        w += whole;
+        length -= whole;
     }
 #endif
-    for (; x < end; x++, w++) {
+    for (; length > 0; length--, x++, w++) {
         const int32_t value = *x + offsets.x;
-        s0 += value * (w[0] + offsets.w);
-        s1 += value * (w[stride] + offsets.w);
-        s2 += value * (w[2 * stride] + offsets.w);
-        s3 += value * (w[3 * stride] + offsets.w);
+        sums[0] += value * (w[0] + offsets.w);
+        sums[1] += value * (w[stride] + offsets.w);
+        sums[2] += value * (w[2 * stride] + offsets.w);
+        sums[3] += value * (w[3 * stride] + offsets.w);
     }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
+}
+
+/* Widened numbers, each less its zero point. The DSP extension takes bytes 0 and 2 of four weights
+ * as one pair and bytes 1 and 3 as the other, so each four numbers are kept in that order; what is
+ * left over at the end stays in its own. */
+MIDGE_INLINE void midge_widen_s8(
+    midge_int16 *to, const int8_t *x, int32_t count, int32_t x_zero_negated)
+{
+#if defined(MIDGE_DSP)
+    const uint32_t offset = midge_pair(x_zero_negated);
+    for (; count >= 4; count -= 4, x += 4, to += 4) {
+        const uint32_t x4 = midge_load4(x);
+        ((midge_int32 *)(void *)to)[0] = (int32_t)midge_widen_even(offset, x4);
+        ((midge_int32 *)(void *)to)[1] = (int32_t)midge_widen_odd(offset, x4);
+    }
+#endif
+    for (; count > 0; count--)
+        *to++ = (int16_t)(*x++ + x_zero_negated);
+}
+
+/* One filter over widened numbers. */
+MIDGE_INLINE int32_t midge_dot_columns(
+    int32_t sum, const midge_int16 *x, const int8_t *w, int32_t length, int32_t w_offset)
+{
+#if defined(MIDGE_DSP)
+    const uint32_t offset = midge_pair(w_offset);
+    for (; length >= 4; length -= 4, x += 4, w += 4) {
+        const midge_int32 *pair = (const midge_int32 *)(const void *)x;
+        const uint32_t w4 = midge_load4(w);
+        sum = midge_mac2(sum, (uint32_t)pair[0], midge_widen_even(offset, w4));
+        sum = midge_mac2(sum, (uint32_t)pair[1], midge_widen_odd(offset, w4));
+    }
+#endif
+    for (; length > 0; length--)
+        sum += *x++ * (*w++ + w_offset);
+    return sum;
+}
+
+/* Four filters, `length` bytes each, over the same widened numbers. */
+MIDGE_INLINE void midge_dot4_columns(
+    int32_t sums[4], const midge_int16 *x, const int8_t *w, int32_t length, int32_t w_offset)
+{
+#if defined(MIDGE_DSP)
+    const int32_t whole = length & ~3;
+    if (w_offset != 0) {
+        for (int32_t i = 0; i < 4; i++, w += length)
+            sums[i] = midge_dot_columns(sums[i], x, w, length, w_offset);
+        return;
+    }
+    if (whole > 0)
+        midge_dot4_words_columns(sums, x, w, length, whole);
+#else
+    const int32_t whole = 0;
+#endif
+    for (int32_t i = whole; i < length; i++) {
+        const int32_t value = x[i];
+        sums[0] += value * (w[i] + w_offset);
+        sums[1] += value * (w[length + i] + w_offset);
+        sums[2] += value * (w[2 * length + i] + w_offset);
+        sums[3] += value * (w[3 * length + i] + w_offset);
+    }
 }
 
 #endif

@@ -50,6 +50,24 @@ MIDGE_INLINE int32_t midge_clamp(int32_t value, int32_t least, int32_t greatest)
     return value > greatest ? greatest : value;
 }
 
+/* From sums to int8 outputs: what all channels share. */
+typedef struct {
+    int32_t zero;
+    int32_t least;
+    int32_t greatest;
+} midge_output;
+
+/* `count` outputs, each channel with its own multiplier and shift. */
+MIDGE_INLINE void midge_requantize(
+    int8_t *y, const int32_t *sums, int32_t count, const midge_int32 *multiplier,
+    const midge_int32 *shift, midge_output output)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t scaled = midge_scale(sums[i], multiplier[i], shift[i]) + output.zero;
+        y[i] = (int8_t)midge_clamp(scaled, output.least, output.greatest);
+    }
+}
+
 MIDGE_INLINE float midge_clamp_float(float value, float least, float greatest)
 {
     value = value < least ? least : value;
