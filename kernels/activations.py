@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Lowered
 from .elementwise import ROWS, all_of, int16_is_symmetric, is_quantized, unary_rows
+from .exponential import exp, power_table
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
@@ -36,6 +37,7 @@ LEAKY_RELU_S16 = layout(
 )
 LEAKY_RELU_F32 = layout("leaky_relu_f32", f"{ROWS} x y alpha")
 LOGISTIC_S16 = layout("logistic_s16", f"{ROWS} x y multiplier shift table")
+LOGISTIC_F32 = layout("logistic_f32", f"{ROWS} x y powers")
 TANH_S16 = layout("tanh_s16", f"{ROWS} x y multiplier shift table")
 HARD_SWISH_F32 = layout("hard_swish_f32", f"{ROWS} x y")
 
@@ -184,6 +186,8 @@ def sigmoid_table() -> NDArray[np.int32]:
 def logistic_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """1 / (1 + exp(-x))."""
     q, x, y = _operand(graph, node, arrays)
+    if x.dtype == "float32":
+        return [_logistic_f32(q)]
     if x.dtype == "int16":
         return [_logistic_s16(q, *_table_scaling(x, (0,)))]
     return [_table_s8(_sigmoid, x, y)[q.astype(np.int64) + 128]]
@@ -195,6 +199,17 @@ def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]
     if x.dtype == "int16":
         return [_tanh_s16(q, *_table_scaling(x, (0, 1)))]
     return [_table_s8(math.tanh, x, y)[q.astype(np.int64) + 128]]
+
+
+# Above the first logistic is 1, below the second it is the exponential (TFLite's own bounds).
+LOGISTIC_BOUNDS = np.float32(16.619047164916992), np.float32(-9.0)
+
+
+def _logistic_f32(x: np.ndarray) -> np.ndarray:
+    one, (high, low) = np.float32(1), LOGISTIC_BOUNDS
+    with np.errstate(over="ignore"):
+        result = one / (one + exp(-x))
+    return np.where(x > high, one, np.where(x < low, exp(x), result))
 
 
 def _sigmoid(x: float) -> float:
@@ -258,8 +273,11 @@ def _tanh_s16(q: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
 
 
 def lower_logistic(graph: Graph, node: Node) -> Lowered:
-    """A table for int8; for int16 one of 256 entries, interpolated."""
+    """A table for int8; for int16 one of 256 entries, interpolated; arithmetic for float32."""
     x = graph.input(node)
+    if x.dtype == "float32":
+        powers = Constant(power_table())
+        return LOGISTIC_F32.lowered(ELEMENT, **unary_rows(graph, node), powers=powers)
     if x.dtype == "int8":
         return lower_lookup(graph, node, logistic_reference)
     multiplier, shift = _table_scaling(x, (0,))
@@ -364,17 +382,25 @@ def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
 
 
 def logistic_output_is_fixed(graph: Graph, node: Node) -> bool:
-    """A logistic's output must have scale 1/256 and zero point -128 (int8), 1/32768 and 0 (int16)."""
+    """A logistic's output must have scale 1/256 and zero point -128 (int8), or 1/32768 and 0
+    (int16)."""
     y = graph.output(node)
+    if y.dtype == "float32":
+        return True
     fixed = {"int8": (1 / 256, -128), "int16": (1 / 32768, 0)}
     return (y.scale, y.zero_point) == fixed.get(y.dtype)
 
 
 def tanh_output_is_fixed(graph: Graph, node: Node) -> bool:
-    """A tanh's output must have scale 1/128 and zero point 0 (int8), 1/32768 and 0 (int16)."""
+    """A tanh's output must have scale 1/128 and zero point 0 (int8), or 1/32768 and 0 (int16)."""
     y = graph.output(node)
     fixed = {"int8": (1 / 128, 0), "int16": (1 / 32768, 0)}
     return (y.scale, y.zero_point) == fixed.get(y.dtype)
+
+
+def tanh_is_not_float(graph: Graph, node: Node) -> bool:
+    """tanh must be int8 or int16: C libraries disagree on the last bits of float32's."""
+    return graph.input(node).dtype != "float32"
 
 
 def int16_argument_in_range(graph: Graph, node: Node) -> bool:
@@ -406,14 +432,25 @@ LEAKY_RELU = Operation(
 LOGISTIC = Operation(
     logistic_reference,
     lower_logistic,
-    (LOOKUP_S8, LOGISTIC_S16),
-    (all_of("int8", "int16"), *_QUANTIZED, logistic_output_is_fixed, int16_argument_in_range),
+    (LOOKUP_S8, LOGISTIC_S16, LOGISTIC_F32),
+    (
+        all_of("int8", "int16", "float32"),
+        *_QUANTIZED,
+        logistic_output_is_fixed,
+        int16_argument_in_range,
+    ),
 )
 TANH = Operation(
     tanh_reference,
     lower_tanh,
     (LOOKUP_S8, TANH_S16),
-    (all_of("int8", "int16"), *_QUANTIZED, tanh_output_is_fixed, int16_argument_in_range),
+    (
+        tanh_is_not_float,
+        all_of("int8", "int16"),
+        *_QUANTIZED,
+        tanh_output_is_fixed,
+        int16_argument_in_range,
+    ),
 )
 HARD_SWISH = Operation(
     hard_swish_reference,

@@ -48,9 +48,7 @@ ADD_POT_S16 = layout(
 _LAYOUTS = {"int8": ADD_S8, "int16": ADD_S16, "float32": ADD_F32, "int32": ADD_S32}
 
 
-def reference(
-    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """a + b or a - b, broadcast as NumPy does; clamped to the fused activation's range."""
     a, b = arrays[0], arrays[1]
     assert a is not None and b is not None
@@ -81,7 +79,7 @@ def _int32(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _rescaled(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     words, kind = rescaling(graph, node), DTYPES[graph.output(node).dtype]
     left = LEFT_SHIFT[kind.name]
-    total = np.int64(0)
+    total = np.zeros((), np.int64)
     for side, value in (("a", a), ("b", b)):
         shifted = (value.astype(np.int64) + words[f"{side}_offset"]) << left
         total = total + multiply_by_quantized_multiplier(
@@ -104,8 +102,9 @@ def _power_of_two(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.
 def int32_range(activation: str) -> tuple[int, int]:
     """Least and greatest output of a fused activation on plain int32."""
     kind = np.iinfo(np.int32)
-    low, high = (int(bound) if abs(bound) < 7 else None for bound in
-                 float_activation_range(activation))
+    low, high = (
+        int(bound) if abs(bound) < 7 else None for bound in float_activation_range(activation)
+    )
     return (kind.min if low is None else low), (kind.max if high is None else high)
 
 
@@ -157,8 +156,10 @@ def power_of_two(graph: Graph, node: Node) -> bool:
 
 def _log2_steps(graph: Graph, node: Node) -> tuple[int, int]:
     """Powers of two by which the output's scale is larger than those of a and b."""
-    a, b, y = (checked_log2(t.scale) for t in
-               (graph.input(node, 0), graph.input(node, 1), graph.output(node)))
+    a, b, y = (
+        checked_log2(t.scale)
+        for t in (graph.input(node, 0), graph.input(node, 1), graph.output(node))
+    )
     assert a is not None and b is not None and y is not None
     return y - a, y - b
 
@@ -209,7 +210,8 @@ def _lower_power_of_two(graph: Graph, node: Node) -> Lowered:
 
 
 def output_scale_in_range(graph: Graph, node: Node) -> bool:
-    """A quantized output's scale must be more than 2**-19 (int16: 2**-14) of the larger operand's."""
+    """A quantized output's scale must be more than 2**-19 (int16: 2**-14) of the larger one of the
+    operands."""
     if graph.output(node).dtype not in LEFT_SHIFT or power_of_two(graph, node):
         return True
     return quantize_multiplier(_output_multiplier(graph, node))[1] <= 0

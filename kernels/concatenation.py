@@ -23,9 +23,9 @@ MOST_INPUTS = 16
 _INPUTS = tuple(f"x{i}" for i in range(MOST_INPUTS))
 _WORDS = f"blocks count chunks tables {' '.join(_INPUTS)}"
 
-# For each row, `blocks` times: chunks[i] bytes of input i, for all `count` inputs; an input that has
-# no such row is passed over. Where tables[i] isn't -1, input i goes through the 256 bytes at that
-# place after `tables`, by its byte + 128. Inputs beyond `count` are 0.
+# For each row, `blocks` times: chunks[i] bytes of input i, for all `count` inputs; an input that
+# has no such row is passed over. Where tables[i] isn't -1, input i goes through the 256 bytes at
+# that place after `tables`, by its byte + 128. Inputs beyond `count` are 0.
 ROWS = layout("concatenation_rows", f"rows y {_WORDS}")
 # The same for whole tensors by their addresses; bit i of `constant`: input i is in the constants.
 FLAT = layout("concatenation_flat", f"y constant {_WORDS}")

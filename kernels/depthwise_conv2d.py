@@ -39,9 +39,7 @@ S16 = layout("depthwise_conv2d_s16", f"{GEOMETRY} multiplier shift wide least gr
 F32 = layout("depthwise_conv2d_f32", f"{GEOMETRY} bounds")
 
 
-def reference(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """[batch, height, width, channels] input, [1, height, width, channels * multiplier] weights."""
     x, weights = inputs[0], graph.input(node, 1).data
     assert x is not None and weights is not None

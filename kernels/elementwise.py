@@ -31,8 +31,8 @@ def unary_rows(graph: Graph, node: Node) -> dict[str, Field]:
     return {
         "rows": Rows(),
         "count": image_rows(graph.output(node).shape)[2],
-        "x": Cursor(node.inputs[0]),
-        "y": Cursor(node.outputs[0]),
+        "x": Cursor(graph.input(node).index),
+        "y": Cursor(graph.output(node).index),
     }
 
 

@@ -33,9 +33,7 @@ S16 = layout("fully_connected_s16", f"{GEOMETRY} multiplier shift wide least gre
 F32 = layout("fully_connected_f32", f"{GEOMETRY} bounds")
 
 
-def reference(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """Input of any shape whose elements are a multiple of `depth`, weights [units, depth]."""
     given, weights, y = inputs[0], graph.input(node, 1).data, graph.output(node)
     assert given is not None and weights is not None

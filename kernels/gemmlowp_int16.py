@@ -46,8 +46,7 @@ def _exp_on_last_quarter(a: Int64Array) -> Int64Array:
     x2 = _multiply(x, x)
     x3, x4 = _multiply(x2, x), _multiply(x2, x2)
     tail = _multiply(_divide_by_pot(x4, 2) + x3, ONE_THIRD) + x2
-    series = _multiply(x + _divide_by_pot(tail, 1), EXP_OF_MINUS_EIGHTH)
-    return np.minimum(series + EXP_OF_MINUS_EIGHTH, INT16_MAX)
+    return _multiply(x + _divide_by_pot(tail, 1), EXP_OF_MINUS_EIGHTH) + EXP_OF_MINUS_EIGHTH
 
 
 def _exp_on_negative_values(value: Int64Array, integer_bits: int) -> Int64Array:

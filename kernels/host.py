@@ -71,11 +71,9 @@ class HostExecutor:
         A tensor that streams through a ring is never whole in the arena, and is left out.
         """
         self.copy_in(inputs)
-        finished = _finished(self.program)
         for item in range(len(self.program.items)):
             self.run_item(item)
-            for node, tensor in finished.get(item, ()):
-                yield node, tensor, self.tensor(tensor).copy()
+            yield from self.finished(item)
 
     def reset(self) -> None:
         """Set state tensors to their initial values."""
@@ -97,6 +95,11 @@ class HostExecutor:
     def run_item(self, item: int) -> None:
         """Run one of the program's items (a call or a whole loop)."""
         self._dispatcher.run(item, item + 1)
+
+    def finished(self, item: int) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(node, tensor index, value) of the tensors that are whole once an item has run."""
+        for node, tensor in _finished(self.program).get(item, ()):
+            yield node, tensor, self.tensor(tensor).copy()
 
     def copy_out(self) -> list[np.ndarray]:
         """Copies of the outputs, in the order of the graph's."""

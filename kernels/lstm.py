@@ -1,4 +1,4 @@
-"""lstm: a unidirectional sequence LSTM, all in integers: int8 in and out, int16 gates and cell state.
+"""lstm: a unidirectional sequence LSTM in integers: int8 in and out, int16 gates and cell state.
 
 The input gate may be left out (CIFG: it is then one minus the forget gate). Gates before their
 activation are Q3.12, after it Q0.15. (TFLite unidirectional_sequence_lstm.cc, lstm_eval.cc
@@ -231,7 +231,9 @@ def gates_are_whole(graph: Graph, node: Node) -> bool:
 def weights_are_constant(graph: Graph, node: Node) -> bool:
     """Weights and biases must be constants, and weights have one scale and zero point 0."""
     weights = _gate_operands(graph, node, 0) + _gate_operands(graph, node, 1)
-    plain = all(t.quantization and not t.quantization.per_axis and not t.zero_point for t in weights)
+    plain = all(
+        t.quantization and not t.quantization.per_axis and not t.zero_point for t in weights
+    )
     return plain and all(t.constant for t in weights + _gate_operands(graph, node, 2))
 
 

@@ -27,9 +27,7 @@ MEAN_F32 = layout("mean_f32", "x y axes count")
 _LAYOUTS = {"int8": MEAN_S8, "int16": MEAN_S16}
 
 
-def reference(
-    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """The mean over `attrs.axes`; the output's shape says whether they are kept."""
     x, y = arrays[0], graph.output(node)
     assert x is not None

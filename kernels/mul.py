@@ -36,9 +36,7 @@ MUL_S32 = binary_layouts("mul", "s32", "minimum maximum")
 _LAYOUTS = {"int8": MUL_S8, "int16": MUL_S16, "float32": MUL_F32, "int32": MUL_S32}
 
 
-def reference(
-    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """a * b, broadcast as NumPy does; clamped to the fused activation's range."""
     a, b = arrays[0], arrays[1]
     assert a is not None and b is not None

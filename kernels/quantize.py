@@ -48,9 +48,7 @@ DEQUANTIZE: dict[str, Layout] = {
 # ---- quantize ----------------------------------------------------------------------------------
 
 
-def reference(
-    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """Each number in the output's quantization, rounded half away from zero and clamped."""
     x, source, target = arrays[0], graph.input(node), graph.output(node)
     assert x is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,28 +107,41 @@ def bilinear_reference(
     x = arrays[0]
     assert x is not None
     rows, columns = interpolations(graph, node)
-    value = x if x.dtype == np.float32 else x.astype(np.int64)
-    one = 1.0 if x.dtype == np.float32 else 1 << FRACTION_BITS
-    kind = np.float32 if x.dtype == np.float32 else np.int64
-    down, right = rows.weight.astype(kind)[:, None, None], columns.weight.astype(kind)[:, None]
-    up, left = kind(one) - down, kind(one) - right
-    top, bottom = value[:, rows.low], value[:, rows.high]
-    total = (
+    if _was_uint8(node):
+        mixed = _mix(x.astype(np.float32) + np.float32(128), rows, columns, np.float32(1))
+        return [(round_half_away(mixed) - 128).astype(np.int8)]
+    if x.dtype == np.float32:
+        return [_mix(x, rows, columns, np.float32(1)) + np.float32(0)]  # -0.0 becomes 0.0
+    total = _mix(x.astype(np.int64), rows, columns, np.int64(1 << FRACTION_BITS))
+    unit = 1 << 2 * FRACTION_BITS
+    return [_truncate(total + np.where(total > 0, unit // 2, -unit // 2), unit).astype(x.dtype)]
+
+
+def _was_uint8(node: Node) -> bool:
+    """TFLite mixes uint8 in float32, where it mixes int8 in fixed point."""
+    return getattr(node.attrs, "unsigned", False)
+
+
+def _mix(x: np.ndarray, rows: Interpolation, columns: Interpolation, one: Any) -> np.ndarray:
+    """Four products in TFLite's order, which floats feel; `one` is the sum of two weights."""
+    down = rows.weight.astype(x.dtype)[:, None, None]
+    right = columns.weight.astype(x.dtype)[:, None]
+    up, left = one - down, one - right
+    top, bottom = x[:, rows.low], x[:, rows.high]
+    total: np.ndarray = (
         top[:, :, columns.low] * up * left
         + bottom[:, :, columns.low] * down * left
         + top[:, :, columns.high] * up * right
         + bottom[:, :, columns.high] * down * right
     )
-    if x.dtype == np.float32:
-        return [total + np.float32(0)]  # -0.0 becomes 0.0, as in TFLite
-    unit = 1 << 2 * FRACTION_BITS
-    return [_truncate(total + np.where(total > 0, unit // 2, -unit // 2), unit).astype(x.dtype)]
+    return total
 
 
 def interpolations(graph: Graph, node: Node) -> tuple[Interpolation, Interpolation]:
     """Of rows and columns."""
     x = graph.input(node)
-    make = float_interpolation if x.dtype == "float32" else fixed_interpolation
+    in_float = x.dtype == "float32" or _was_uint8(node)
+    make = float_interpolation if in_float else fixed_interpolation
     rows, columns = (
         make(outputs, size, node.attrs)
         for outputs, size in zip(node.attrs.size, x.shape[1:3], strict=True)
@@ -144,6 +158,7 @@ _BILINEAR = "images height width channels x y rows columns y_height y_width"
 BILINEAR = {
     "int8": layout("resize_bilinear_s8", _BILINEAR),
     "int16": layout("resize_bilinear_s16", _BILINEAR),
+    "uint8": layout("resize_bilinear_u8", f"{_BILINEAR} row_weights column_weights"),
     "float32": layout("resize_bilinear_f32", f"{_BILINEAR} row_weights column_weights"),
 }
 
@@ -161,8 +176,9 @@ def _image_fields(graph: Graph, node: Node) -> dict[str, Field]:
     }
 
 
-def _granularity(graph: Graph, node: Node, rows: Sequence[Int32Array],
-                 columns: Sequence[Int32Array]) -> str:
+def _granularity(
+    graph: Graph, node: Node, rows: Sequence[Int32Array], columns: Sequence[Int32Array]
+) -> str:
     """PIXEL if the region rule covers all that the tables read (rounding of positions drifts)."""
     need = region_need(graph, node, 0)
     for span, tables in ((need.rows, rows), (need.columns, columns)):
@@ -194,13 +210,14 @@ def lower_bilinear(graph: Graph, node: Node) -> Lowered:
     rows, columns = interpolations(graph, node)
     fields = _image_fields(graph, node) | {"channels": x.shape[3]}
     for name, axis in (("row", rows), ("column", columns)):
-        if x.dtype == "float32":
+        if axis.weight.dtype == np.float32:
             fields[f"{name}s"] = Constant(np.stack([axis.low, axis.high]))
             fields[f"{name}_weights"] = Constant(axis.weight)
         else:
             fields[f"{name}s"] = Constant(np.stack([axis.low, axis.high, axis.weight]))
     granularity = _granularity(graph, node, [rows.low, rows.high], [columns.low, columns.high])
-    return BILINEAR[x.dtype].lowered(granularity, **fields)
+    words = BILINEAR["uint8" if _was_uint8(node) else x.dtype]
+    return words.lowered(granularity, **fields)
 
 
 # ---- constraints -------------------------------------------------------------------------------
@@ -230,6 +247,13 @@ def positions_fit(graph: Graph, node: Node) -> bool:
     return max(graph.input(node).shape[1:3]) <= 1 << 20
 
 
+def positions_stay_inside(graph: Graph, node: Node) -> bool:
+    """A resize_bilinear must not enlarge a long axis so that its rounded steps run past the
+    input."""
+    tables = zip(interpolations(graph, node), graph.input(node).shape[1:3], strict=True)
+    return all(int(axis.low.max()) < size for axis, size in tables)
+
+
 RESIZE_NEAREST_OPERATION = Operation(
     nearest_reference,
     lower_nearest,
@@ -246,5 +270,6 @@ RESIZE_BILINEAR_OPERATION = Operation(
         quantizations_equal,
         one_way_of_aligning,
         positions_fit,
+        positions_stay_inside,
     ),
 )

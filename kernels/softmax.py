@@ -1,7 +1,8 @@
 """softmax over the last axis: int8 to int8 or int16, int16 to int16, float32.
 
-int8 follows gemmlowp's fixed point (TFLite reference/softmax.h `Softmax`); int16 interpolates in two
-tables of 513 entries (`SoftmaxInt16`, tables from common.h `LUTPopulate`).
+int8 follows gemmlowp's fixed point (TFLite reference/softmax.h `Softmax`); int16 interpolates in
+two tables of 513 entries (`SoftmaxInt16`, tables from common.h `gen_lut`). float32 adds one
+exponential after the other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
 from .elementwise import is_quantized
+from .exponential import exp, power_table
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
@@ -37,15 +39,16 @@ SOFTMAX_S8_S16 = layout("softmax_s8_s16", "rows pixels depth x y exponentials")
 SOFTMAX_S16 = layout(
     "softmax_s16", "rows pixels depth x y multiplier shift exponentials reciprocals"
 )
+SOFTMAX_F32 = layout("softmax_f32", "rows pixels depth x y beta powers")
 
 
-def reference(
-    graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """exp(beta * x) / sum(exp(beta * x)) over the last axis."""
     x = arrays[0]
     assert x is not None
     kind = DTYPES[graph.output(node).dtype]
+    if x.dtype == np.float32:
+        return [_float(node, x)]
     if x.dtype == np.int16:
         return [_int16(graph, node, x)]
     return [_int8(graph, node, x, kind)]
@@ -156,6 +159,20 @@ def _int16(graph: Graph, node: Node, x: np.ndarray) -> np.ndarray:
     return np.clip(result, 0, 32767).astype(np.int16)
 
 
+# ---- float32 -----------------------------------------------------------------------------------
+
+
+def _float(node: Node, x: np.ndarray) -> np.ndarray:
+    """The greatest starts from the least finite number and passes over NaN, as in TFLite."""
+    greatest = np.fmax(np.fmax.reduce(x, axis=-1, keepdims=True), np.finfo(np.float32).min)
+    with np.errstate(invalid="ignore", over="ignore"):
+        exponentials = exp((x - greatest) * np.float32(node.attrs.beta))
+        total = np.zeros_like(greatest)
+        for i in range(x.shape[-1]):  # one after the other: NumPy's own sum would add pairwise
+            total = total + exponentials[..., i : i + 1]
+        return exponentials / total
+
+
 # ---- lowering ----------------------------------------------------------------------------------
 
 
@@ -173,6 +190,9 @@ def _pixel_rows(graph: Graph, node: Node) -> dict[str, Field]:
 def lower(graph: Graph, node: Node) -> Lowered:
     """Rows of pixels; in place, as an element is written after its pixel's sum is known."""
     fields = _pixel_rows(graph, node)
+    if graph.input(node).dtype == "float32":
+        beta = Constant(np.array([node.attrs.beta], np.float32))
+        return SOFTMAX_F32.lowered(ELEMENT, **fields, beta=beta, powers=Constant(power_table()))
     if graph.input(node).dtype == "int16":
         exponential, reciprocal = int16_tables()
         multiplier, shift = int16_scaling(graph, node)
@@ -193,22 +213,28 @@ def lower(graph: Graph, node: Node) -> Lowered:
 
 
 def dtypes_fit(graph: Graph, node: Node) -> bool:
-    """Softmax must be int8 to int8, int8 to int16 or int16 to int16."""
+    """Softmax must be int8 to int8, int8 to int16, int16 to int16 or float32 to float32."""
     pair = graph.input(node).dtype, graph.output(node).dtype
-    return pair in (("int8", "int8"), ("int8", "int16"), ("int16", "int16"))
+    return pair in (
+        ("int8", "int8"),
+        ("int8", "int16"),
+        ("int16", "int16"),
+        ("float32", "float32"),
+    )
 
 
 def depth_fits(graph: Graph, node: Node) -> bool:
-    """An int8 softmax must be over 1 to 4095 numbers, an int16 one over 1 to 65535."""
-    shape = graph.input(node).shape
-    most = 4095 if graph.input(node).dtype == "int8" else 65535
-    return len(shape) > 0 and 1 <= shape[-1] <= most
+    """A softmax must be over at least one number, in int8 over at most 4095, in int16 65535."""
+    shape, limits = graph.input(node).shape, {"int8": 4095, "int16": 65535}
+    return len(shape) > 0 and 1 <= shape[-1] <= limits.get(graph.input(node).dtype, 1 << 30)
 
 
 def probabilities_are_scaled(graph: Graph, node: Node) -> bool:
     """A softmax's output must have scale 1/256 and zero point -128 (int8), 1/65536 and -32768
     (int8 to int16), or 1/32768 and 0 (int16)."""
     x, y = graph.input(node), graph.output(node)
+    if x.dtype == "float32":
+        return True
     if x.dtype == "int16":
         return y.zero_point == 0 and abs(y.scale - 1 / 32768) < 1e-3 / 32768
     kind = np.iinfo(DTYPES[y.dtype])
@@ -224,7 +250,7 @@ def beta_in_range(graph: Graph, node: Node) -> bool:
 SOFTMAX = Operation(
     reference,
     lower,
-    (SOFTMAX_S8, SOFTMAX_S8_S16, SOFTMAX_S16),
+    (SOFTMAX_S8, SOFTMAX_S8_S16, SOFTMAX_S16, SOFTMAX_F32),
     (
         dtypes_fit,
         is_quantized,

@@ -1,5 +1,5 @@
-"""strided_slice: every n-th element of a box, backwards too; and the strided copy that it, transpose
-and reshape are made of.
+"""strided_slice: every n-th element of a box, backwards too; and the strided copy that it,
+transpose and reshape are made of.
 
 Elements are moved as bytes, whatever their dtype. (TFLite strided_slice.cc.)
 """

@@ -1,7 +1,8 @@
 """svdf: a rank-decomposed filter bank over time, with the last `memory` activations as its state.
 
 Each filter's newest activation is its feature weights times x; a unit is the sum over its `rank`
-filters of time weights times state. (TFLite svdf.cc, reference/svdf.h.)
+filters of time weights times state. The state moves on by one when an inference begins.
+(TFLite svdf.cc, reference/svdf.h.)
 """
 
 from __future__ import annotations
@@ -36,12 +37,10 @@ def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> 
     x, state = arrays[0], arrays[STATE]
     assert x is not None and state is not None
     filters, memory = graph.input(node, TIMES).shape
-    history = state.reshape(len(x), filters, memory)
-    make = _integer if graph.input(node).dtype == "int8" else _float
-    answer = make(graph, node, x, history)
+    history = state.reshape(len(x), filters, memory)  # a view: the newest activation is the last
     history[:, :, :-1] = history[:, :, 1:].copy()
-    history[:, :, -1] = 0
-    return [answer]
+    make = _integer if graph.input(node).dtype == "int8" else _float
+    return [make(graph, node, x, history)]
 
 
 def _integer(graph: Graph, node: Node, x: np.ndarray, history: np.ndarray) -> np.ndarray:
@@ -65,11 +64,8 @@ def _float(graph: Graph, node: Node, x: np.ndarray, history: np.ndarray) -> np.n
     features, times = _constant(graph, node, FEATURES), _constant(graph, node, TIMES)
     history[:, :, -1] = _sum_in_order(x[:, None, :] * features)
     filtered = _sum_in_order(history * times).reshape(len(x), -1, node.attrs.rank)
-    totals = np.broadcast_to(bias(graph, node), filtered.shape[:2]).copy()
-    for part in np.moveaxis(filtered, 2, 0):
-        totals += part
-    low, high = float_activation_range(node.attrs.activation)
-    return np.clip(totals, low, high)
+    totals = _sum_in_order(filtered) + bias(graph, node)
+    return np.clip(totals, *float_activation_range(node.attrs.activation))
 
 
 def _sum_in_order(terms: np.ndarray) -> NDArray[np.float32]:
@@ -167,9 +163,11 @@ def is_symmetric(graph: Graph, node: Node) -> bool:
 
 
 def known_activation(graph: Graph, node: Node) -> bool:
-    """A float32 SVDF must have no fused activation, or relu, relu6 or relu_n1_to_1."""
-    known = ("none", "relu", "relu6", "relu_n1_to_1")
-    return graph.input(node).dtype == "int8" or node.attrs.activation in known
+    """The activation must be relu; for float32 it may also be none, relu6 or relu_n1_to_1."""
+    # TFLite's int8 SVDF insists on relu, and then doesn't compute it: outputs saturate at int8.
+    integer = graph.input(node).dtype == "int8"
+    known = ("relu",) if integer else ("none", "relu", "relu6", "relu_n1_to_1")
+    return node.attrs.activation in known
 
 
 OPERATION = Operation(

@@ -90,9 +90,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
 
 def layouts() -> dict[str, Layout]:
     """The parameter words of every native kernel, by the kernel's name."""
-    return {
-        words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts
-    }
+    return {words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts}
 
 
 def native_module(name: str) -> str:

@@ -37,9 +37,7 @@ S16 = layout("transpose_conv_s16", f"{GEOMETRY} multiplier shift wide least grea
 F32 = layout("transpose_conv_f32", f"{GEOMETRY} bounds")
 
 
-def reference(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
-) -> list[np.ndarray]:
+def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """[batch, height, width, channels] input, [filters, height, width, channels] weights."""
     x, weights, y = inputs[0], graph.input(node, 1).data, graph.output(node)
     assert x is not None and weights is not None
@@ -47,9 +45,7 @@ def reference(
         sums = _crop(graph, node, _float_sums(node, x, weights))
         biased = sums + bias_values(graph, node, len(weights))
         return [clamp_float(biased, node.attrs.activation)]
-    exact = _exact_sums(
-        node, centred(x, graph.input(node)), centred(weights, graph.input(node, 1))
-    )
+    exact = _exact_sums(node, centred(x, graph.input(node)), centred(weights, graph.input(node, 1)))
     sums = _crop(graph, node, exact).astype(np.int64)
     return [requantization(graph, node, len(weights)).apply(sums, y.dtype)]
 
@@ -65,8 +61,9 @@ def _spread(node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _reached(node: Node, sums: np.ndarray, x: np.ndarray, ky: int, kx: int) -> np.ndarray:
     """The view of `sums` that tap (ky, kx) adds to, one element an input pixel."""
     (_, height, width, _), (rows, columns) = x.shape, node.attrs.stride
-    return sums[:, ky : ky + (height - 1) * rows + 1 : rows,
-                kx : kx + (width - 1) * columns + 1 : columns]
+    return sums[
+        :, ky : ky + (height - 1) * rows + 1 : rows, kx : kx + (width - 1) * columns + 1 : columns
+    ]
 
 
 def _exact_sums(node: Node, x: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -28,7 +28,13 @@ def windows(
     return np.lib.stride_tricks.as_strided(
         padded,
         (batch, rows, columns, *kernel, channels),
-        (image, row * stride[0], column * stride[1], row * dilation[0], column * dilation[1],
-         channel),
+        (
+            image,
+            row * stride[0],
+            column * stride[1],
+            row * dilation[0],
+            column * dilation[1],
+            channel,
+        ),
         writeable=False,
     )

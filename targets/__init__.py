@@ -1,1 +1,1 @@
-"""Where programs run besides this machine: microcontrollers, FPGA boards, device and edge server."""
+"""Where else programs run: microcontrollers, FPGA boards, device and edge server."""

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from native_call import GUARD
 
-from midge.kernels import table
 from midge.runtime.assemble import assemble
 from midge.runtime.graph import DTYPES, Graph, Node
 from midge.runtime.program import Call, Loop, Program
 from midge.runtime.schedule import layer_by_layer
 from midge.sim.qemu import find_tool, run_tool
+from midge.targets.cortex_m.lowering import lower
 from midge.targets.cortex_m.sources import c_kernels, sources
 
 # Undefined behaviour stops the process where it happens; a float product is never fused.
@@ -103,7 +103,7 @@ def run_c(
     """The node's outputs by its C kernel; arguments as for `native_call.run_native`."""
     activations = tuple(t for t in dict.fromkeys(node.operands) if graph.is_activation(t))
     single = graph.with_nodes([node], inputs=activations, outputs=node.outputs)
-    lowered = {0: table.lower(single, node)}
+    lowered = {0: lower(single, node)}
     plan = layer_by_layer(single, lowered)
     twin = CTwin(assemble(single, lowered, plan, "cortex-m4", 16, exact=True, overlap=overlap))
     given = dict(zip(node.inputs, inputs, strict=False))

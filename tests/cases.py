@@ -106,6 +106,7 @@ OPERATORS = [
     case("pad", b.pad),
     case("pad_int16", b.pad, dtype="int16"),
     case("pad_value", b.pad, value=9),
+    case("pad_value_uint8", b.pad, value=9, dtype="uint8"),
     case("concatenation", b.concatenation),
     case("concatenation_rows", b.concatenation, shapes=((1, 2, 3, 4), (1, 3, 3, 4)), axis=1),
     case("split", b.split),

@@ -76,9 +76,7 @@ def _bits(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.float32(np.nan), values).view(np.int32)
 
 
-def _operands(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray]
-) -> list[np.ndarray | None]:
+def _operands(graph: Graph, node: Node, inputs: Sequence[np.ndarray]) -> list[np.ndarray | None]:
     """One array for each of the node's input positions; a tensor may be at several."""
     values: dict[int | None, np.ndarray | None] = {t.index: t.data for t in graph.tensors.values()}
     values.update(zip(graph.inputs, inputs, strict=True))
@@ -94,7 +92,7 @@ def why_refused(model: bytes) -> str:
 
 
 def golden_case(model: Path) -> tuple[bytes, list[np.ndarray], list[np.ndarray]]:
-    """A model of TFLM's seanet tests with its inputs and golden output, from the files beside it."""
+    """A model of TFLM's seanet tests; its inputs and golden output, from the files beside it."""
     content = model.read_bytes()
     graph, _ = single_node(content)
 

@@ -26,6 +26,7 @@ TYPES = ["int8", "int16", "float32", "int32"]
 ACTIVATIONS = ["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]
 SHAPES = [  # operands, and the kernel that they lower to
     ((2, 3, 4, 5), (2, 3, 4, 5), "add"),
+    ((1, 3, 4, 5), (1, 3, 4, 5), "add"),
     ((7, 9), (7, 9), "add"),
     ((1, 3, 4, 5), (5,), "add_row"),
     ((2, 3, 4, 5), (1, 1, 4, 5), "add_row"),
@@ -152,7 +153,7 @@ def test_refusals():
     small = model("ADD", "int8", ((4,), (4,)), (1.0, 1.0, 2.0**-19))
     assert why_refused(small) == (
         "A quantized output's scale must be more than 2**-19 (int16: 2**-14) of the larger "
-        "operand's."
+        "one of the operands."
     )
     skewed = model("ADD", "int16", ((4,), (4,)), (0.1, 0.1, 0.1), (0, 5, 0))
     assert why_refused(skewed) == "An int16 tensor must have zero point 0."

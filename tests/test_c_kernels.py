@@ -14,13 +14,13 @@ from oracle import random_inputs
 from cases import OPERATORS, Case
 from midge.kernels import table
 from midge.kernels.reference import ReferenceBackend
-from midge.runtime.errors import ToolError, UnsupportedModel
+from midge.runtime.errors import MissingTool, UnsupportedModel
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool
 
 try:
     find_tool("gcc")
-except ToolError as error:
+except MissingTool as error:
     pytest.skip(str(error), allow_module_level=True)
 
 TYPES = ("int8", "uint8", "int16", "float32")

@@ -91,4 +91,3 @@ def test_refusals_are_the_constraints_own_words():
     assert refused is not None
     assert (refused.node, refused.operator) == (7, "conv2d")
     assert refused.why == "Weights and bias must be constants."
-

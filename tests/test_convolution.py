@@ -90,17 +90,29 @@ def test_what_kernels_rely_on_is_refused_otherwise(make):
     broken = [
         (node, replace(weights, data=None), "Weights and bias must be constants."),
         (node, replace(bias, data=None), "Weights and bias must be constants."),
-        (node, replace(bias, shape=(2,), data=bias.data[:2]),
-         "A bias must have one value for each output channel."),
-        (node, replace(y, quantization=None),
-         "Integer input, weights and output must be quantized, with one scale for input and "
-         "output."),
-        (node, replace(y, quantization=tiny),
-         "Input scale * weight scale / output scale must be under 2^30, or 2^7 with an int64 "
-         "bias."),
-        (node, replace(y, dtype="int16"),
-         "Input, weights and bias must be int8, int8, int32; or int16, int8, int64 or int32; or "
-         "all float32; and the output of the input's type."),
+        (
+            node,
+            replace(bias, shape=(2,), data=bias.data[:2]),
+            "A bias must have one value for each output channel.",
+        ),
+        (
+            node,
+            replace(y, quantization=None),
+            "Integer input, weights and output must be quantized, with one scale for input and "
+            "output.",
+        ),
+        (
+            node,
+            replace(y, quantization=tiny),
+            "Input scale * weight scale / output scale must be under 2^30, or 2^7 with an int64 "
+            "bias.",
+        ),
+        (
+            node,
+            replace(y, dtype="int16"),
+            "Input, weights and bias must be int8, int8, int32; or int16, int8, int64 or int32; or "
+            "all float32; and the output of the input's type.",
+        ),
         (gelu, y, "A fused activation must be none, relu, relu6 or relu_n1_to_1."),
     ]
     for changed, tensor, why in broken:

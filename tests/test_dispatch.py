@@ -59,8 +59,11 @@ def test_a_loop_steps_and_starts_anew():
 
 def test_one_item_of_many():
     arena, constants = memory()
-    items = [pool_call(4 * 8, 0), Loop(2, (pool_call(4 * 10, 4),), (Step(0, "y", 4),)),
-             pool_call(4 * 13, 8)]
+    items = [
+        pool_call(4 * 8, 0),
+        Loop(2, (pool_call(4 * 10, 4),), (Step(0, "y", 4),)),
+        pool_call(4 * 13, 8),
+    ]
     program = Dispatcher(items, arena, constants)
     program.run(1, 2)
     assert not arena[32:40].any()

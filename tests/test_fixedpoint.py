@@ -110,8 +110,15 @@ def test_high_mul_on_all_pairs_of_edges():
 def test_divide_by_pot_on_all_shifts():
     for exponent in range(32):
         half = 1 << exponent >> 1
-        values = sorted({v for k in range(-3, 4) for d in (-1, 0, 1)
-                         if MIN <= (v := (2 * k + 1) * half + d) <= MAX} | set(EDGES))
+        values = sorted(
+            {
+                v
+                for k in range(-3, 4)
+                for d in (-1, 0, 1)
+                if MIN <= (v := (2 * k + 1) * half + d) <= MAX
+            }
+            | set(EDGES)
+        )
         got = fp.rounding_divide_by_pot(np.array(values), exponent)
         exact = [nearest_away(Fraction(v, 1 << exponent)) for v in values]
         np.testing.assert_array_equal(got, exact)
@@ -135,8 +142,11 @@ def test_multiply_takes_a_multiplier_a_channel():
     x = np.array([[100, -100], [7, MAX]])
     got = fp.multiply_by_quantized_multiplier(x, np.array([1 << 30, 3 << 29]), np.array([0, -2]))
     one_by_one = [
-        [int(fp.multiply_by_quantized_multiplier(v, m, s)) for v, m, s in
-         zip(row, (1 << 30, 3 << 29), (0, -2), strict=True)] for row in x
+        [
+            int(fp.multiply_by_quantized_multiplier(v, m, s))
+            for v, m, s in zip(row, (1 << 30, 3 << 29), (0, -2), strict=True)
+        ]
+        for row in x
     ]
     np.testing.assert_array_equal(got, one_by_one)
     assert got.dtype == np.int32

@@ -75,8 +75,9 @@ def _check(
     def value(index: int) -> np.ndarray | None:
         tensor = graph.tensors[index]
         if tensor.variable:  # as before the first inference; a kernel may write into it
-            return np.full(tensor.shape, tensor.zero_point if tensor.quantization else 0,
-                           tensor.dtype)
+            return np.full(
+                tensor.shape, tensor.zero_point if tensor.quantization else 0, tensor.dtype
+            )
         given = values.get(twins.get(index, index)) if tensor.data is None else tensor.data
         if given is not None and tensor.dtype != "uint8":
             given = as_int8(given)

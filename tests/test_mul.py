@@ -30,9 +30,7 @@ def cases(draw):
     constant = draw(st.sampled_from([None, None, 0, 1]))
     constants = [value if i == constant else None for i, value in enumerate(values)]
     activation = draw(st.sampled_from(ACTIVATIONS))
-    content = model(
-        dtype, shapes, scales, zeros, constants, fused_activation_function=activation
-    )
+    content = model(dtype, shapes, scales, zeros, constants, fused_activation_function=activation)
     return content, [value for i, value in enumerate(values) if i != constant]
 
 

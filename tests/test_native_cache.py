@@ -26,10 +26,16 @@ def test_folder_is_stated_or_the_users(monkeypatch, tmp_path):
 
 
 def test_an_entry_depends_on_all_that_it_is_made_from():
-    files = {path.relative_to(cache.KERNELS).as_posix() for path in
-             cache.sources(NATIVE / "conv2d.py")}
-    assert {"native/conv2d.py", "native/fixedpoint.py", "native/memory.py", "conv2d.py",
-            "operation.py"} <= files
+    files = {
+        path.relative_to(cache.KERNELS).as_posix() for path in cache.sources(NATIVE / "conv2d.py")
+    }
+    assert {
+        "native/conv2d.py",
+        "native/fixedpoint.py",
+        "native/memory.py",
+        "conv2d.py",
+        "operation.py",
+    } <= files
     assert "native/pool2d.py" not in files
     assert "table.py" not in files
 

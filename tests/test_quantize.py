@@ -33,7 +33,7 @@ BETWEEN_INTEGERS = [
 EXPONENTS = {"int8": -5, "uint8": -5, "int16": -11, "int32": -22}
 
 
-def model(source, target, x=(None, 0), y=(None, 0), shape=(2, 3, 40, 30)):
+def model(source, target, x=(None, 0), y=(None, 0), shape=(1, 6, 40, 30)):
     """A model of one QUANTIZE or DEQUANTIZE; x and y are (scale, zero point)."""
     builder = ModelBuilder()
     tensors = [builder.tensor(shape, source, *x), builder.tensor(shape, target, *y)]
@@ -52,7 +52,7 @@ def quantizations(draw, dtype):
 @given(st.data(), st.sampled_from(BETWEEN_INTEGERS), st.integers(0, 1000))
 def test_between_integers(data, dtypes, seed):
     x, y = (data.draw(quantizations(dtype)) for dtype in dtypes)
-    values = draw_values(np.random.default_rng(seed), (2, 3, 40, 30), dtypes[0])
+    values = draw_values(np.random.default_rng(seed), (1, 6, 40, 30), dtypes[0])
     assert_exact(model(*dtypes, x, y), [values])
 
 
@@ -72,8 +72,8 @@ def test_same_scale_flips_the_sign_bit(pair):
 @given(st.data(), st.sampled_from(["int8", "uint8", "int16"]), st.integers(0, 1000))
 def test_from_float(data, target, seed):
     y, rng = data.draw(quantizations(target)), np.random.default_rng(seed)
-    steps = rng.normal(0, 200, (2, 3, 40, 30))
-    steps[0] = np.rint(steps[0]) + 0.5  # ties
+    steps = rng.normal(0, 200, (1, 6, 40, 30))
+    steps[:, :3] = np.rint(steps[:, :3]) + 0.5  # ties
     values = (steps * float(y[0])).astype(np.float32)
     values.reshape(-1)[: len(BOUNDARY["float32"]) - 4] = BOUNDARY["float32"][2:-2]
     assert_exact(model("float32", target, y=y), [values])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import build_tflite as build
 import numpy as np
 import pytest
 from exact import assert_exact, draw_values, single_node, why_refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_operator import assert_three_ways
 from tflite_writer import ModelBuilder
 
 from midge.kernels import resize, table
 from midge.runtime.lowering import PIXEL, TENSOR
-from midge.runtime.ops import need
+from midge.runtime.ops import Resize, need
 
 OPS = ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"]
 TYPES = ["int8", "int16", "float32"]
@@ -76,6 +78,11 @@ def test_overlap_only_where_the_region_rule_holds(op, columns, half):
 
 
 def test_refusals():
+    long = model("RESIZE_BILINEAR", (1, 1, 1000, 1), (1, 5003), "int8")  # TFLite reads beyond it
+    assert why_refused(long) == (
+        "A resize_bilinear must not enlarge a long axis so that its rounded steps run past the "
+        "input."
+    )
     other = model("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), "int8", y=(0.06, 3))
     assert why_refused(other) == "Input and output of a resize must have the same quantization."
     graph, node = single_node(model("RESIZE_BILINEAR", (1, 2, 2, 1), (4, 4), "int8", align=True))
@@ -83,3 +90,16 @@ def test_refusals():
     refused = table.refusal(graph, both, 0)
     assert refused is not None
     assert refused.why == "resize_bilinear can't have both align_corners and half_pixel_centers."
+
+
+@pytest.mark.skipif(
+    not hasattr(Resize(), "unsigned"), reason="legacy_uint8 can't mark a resize as unsigned yet"
+)
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.sampled_from(OPS))
+def test_uint8(data, op):
+    """What was uint8 is mixed in float32, but kept as int8."""
+    shape = (1, data.draw(st.integers(1, 17)), data.draw(st.integers(1, 17)), 3)
+    size = [data.draw(st.integers(1, 40)) for _ in range(2)]
+    half = data.draw(st.booleans())
+    assert_three_ways(build.resize(op, shape, size, half_pixel_centers=half, dtype="uint8"))

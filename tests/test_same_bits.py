@@ -10,7 +10,7 @@ from oracle import tflite_reference_runs
 
 from cases import CASES, MODELS, OPERATORS, Case
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import ToolError, UnsupportedModel
+from midge.runtime.errors import MissingTool, UnsupportedModel
 from midge.runtime.graph import Graph
 from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_model
@@ -40,7 +40,11 @@ def boundary_inputs(graph: Graph) -> list[np.ndarray]:
     """Only the least and the greatest value of the type."""
     inputs = random_inputs(graph, 99)
     for i, values in enumerate(inputs):
-        if graph.inputs[i] not in graph.fixed_inputs and values.dtype.kind in "iu" and values.itemsize < 4:
+        if (
+            graph.inputs[i] not in graph.fixed_inputs
+            and values.dtype.kind in "iu"
+            and values.itemsize < 4
+        ):
             limits = np.iinfo(values.dtype)
             inputs[i] = np.where(values > 0, limits.max, limits.min).astype(values.dtype)
     return inputs
@@ -68,7 +72,11 @@ def test_same_bits(backend: str, case: Case) -> None:
     try:
         program = compile_model(case.model(), backend)
         executor = find_backend(backend).build(program)
-    except (ToolError, UnsupportedModel) as error:
+    except MissingTool as error:
+        pytest.skip(str(error))
+    except UnsupportedModel as error:
+        if backend != "cortex-m4":  # its C kernels are still fewer than the host's
+            raise
         pytest.skip(str(error))
     try:
         for values, wanted in zip(*expected(case), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import exact
 import numpy as np
 import pytest
 from exact import assert_node_answers, draw_values, single_node, why_refused
@@ -19,7 +20,7 @@ OUTPUTS = {  # (input dtype, output dtype) -> output scale and zero point
     ("int8", "int16"): (1 / 65536, -32768),
     ("int16", "int16"): (1 / 32768, 0),
 }
-SHAPES = [(1, 10), (3, 1), (7, 2), (2, 3, 4, 6), (2, 5, 100), (4,), (1, 1000)]
+SHAPES = [(1, 10), (3, 1), (7, 2), (1, 5, 4, 6), (2, 3, 4, 6), (2, 5, 100), (4,), (1, 1000)]
 
 
 def model(shape, dtypes, scale, zero_point=0, beta=1.0, output=None):
@@ -38,9 +39,7 @@ def assert_exact(values, dtypes, scale, zero_point=0, beta=1.0):
     twin = model(values.shape, (dtypes[0], dtypes[0]), scale, zero_point, beta)
     graph, node = single_node(twin)
     y_scale, y_zero = OUTPUTS[dtypes]
-    y = replace(
-        graph.output(node), dtype=dtypes[1], quantization=Quantization([y_scale], [y_zero])
-    )
+    y = replace(graph.output(node), dtype=dtypes[1], quantization=Quantization([y_scale], [y_zero]))
     graph = replace(graph, tensors={**graph.tensors, y.index: y})
     assert_node_answers(graph, node, [values], wanted)
 
@@ -84,12 +83,33 @@ def test_every_int8_pair(target, scale):
     assert_exact(x.astype(np.int8), ("int8", target), scale, 3)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(SHAPES),
+    st.sampled_from([1.0, 0.5, 2.3, 1e-3]),
+    st.floats(-8, 4),
+    st.integers(0, 1000),
+)
+def test_float(shape, beta, spread, seed):
+    values = np.random.default_rng(seed).normal(0, 2.0**spread, shape).astype(np.float32)
+    content = model(shape, ("float32", "float32"), None, beta=beta, output=(None, 0))
+    exact.assert_exact(content, [values])
+
+
+def test_float_extremes():
+    infinity, nan, large = np.inf, np.nan, np.float32(3.4e38)
+    rows = [
+        [infinity, 1, 2], [-infinity] * 3, [nan, 1, 2], [1, nan, 2], [large, -large, 0],
+        [-infinity, 0, 0], [large] * 3, [-large] * 3, [0.0, -0.0, -104.0],
+    ]  # fmt: skip
+    values = np.array(rows, np.float32)
+    content = model(values.shape, ("float32", "float32"), None, output=(None, 0))
+    exact.assert_exact(content, [values])
+
+
 def test_refusals():
-    assert why_refused(model((1, 10), ("float32", "float32"), None, output=(None, 0))) == (
-        "Softmax must be int8 to int8, int8 to int16 or int16 to int16."
-    )
     assert why_refused(model((1, 4096), ("int8", "int8"), 0.1)) == (
-        "An int8 softmax must be over 1 to 4095 numbers, an int16 one over 1 to 65535."
+        "A softmax must be over at least one number, in int8 over at most 4095, in int16 65535."
     )
     assert why_refused(model((1, 10), ("int8", "int8"), 0.1, output=(1 / 128, -128))) == (
         "A softmax's output must have scale 1/256 and zero point -128 (int8), 1/65536 and -32768 "

@@ -8,7 +8,7 @@ from replay import Replay
 from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import PlanError, ToolError
+from midge.runtime.errors import PlanError, MissingTool
 from midge.runtime.pipeline import Options, compile_model
 from midge.runtime.program import Loop, Program
 from midge.runtime.schedule import Repeat, Work, roll
@@ -58,7 +58,7 @@ def test_streamed_convolutions_have_the_same_bits(target: str, stride: int) -> N
     program = compile_model(model, target, STREAMED)
     try:
         actual = run(program, target, inputs)
-    except ToolError as error:
+    except MissingTool as error:
         pytest.skip(str(error))
     np.testing.assert_array_equal(actual[0], expected[0])
 

@@ -43,20 +43,34 @@ that gives one of its cells.
 - host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: how many times as fast
   midge is as tflite-runtime 2.14, and as today's LiteRT with XNNPACK)
 
-| model | MACs | arena | live set | M4 instructions | M4 flash | 8x8 cycles | vs tflite | vs LiteRT |
-|---|---|---|---|---|---|---|---|---|
 """
+COLUMNS = (
+    "model",
+    "MACs",
+    "arena",
+    "live set",
+    "M4 instructions",
+    "M4 flash",
+    "8x8 cycles",
+    "vs tflite",
+    "vs LiteRT",
+)
 
 
 def row(model: str) -> list[str]:
-    plan = ask("plan", model, "--target", "cortex-m4")
+    m4 = ("--target", "cortex-m4")
+    plan = ask("plan", model, *m4)
     return [
         f"`{model}`",
         cell(lambda: ask("inspect", model)["macs"]),
         cell(lambda: plan["arena_bytes"]),
         cell(lambda: plan["live_set_bytes"]),
         cell(lambda: ask("run", model, "--target", "cortex-m4")["instructions"]),
-        cell(lambda: ask("compile", model, "--target", "cortex-m4", "-o", "build/figures")["flash_bytes"]),
+        cell(
+            lambda: ask("compile", model, "--target", "cortex-m4", "-o", "build/figures")[
+                "flash_bytes"
+            ]
+        ),
         cell(lambda: ask("run", model, "--target", "fpga-sim")["cycles"]),
         cell(lambda: ask("bench", model, "--vs", "tflite", "--runs", "200")["ratio"]),
         cell(lambda: ask("bench", model, "--vs", "litert", "--runs", "200")["ratio"]),
@@ -78,6 +92,7 @@ def cell(measure: Callable[[], float | int]) -> str:
 
 
 def rows() -> Iterator[str]:
+    yield f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
     for model in MODELS:
         Console(stderr=True).print(f"measuring {model}")
         yield f"| {' | '.join(row(model))} |\n"

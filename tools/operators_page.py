@@ -1,7 +1,7 @@
 """Write docs/operators.md from the operator table and the constraints' own sentences.
 
-    python -m midge.tools.operators_page            # write it
-    python -m midge.tools.operators_page --check    # fail if it is not what the code says
+python -m midge.tools.operators_page            # write it
+python -m midge.tools.operators_page --check    # fail if it is not what the code says
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -55,14 +56,14 @@ def to_float(images: np.ndarray) -> np.ndarray:
     return images[..., None].astype(np.float32) / 255
 
 
-def conv(x, kind, *args, relu: bool = True, **kwargs):
+def conv(x: Any, kind: Any, *args: int, relu: bool = True, **kwargs: int) -> Any:
     """Apply a convolution layer of the given kind, batch normalization and maybe ReLU."""
     x = kind(*args, padding="same", use_bias=False, **kwargs)(x)
     x = layers.BatchNormalization()(x)
     return layers.ReLU()(x) if relu else x
 
 
-def separable(x, filters: int, stride: int = 1):
+def separable(x: Any, filters: int, stride: int = 1) -> Any:
     """Apply a depthwise 3x3 and a pointwise 1x1 convolution."""
     x = conv(x, layers.DepthwiseConv2D, 3, strides=stride)
     return conv(x, layers.Conv2D, filters, 1)
@@ -81,7 +82,9 @@ def build_net() -> keras.Model:
     return keras.Model(image, layers.Dense(CLASSES)(layers.Flatten()(x)))
 
 
-def train(net: keras.Model, images: np.ndarray, labels: np.ndarray, args) -> None:
+def train(
+    net: keras.Model, images: np.ndarray, labels: np.ndarray, args: argparse.Namespace
+) -> None:
     """Train the network on randomly turned, shifted and zoomed digits."""
     fill = {"fill_mode": "constant", "fill_value": 0.0}
     augment = [

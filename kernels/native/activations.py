@@ -8,19 +8,24 @@ from ..activations import (
     HARD_SWISH_F32,
     LEAKY_RELU_F32,
     LEAKY_RELU_S16,
+    LOGISTIC_BOUNDS,
+    LOGISTIC_F32,
     LOGISTIC_S16,
     LOOKUP_S8,
     RELU_F32,
     RELU_S16,
     TANH_S16,
 )
+from .exponential import exp
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
-from .memory import float32_at, int8_at, int16_at, int32_at
+from .memory import float32_at, float64_at, int8_at, int16_at, int32_at
 from .registry import kernel
 
 LOOKUP = LOOKUP_S8.index
 RELU, RELU_FLOAT = RELU_S16.index, RELU_F32.index
 LEAKY, LEAKY_FLOAT = LEAKY_RELU_S16.index, LEAKY_RELU_F32.index
+LOGISTIC_FLOAT = LOGISTIC_F32.index
+HIGH, LOW = LOGISTIC_BOUNDS
 LOGISTIC, TANH = LOGISTIC_S16.index, TANH_S16.index
 HARD_SWISH = HARD_SWISH_F32.index
 
@@ -113,6 +118,23 @@ def logistic_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             if position < 0:
                 value = (1 << 25) - 1 - value
             y[i] = (value + (1 << 9)) >> 10
+
+
+@kernel
+def logistic_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    """1 / (1 + exp(-x)), and TFLite's two ways round it far from 0."""
+    one, powers = np.float32(1), float64_at(constants, p[LOGISTIC_FLOAT.powers])
+    x_rows = int32_at(constants, p[LOGISTIC_FLOAT.x])
+    y_rows = int32_at(constants, p[LOGISTIC_FLOAT.y])
+    for row in range(p[LOGISTIC_FLOAT.rows]):
+        x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
+        for i in range(p[LOGISTIC_FLOAT.count]):
+            if x[i] > HIGH:
+                y[i] = one
+            elif x[i] < LOW:
+                y[i] = exp(x[i], powers)
+            else:
+                y[i] = one / (one + exp(-x[i], powers))
 
 
 @kernel

@@ -46,8 +46,9 @@ def _lower(
 
 def _c_wrapper(symbol: str, mangled: str, arguments: tuple[types.Type, ...]) -> str:
     """LLVM assembly of `void symbol(...)`; Numba's own convention adds two result slots."""
-    kinds = ["ptr" if isinstance(kind, types.CPointer) else f"i{kind.bitwidth}"
-             for kind in arguments]
+    kinds = [
+        "ptr" if isinstance(kind, types.CPointer) else f"i{kind.bitwidth}" for kind in arguments
+    ]
     passed = ", ".join(f"{kind} %a{i}" for i, kind in enumerate(kinds))
     return f"""
 declare i32 @"{mangled}"(ptr, ptr, {", ".join(kinds)})

@@ -13,7 +13,7 @@ PF = FLAT.index
 
 @inline
 def _place(y, x, count, tables, table):  # type: ignore[no-untyped-def]
-    """`count` bytes of x, through the table that starts at byte `table` of `tables` if it has one."""
+    """`count` bytes of x, through the table at byte `table` of `tables` if there is one."""
     if table < 0:
         copy_bytes(y, x, count)
     else:

@@ -31,8 +31,7 @@ def _exp_on_last_quarter(a):  # type: ignore[no-untyped-def]
     x2 = _multiply(x, x)
     x3, x4 = _multiply(x2, x), _multiply(x2, x2)
     tail = _multiply(rounding_divide_by_pot(x4, 2) + x3, ONE_THIRD) + x2
-    series = _multiply(x + rounding_divide_by_pot(tail, 1), EXP_OF_MINUS_EIGHTH)
-    return min(series + EXP_OF_MINUS_EIGHTH, INT16_MAX)
+    return _multiply(x + rounding_divide_by_pot(tail, 1), EXP_OF_MINUS_EIGHTH) + EXP_OF_MINUS_EIGHTH
 
 
 @inline

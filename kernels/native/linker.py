@@ -94,8 +94,9 @@ class _Linker:
     def _sections(self) -> Iterator[_Section]:
         (table,) = struct.unpack_from("<Q", self.data, 0x28)
         size, count, names = struct.unpack_from("<HHH", self.data, 0x3A)
-        rows = [struct.unpack_from("<IIQQQQIIQQ", self.data, table + i * size)
-                for i in range(count)]
+        rows = [
+            struct.unpack_from("<IIQQQQIIQQ", self.data, table + i * size) for i in range(count)
+        ]
         for name, kind, flags, _, offset, length, linked, info, alignment, _ in rows:
             text = self._text(rows[names][4] + name)
             yield _Section(text, kind, flags, offset, length, linked, info, max(alignment, 1))

@@ -33,9 +33,7 @@ def _call(typing_context, address, arena, constants, words, offset):  # type: ig
         builder.call(builder.inttoptr(target, kind.as_pointer()), pointers)
         return context.get_dummy_value()
 
-    signature = types.void(
-        types.int64, INT8_POINTER, INT8_POINTER, INT32_POINTER, types.int64
-    )
+    signature = types.void(types.int64, INT8_POINTER, INT8_POINTER, INT32_POINTER, types.int64)
     return signature, emit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from .fixedpoint import inline
 from .memory import copy_bytes, float32_at, int8_at, int16_at, int32_at
 from .registry import kernel
 
-NEAREST, FLOAT = RESIZE_NEAREST.index, BILINEAR["float32"].index
+NEAREST = RESIZE_NEAREST.index
 ONE = 1 << FRACTION_BITS
 
 
@@ -78,28 +79,55 @@ _register(BILINEAR["int8"], _bilinear(BILINEAR["int8"], int8_at))
 _register(BILINEAR["int16"], _bilinear(BILINEAR["int16"], int16_at))
 
 
-@kernel
-def resize_bilinear_f32(arena, constants, p):  # type: ignore[no-untyped-def]
-    """Four products of three factors, added in TFLite's order."""
-    rows, columns = int32_at(constants, p[FLOAT.rows]), int32_at(constants, p[FLOAT.columns])
-    row_weights = float32_at(constants, p[FLOAT.row_weights])
-    column_weights = float32_at(constants, p[FLOAT.column_weights])
-    y_height, y_width, channels = p[FLOAT.y_height], p[FLOAT.y_width], p[FLOAT.channels]
-    x, y, written = float32_at(arena, p[FLOAT.x]), float32_at(arena, p[FLOAT.y]), 0
-    line, zero, one = p[FLOAT.width] * channels, np.float32(0), np.float32(1)
-    for image in range(p[FLOAT.images]):
-        for row in range(y_height):
-            top = (image * p[FLOAT.height] + rows[row]) * line
-            bottom = (image * p[FLOAT.height] + rows[y_height + row]) * line
-            down = row_weights[row]
-            for column in range(y_width):
-                left = columns[column] * channels
-                right = columns[y_width + column] * channels
-                across = column_weights[column]
-                for c in range(channels):
-                    total = x[top + left + c] * (one - down) * (one - across)
-                    total += x[bottom + left + c] * down * (one - across)
-                    total += x[top + right + c] * (one - down) * across
-                    total += x[bottom + right + c] * down * across
-                    y[written] = total + zero  # -0.0 becomes 0.0, as in TFLite
-                    written += 1
+@inline
+def _kept(value):  # type: ignore[no-untyped-def]
+    """A float32 as it is, but that -0.0 becomes 0.0, as in TFLite."""
+    return value + np.float32(0)
+
+
+@inline
+def _from_uint8(value):  # type: ignore[no-untyped-def]
+    """The float32 of a number that was uint8 and is stored less 128."""
+    return np.float32(np.int64(value) + 128)
+
+
+@inline
+def _to_uint8(value):  # type: ignore[no-untyped-def]
+    """Rounded half away from zero, and stored less 128."""
+    magnitude = np.int64(math.floor(abs(np.float64(value)) + 0.5))
+    return (magnitude if value > 0 else -magnitude) - 128
+
+
+def _bilinear_float(words: Layout, at: Native, load: Native, store: Native) -> Callable[..., None]:
+    """Four products of three factors in float32, added in TFLite's order."""
+    P = words.index
+
+    def walk(arena, constants, p):  # type: ignore[no-untyped-def]
+        rows, columns = int32_at(constants, p[P.rows]), int32_at(constants, p[P.columns])
+        row_weights = float32_at(constants, p[P.row_weights])
+        column_weights = float32_at(constants, p[P.column_weights])
+        y_height, y_width, channels = p[P.y_height], p[P.y_width], p[P.channels]
+        x, y, written = at(arena, p[P.x]), at(arena, p[P.y]), 0
+        line, one = p[P.width] * channels, np.float32(1)
+        for image in range(p[P.images]):
+            for row in range(y_height):
+                top = (image * p[P.height] + rows[row]) * line
+                bottom = (image * p[P.height] + rows[y_height + row]) * line
+                down = row_weights[row]
+                for column in range(y_width):
+                    left = columns[column] * channels
+                    right = columns[y_width + column] * channels
+                    across = column_weights[column]
+                    for c in range(channels):
+                        total = load(x[top + left + c]) * (one - down) * (one - across)
+                        total += load(x[bottom + left + c]) * down * (one - across)
+                        total += load(x[top + right + c]) * (one - down) * across
+                        total += load(x[bottom + right + c]) * down * across
+                        y[written] = store(total)
+                        written += 1
+
+    return walk
+
+
+_register(BILINEAR["float32"], _bilinear_float(BILINEAR["float32"], float32_at, _kept, _kept))
+_register(BILINEAR["uint8"], _bilinear_float(BILINEAR["uint8"], int8_at, _from_uint8, _to_uint8))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..softmax import SOFTMAX_S8, SOFTMAX_S8_S16, SOFTMAX_S16, SUM_BITS
+from ..softmax import SOFTMAX_F32, SOFTMAX_S8, SOFTMAX_S8_S16, SOFTMAX_S16, SUM_BITS
+from .exponential import exp
 from .fixedpoint import (
     clamp,
     inline,
@@ -12,11 +13,13 @@ from .fixedpoint import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
-from .memory import int8_at, int16_at, int32_at
+from .memory import float32_at, float64_at, int8_at, int16_at, int32_at
 from .registry import kernel
 
+FLOAT = SOFTMAX_F32.index
 FROM_8_TO_8, FROM_8_TO_16, FROM_16 = SOFTMAX_S8.index, SOFTMAX_S8_S16.index, SOFTMAX_S16.index
 
+_LEAST_FLOAT = np.finfo(np.float32).min
 _ONE_Q2 = 1 << 29
 _48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
 
@@ -139,3 +142,29 @@ def softmax_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             x = int16_at(arena, x_rows[row] + 2 * pixel * depth)
             y = int16_at(arena, y_rows[row] + 2 * pixel * depth)
             _pixel_s16(x, y, depth, scaling, exponentials, reciprocals)
+
+
+@inline
+def _pixel_f32(x, y, depth, beta, powers):  # type: ignore[no-untyped-def]
+    """One pixel; y holds the exponentials until their sum is known."""
+    greatest, total = _LEAST_FLOAT, np.float32(0)
+    for i in range(depth):
+        greatest = x[i] if greatest < x[i] else greatest  # passes over NaN
+    for i in range(depth):
+        y[i] = exp((x[i] - greatest) * beta, powers)
+        total += y[i]
+    for i in range(depth):
+        y[i] = y[i] / total
+
+
+@kernel
+def softmax_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    """float32 to float32."""
+    beta, powers = float32_at(constants, p[FLOAT.beta])[0], float64_at(constants, p[FLOAT.powers])
+    depth, pixels = p[FLOAT.depth], p[FLOAT.pixels]
+    x_rows, y_rows = int32_at(constants, p[FLOAT.x]), int32_at(constants, p[FLOAT.y])
+    for row in range(p[FLOAT.rows]):
+        for pixel in range(pixels):
+            x = float32_at(arena, x_rows[row] + 4 * pixel * depth)
+            y = float32_at(arena, y_rows[row] + 4 * pixel * depth)
+            _pixel_f32(x, y, depth, beta, powers)

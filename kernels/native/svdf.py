@@ -15,19 +15,18 @@ PF = F32.index
 
 @inline
 def _filtered(constants, p, filter_, x, state, total):  # type: ignore[no-untyped-def]
-    """total + what filter `filter_` makes of x and its state, which moves on by one."""
+    """Move the filter's state on by one, and add what it gives to total."""
     depth, memory, zero = p[P.depth], p[P.memory], np.int32(-p[P.input_zero])
     weights, product = int8_at(constants, p[P.features] + filter_ * depth), np.int32(0)
     for i in range(depth):
         product = mac32(product, add32(x[i], zero), weights[i])
     newest = multiply_by_quantized_multiplier(product, p[P.state_multiplier], p[P.state_shift])
+    for i in range(memory - 1):
+        state[i] = state[i + 1]
     state[memory - 1] = clamp(newest, -32768, 32767)
     times = int16_at(constants, p[P.times] + 2 * filter_ * memory)
     for i in range(memory):
         total = mac32(total, state[i], times[i])
-    for i in range(memory - 1):
-        state[i] = state[i + 1]
-    state[memory - 1] = 0
     return total
 
 
@@ -52,19 +51,18 @@ def svdf_s8(arena, constants, p):  # type: ignore[no-untyped-def]
 
 @inline
 def _filtered_float(constants, p, filter_, x, state):  # type: ignore[no-untyped-def]
-    """What filter `filter_` makes of x and its state, which moves on by one."""
+    """Move the filter's state on by one; what it gives."""
     depth, memory = p[PF.depth], p[PF.memory]
     weights = float32_at(constants, p[PF.features] + 4 * filter_ * depth)
     times = float32_at(constants, p[PF.times] + 4 * filter_ * memory)
     newest, total = np.float32(0), np.float32(0)
     for i in range(depth):
         newest += x[i] * weights[i]
+    for i in range(memory - 1):
+        state[i] = state[i + 1]
     state[memory - 1] = newest
     for i in range(memory):
         total += state[i] * times[i]
-    for i in range(memory - 1):
-        state[i] = state[i + 1]
-    state[memory - 1] = 0
     return total
 
 
@@ -77,8 +75,8 @@ def svdf_f32(arena, constants, p):  # type: ignore[no-untyped-def]
         y = float32_at(arena, p[PF.y] + 4 * batch * p[PF.units])
         states = p[PF.state] + 4 * batch * filters * memory
         for unit in range(p[PF.units]):
-            total = bias[unit]
+            total = np.float32(0)
             for i in range(unit * rank, (unit + 1) * rank):
                 state = float32_at(arena, states + 4 * i * memory)
                 total += _filtered_float(constants, p, i, x, state)
-            y[unit] = clamp(total, bounds[0], bounds[1])
+            y[unit] = clamp(total + bias[unit], bounds[0], bounds[1])

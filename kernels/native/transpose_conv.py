@@ -92,9 +92,7 @@ def transpose_conv_s16(arena, constants, p):  # type: ignore[no-untyped-def]
                             for c in range(channels):
                                 total = mac64(total, x[c], w[c])
                     if wide:
-                        scaled = multiply_by_quantized_multiplier_64(
-                            total, multiplier[o], shift[o]
-                        )
+                        scaled = multiply_by_quantized_multiplier_64(total, multiplier[o], shift[o])
                     else:
                         narrow = np.int32(total)
                         scaled = multiply_by_quantized_multiplier(narrow, multiplier[o], shift[o])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..graph import Graph, Node, Quantization, Tensor
-from ..ops import NoAttrs
+from ..ops import NoAttrs, Pad
 
 SHIFT = 128
 
@@ -67,6 +67,8 @@ def _rewritten(node: Node, border: Mapping[int, int], legacy: set[int]) -> Node:
     attrs = node.attrs
     if hasattr(attrs, "unsigned") and node.outputs[0] in legacy:
         attrs = replace(attrs, unsigned=True)
+    if isinstance(attrs, Pad) and attrs.value is not None and node.outputs[0] in legacy:
+        attrs = replace(attrs, value=attrs.value - SHIFT)
     return replace(
         node,
         attrs=attrs,

@@ -160,9 +160,7 @@ class CortexMExecutor:
         objects = self._compile(files, (*HARNESS, "trace.c"), folder)
         return link_firmware(objects, self.board, folder, "firmware.elf")
 
-    def _compile(
-        self, files: Sequence[Path], harness: Sequence[str], folder: Path
-    ) -> list[Path]:
+    def _compile(self, files: Sequence[Path], harness: Sequence[str], folder: Path) -> list[Path]:
         model = [file for file in files if file.suffix == ".c"]
         include = [files[0].parent.resolve(), FIRMWARE]
         return compile_files([*model, *self._harness(harness)], include, self.board, folder)

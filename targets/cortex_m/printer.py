@@ -181,7 +181,9 @@ class _Printer:
             for position, call in enumerate(calls):
                 name = _call_name(number, position if isinstance(item, Loop) else None)
                 yield f"static const {params_type(call.kernel)} {name} = {{"
-                yield from (f"    .{c_field(field)} = {value}," for field, value in call.args.items())
+                yield from (
+                    f"    .{c_field(field)} = {value}," for field, value in call.args.items()
+                )
                 yield "};"
                 yield ""
 
@@ -291,7 +293,9 @@ class _Printer:
     def _describe(self, call: Call) -> str:
         """Node, operator and where its operands lie."""
         node = self.graph.nodes[call.node]
-        reads = ", ".join(self._where(t) for t in node.operands if not self.graph.tensors[t].constant)
+        reads = ", ".join(
+            self._where(t) for t in node.operands if not self.graph.tensors[t].constant
+        )
         writes = ", ".join(self._where(t) for t in node.outputs)
         label = f" {_quoted(node.name)}" if node.name else ""
         return f"{call.node}: {node.op}{label}, arena {reads or 'nothing'} -> {writes}"
@@ -313,7 +317,7 @@ def _call_text(kernel: str, params: str) -> str:
 
 def _quoted(text: str) -> str:
     """A name from a model file, safe inside a C comment."""
-    plain = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
+    plain = "".join(c if c.isprintable() and c.isascii() else "_" for c in text)
     return '"' + plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/") + '"'
 
 

@@ -12,7 +12,17 @@ from .lowering import layouts
 
 CSRC = Path(__file__).parent / "csrc"
 KERNELS_HEADER = "midge_kernels.h"
-_C_KEYWORDS = {"unsigned", "signed", "int", "short", "long", "float", "double", "default", "register"}
+_C_KEYWORDS = {
+    "unsigned",
+    "signed",
+    "int",
+    "short",
+    "long",
+    "float",
+    "double",
+    "default",
+    "register",
+}
 _DEFINITION = re.compile(r"^void midge_(\w+)\(\s*int8_t \*arena", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"', re.MULTILINE)
 

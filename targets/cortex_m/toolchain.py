@@ -12,7 +12,7 @@ from ...sim.qemu import find_tool, run_tool
 from ..boards import Board
 
 FIRMWARE = Path(__file__).parent / "firmware"
-OPTIMISE = "-O2"
+OPTIMISE = "-O3"  # 3 to 7 % fewer instructions than -O2, for 1.3 KB more code
 TIMEOUT_S = 300.0
 
 # Float sums must not be contracted to fused multiply-adds: they would round once instead of twice.

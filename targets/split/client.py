@@ -80,8 +80,8 @@ class EdgeClient:
         try:
             return call(request, timeout=self.deadline_s)
         except grpc.RpcError as error:
-            what = error.code().name.lower().replace("_", " ")  # type: ignore[attr-defined]
-            detail = error.details()  # type: ignore[attr-defined]
+            what = error.code().name.lower().replace("_", " ")
+            detail = error.details()
             raise LinkError(
                 f"the server at {self.address} did not answer ({what}: {detail})"
             ) from None

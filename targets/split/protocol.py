@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import InputError, ToolError
+from ...runtime.errors import InputError, MissingTool
 from ...runtime.graph import DTYPES, Tensor
 
 try:
     from . import inference_pb2 as messages
 except ImportError as error:  # grpcio and protobuf are an extra
-    raise ToolError(f"splitting a model needs gRPC ({error}); pip install midge[split]") from None
+    raise MissingTool(f"splitting a model needs gRPC ({error}); pip install midge[split]") from None
 
 SERVICE = "inference.GRPCInferenceService"
 METHODS = (

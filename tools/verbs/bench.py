@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ...runtime.backend import find_backend
-from ...runtime.errors import ToolError
+from ...runtime.errors import MissingTool
 from ..arguments import add_model, add_planning, add_target, compile_for, random_inputs
 from ..zoo import find_model
 
@@ -61,7 +61,7 @@ def _rival(name: str, path: str, inputs: list[np.ndarray]) -> Run:
     try:
         interpreter_class = __import__(module, fromlist=["Interpreter"]).Interpreter
     except ImportError:
-        raise ToolError(f"--vs {name} needs the module {module}; {remedy}") from None
+        raise MissingTool(f"--vs {name} needs the module {module}; {remedy}") from None
     interpreter = interpreter_class(model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     places = [detail["index"] for detail in interpreter.get_input_details()]

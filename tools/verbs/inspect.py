@@ -70,7 +70,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     table = Table("node", "operator", "output", "MACs", "name")
     for row in result["operators"]:
         shape = "x".join(map(str, row["output_shape"]))
-        table.add_row(str(row["node"]), row["operator"], shape, f"{row['macs']:,}", short_name(row["name"]))
+        table.add_row(
+            str(row["node"]), row["operator"], shape, f"{row['macs']:,}", short_name(row["name"])
+        )
     console.print(table)
     for end in ("inputs", "outputs"):
         for tensor in result[end]:

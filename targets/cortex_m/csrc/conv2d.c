@@ -33,13 +33,29 @@ static void widen_window(
     for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
         midge_int16 *const end = columns + row;
         if (*lines >= 0 && taps.end > taps.begin) {
-            memset(columns, 0, before);
+            if (before > 0)
+                memset(columns, 0, before);
             columns = widen_taps(
                 columns + taps.begin * p->depth, p, arena + *lines + start, taps.end - taps.begin);
         }
-        memset(columns, 0, (size_t)(end - columns) * sizeof *columns);
+        if (columns < end)
+            memset(columns, 0, (size_t)(end - columns) * sizeof *columns);
         columns = end;
     }
+}
+
+static int8_t *copy_bytes(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (; count > 0; count--)
+        *to++ = *from++;
+    return to;
+}
+
+static int8_t *fill_bytes(int8_t *to, int8_t value, int32_t count)
+{
+    for (; count > 0; count--)
+        *to++ = value;
+    return to;
 }
 
 /* Any window: gathered as bytes, in which padding is the zero point, then widened in one piece. */
@@ -47,21 +63,27 @@ static void gather_window(
     midge_int16 *columns, const midge_conv2d_s8_params *p, const int8_t *arena,
     const midge_int32 *lines, midge_taps taps, int32_t channel)
 {
-    const int32_t step = p->dilation_width * p->in_channels;
-    const int32_t start = taps.left * p->in_channels + channel;
-    const int32_t elements = p->kernel_height * p->kernel_width * p->depth;
+    const int32_t step = p->dilation_width * p->in_channels, depth = p->depth;
+    const int32_t start =
+        (taps.left + taps.begin * p->dilation_width) * p->in_channels + channel;
+    const int32_t row = p->kernel_width * depth;
+    const int32_t elements = p->kernel_height * row;
+    const int32_t inside = taps.end > taps.begin ? taps.end - taps.begin : 0;
+    const int8_t zero = (int8_t)p->input_zero;
     int8_t *const bytes = (int8_t *)(columns + ((elements + 3) & ~3));
     int8_t *to = bytes;
     for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
-        const int8_t *x = arena + *lines + start;
-        for (int32_t kx = 0; kx < p->kernel_width; kx++, x += step) {
-            if (*lines >= 0 && kx >= taps.begin && kx < taps.end)
-                for (int32_t i = 0; i < p->depth; i++)
-                    *to++ = x[i];
+        int8_t *const end = to + row;
+        if (*lines >= 0 && inside > 0) {
+            const int8_t *x = arena + *lines + start;
+            to = fill_bytes(to, zero, taps.begin * depth);
+            if (step == depth)
+                to = copy_bytes(to, x, inside * depth);
             else
-                for (int32_t i = 0; i < p->depth; i++)
-                    *to++ = (int8_t)p->input_zero;
+                for (int32_t tap = inside; tap > 0; tap--, x += step)
+                    to = copy_bytes(to, x, depth);
         }
+        to = fill_bytes(to, zero, (int32_t)(end - to));
     }
     midge_widen_s8(columns, bytes, elements, -p->input_zero);
 }

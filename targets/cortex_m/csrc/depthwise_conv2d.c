@@ -4,18 +4,18 @@
 #include "midge_kernels.h"
 #include "midge_window.h"
 
-/* Lists the taps that lie inside the image; the number of them. */
+/* Lists the taps that lie inside the image, x from the arena's start; the number of them. */
 static int32_t list_taps(
-    midge_tap *list, const midge_depthwise_conv2d_s8_params *p, const int8_t *arena,
-    const int8_t *constants, const midge_int32 *lines, midge_taps taps)
+    midge_tap *list, const midge_depthwise_conv2d_s8_params *p, const midge_int32 *lines,
+    midge_taps taps)
 {
     const int32_t x_step = p->dilation_width * p->in_channels;
     const int32_t start = taps.left * p->in_channels + taps.begin * x_step;
     const midge_tap *const first = list;
-    const int8_t *w_row = constants + p->weights + taps.begin * p->channels;
+    int32_t w_row = taps.begin * p->channels;
     for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height) {
         if (*lines >= 0) {
-            const int8_t *x = arena + *lines + start, *w = w_row;
+            int32_t x = *lines + start, w = w_row;
             for (int32_t kx = taps.begin; kx < taps.end; kx++, list++) {
                 list->x = x;
                 list->w = w;
@@ -28,27 +28,26 @@ static int32_t list_taps(
     return (int32_t)(list - first);
 }
 
-/* Adds four neighbouring channels from `channel` on, for a multiplier of 1. */
+/* Adds the four neighbouring channels that start at x and w, for a multiplier of 1. */
 MIDGE_INLINE void sum_four(
-    int32_t sums[4], const midge_tap *taps, int32_t count, int32_t channel, midge_offsets offsets)
+    int32_t sums[4], const int8_t *x, const int8_t *w, const midge_tap *taps, int32_t count,
+    midge_offsets offsets)
 {
 #if defined(MIDGE_DSP)
     if (offsets.w == 0) {
         if (count > 0)
-            midge_depthwise4_s8(sums, taps, count, channel, offsets.x);
+            midge_depthwise4_s8(sums, x, w, taps, count, offsets.x);
         return;
     }
 #endif
-    for (; count > 0; count--, taps++) {
-        const int8_t *x = taps->x + channel, *w = taps->w + channel;
+    for (; count > 0; count--, taps++)
         for (int32_t i = 0; i < 4; i++)
-            sums[i] += (x[i] + offsets.x) * (w[i] + offsets.w);
-    }
+            sums[i] += (x[taps->x + i] + offsets.x) * (w[taps->w + i] + offsets.w);
 }
 
 static void make_pixel(
-    int8_t *y, const midge_depthwise_conv2d_s8_params *p, const int8_t *constants,
-    const midge_tap *taps, int32_t count)
+    int8_t *y, const midge_depthwise_conv2d_s8_params *p, const int8_t *arena,
+    const int8_t *constants, const midge_tap *taps, int32_t count)
 {
     const midge_int32 *bias = midge_int32_at(constants, p->bias);
     const midge_int32 *multiplier = midge_int32_at(constants, p->multiplier);
@@ -56,18 +55,19 @@ static void make_pixel(
     const midge_output output = {p->output_zero, p->least, p->greatest};
     const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
     const int32_t channels = p->channels, multiples = p->multiples;
+    const int8_t *w = constants + p->weights;
     int32_t o = 0;
     if (multiples == 1)
         for (; o + 4 <= channels; o += 4) {
             int32_t sums[4] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
-            sum_four(sums, taps, count, o, offsets);
+            sum_four(sums, arena + o, w + o, taps, count, offsets);
             midge_requantize(y + o, sums, 4, multiplier + o, shift + o, output);
         }
     for (; o < channels; o++) {
-        const int32_t channel = o / multiples;
+        const int8_t *x = arena + o / multiples;
         int32_t sum = bias[o];
         for (int32_t i = 0; i < count; i++)
-            sum += (taps[i].x[channel] + offsets.x) * (taps[i].w[o] + offsets.w);
+            sum += (x[taps[i].x] + offsets.x) * (w[taps[i].w + o] + offsets.w);
         midge_requantize(y + o, &sum, 1, multiplier + o, shift + o, output);
     }
 }
@@ -84,8 +84,8 @@ void midge_depthwise_conv2d_s8(
             const midge_taps taps = midge_taps_at(
                 column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
                 p->in_width);
-            const int32_t count = list_taps(list, p, arena, constants, x_rows, taps);
-            make_pixel(y, p, constants, list, count);
+            const int32_t count = list_taps(list, p, x_rows, taps);
+            make_pixel(y, p, arena, constants, list, count);
         }
     }
 }

@@ -61,7 +61,8 @@ void midge_dot4_words_s8(
 
 /* The even and odd bytes are widened to pairs, of which each half is one product. */
 void midge_depthwise4_s8(
-    int32_t sums[4], const midge_tap *taps, int32_t count, int32_t channel, int32_t x_zero_negated)
+    int32_t sums[4], const int8_t *x, const int8_t *w, const midge_tap *taps, int32_t count,
+    int32_t x_zero_negated)
 {
     const uint32_t x_offset = midge_pair(x_zero_negated);
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
@@ -70,8 +71,8 @@ void midge_depthwise4_s8(
     __asm__ volatile(
         "1:\n\t"
         "ldrd %[a], %[b], [%[taps]], #8\n\t"
-        "ldr %[a], [%[a], %[channel]]\n\t"
-        "ldr %[b], [%[b], %[channel]]\n\t"
+        "ldr %[a], [%[x], %[a]]\n\t"
+        "ldr %[b], [%[w], %[b]]\n\t"
         "sxtab16 %[even], %[x_offset], %[a]\n\t"
         "sxtab16 %[odd], %[x_offset], %[a], ror #8\n\t"
         "sxtb16 %[a], %[b]\n\t"
@@ -84,7 +85,7 @@ void midge_depthwise4_s8(
         "bne 1b"
         : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [taps] "+r"(taps),
           [even] "=&r"(even), [odd] "=&r"(odd), [a] "=&r"(a), [b] "=&r"(b)
-        : [end] "r"(end), [channel] "r"(channel), [x_offset] "r"(x_offset)
+        : [end] "r"(end), [x] "r"(x), [w] "r"(w), [x_offset] "r"(x_offset)
         : "cc", "memory");
     sums[0] = s0;
     sums[1] = s1;

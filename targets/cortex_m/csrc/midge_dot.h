@@ -18,6 +18,12 @@ typedef struct {
     int32_t w;
 } midge_offsets;
 
+/* A tap of a depthwise convolution: bytes from x and from w to its channel 0. */
+typedef struct {
+    midge_int32 x;
+    midge_int32 w;
+} midge_tap;
+
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 #define MIDGE_DSP 1
 
@@ -57,15 +63,10 @@ MIDGE_INLINE int32_t midge_mac2(int32_t sum, uint32_t a, uint32_t b)
     return result;
 }
 
-/* A tap of a depthwise convolution: x and weights of channel 0. */
-typedef struct {
-    const int8_t *x;
-    const int8_t *w;
-} midge_tap;
-
-/* Four neighbouring channels from `channel` on, over `count` taps, at least one; w_zero is 0. */
+/* Four neighbouring channels over `count` taps, at least one; w_zero is 0. */
 void midge_depthwise4_s8(
-    int32_t sums[4], const midge_tap *taps, int32_t count, int32_t channel, int32_t x_zero_negated);
+    int32_t sums[4], const int8_t *x, const int8_t *w, const midge_tap *taps, int32_t count,
+    int32_t x_zero_negated);
 
 /* Four filters over `length` widened numbers, a multiple of four and at least that. */
 void midge_dot4_words_columns(

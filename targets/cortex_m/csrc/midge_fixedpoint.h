@@ -27,12 +27,15 @@ MIDGE_INLINE int32_t midge_divide_by_pot(int32_t x, int32_t exponent)
     return (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;
 }
 
-/* x * multiplier * 2**(shift - 31), rounded twice. */
+/* x * multiplier * 2**(shift - 31), rounded twice. The common case is a shift to the right; its
+ * exponent less one is ~shift. */
 MIDGE_INLINE int32_t midge_scale(int32_t x, int32_t multiplier, int32_t shift)
 {
-    if (shift > 0)
-        return midge_high_mul(midge_shift_left(x, shift), multiplier);
-    return midge_divide_by_pot(midge_high_mul(x, multiplier), -shift);
+    if (shift < 0) {
+        const int32_t product = midge_high_mul(x, multiplier);
+        return (((product + (product >> 31)) >> ~shift) + 1) >> 1;
+    }
+    return midge_high_mul(midge_shift_left(x, shift), multiplier);
 }
 
 /* x * (multiplier as 16 bits) * 2**(shift - 15) of |x| < 2**47, rounded once, ties upwards. */

@@ -2,7 +2,7 @@
 #include "counter.h"
 #include "semihosting.h"
 
-static const uint32_t passes[] = {1, 2, 3, 1000, 1000000, 10000000};
+static const uint32_t passes[] = {1, 2, 3, 1000, 1000000, 10000000, 1000000000};
 
 /* 2 instructions a pass, and one return. */
 __attribute__((naked)) static int loop(void *argument)
