@@ -148,7 +148,7 @@ def _step(
 
 def _gate(gates: Gates, index: int, x: np.ndarray, hidden: np.ndarray) -> Int64Array:
     """A gate before its activation, in Q3.12: cut to int16 after each of its two products."""
-    total = np.int64(0)
+    total = np.zeros((), np.int64)
     sides = (
         (x, gates.input_weights, gates.input_bias, gates.rescale[index, :2]),
         (hidden, gates.recurrent_weights, gates.recurrent_bias, gates.rescale[index, 2:]),
@@ -157,7 +157,7 @@ def _gate(gates: Gates, index: int, x: np.ndarray, hidden: np.ndarray) -> Int64A
         product = values.astype(np.int64) @ weights[index].T.astype(np.int64) + bias[index]
         scaled = multiply_by_quantized_multiplier(product, multiplier, shift)
         total = np.clip(total + scaled.astype(np.int64), INT16_MIN, INT16_MAX)
-    return np.asarray(total)
+    return total
 
 
 def lower(graph: Graph, node: Node) -> Lowered:

@@ -61,10 +61,10 @@ def lower(graph: Graph, node: Node) -> Lowered:
 
 def _row_fields(graph: Graph, node: Node, steps: Sequence[int]) -> dict[str, Field]:
     attrs, x, y = node.attrs, graph.input(node), graph.output(node)
-    inside = [attrs.strides[axis] * steps[axis] for axis in (2, 3)]
-    counts, inside = merge_axes(attrs.sizes[2:], inside)
+    taken = [attrs.strides[axis] * steps[axis] for axis in (2, 3)]
+    counts, taken_steps = merge_axes(attrs.sizes[2:], taken)
     columns, channels = (1,) * (2 - len(counts)) + counts
-    column_step, channel_step = (0,) * (2 - len(counts)) + inside
+    column_step, channel_step = (0,) * (2 - len(counts)) + taken_steps
     return {
         "rows": Rows(),
         "x": Cursor(x.index, first=attrs.begin[1], step=attrs.strides[1]),

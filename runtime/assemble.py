@@ -93,8 +93,7 @@ def _lay_out(
     requests = [
         Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
     ]
-    for item, (node, scratch) in _scratches(lowered, schedule):
-        requests.append(Request(_scratch_key(node), scratch.size, item, item))
+    requests.extend(_scratches(lowered, schedule))
     overlaps = _overlaps(graph, lowered, schedule, storage, span) if overlap else ()
     return Layout(storage, tuple(requests), tuple(overlaps))
 
@@ -144,14 +143,16 @@ def _lifetimes(
     return span
 
 
-def _scratches(
-    lowered: Mapping[int, Lowered], schedule: Schedule
-) -> Iterator[tuple[int, tuple[int, Scratch]]]:
+def _scratches(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
+    """One buffer a node, for as long as any of its calls may run: it has one address."""
+    span: dict[int, tuple[int, int]] = {}
     for item in range(len(schedule.items)):
-        for node in dict.fromkeys(work.node for work in schedule.works(item)):
-            for value in lowered[node].fields.values():
-                if isinstance(value, Scratch):
-                    yield item, (node, value)
+        for work in schedule.works(item):
+            span[work.node] = span.get(work.node, (item, item))[0], item
+    for node, (first, last) in span.items():
+        for value in lowered[node].fields.values():
+            if isinstance(value, Scratch):
+                yield Request(_scratch_key(node), value.size, first, last)
 
 
 def _scratch_key(node: int) -> str:
