@@ -155,6 +155,7 @@ class Resize:
     size: Pair = (1, 1)
     align_corners: bool = False
     half_pixel_centers: bool = False
+    unsigned: bool = False  # was uint8: TFLite interpolates in float32
 
 
 @dataclass(frozen=True)
@@ -357,6 +358,8 @@ def _resize_need(graph: Graph, node: Node, position: int) -> Need:
             else (inputs / count)
         )
         centre = np.arange(count) * scale
+        if node.attrs.half_pixel_centers:
+            centre += 0.5 * scale - 0.5
         low = np.clip(np.floor(centre - 0.5), 0, inputs - 1)
         return low, np.clip(np.ceil(centre + 1.0), 0, inputs - 1)
 

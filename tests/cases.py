@@ -116,6 +116,7 @@ OPERATORS = [
     case("transpose", b.transpose),
     case("reshape", b.reshape),
     case("resize_bilinear", b.resize),
+    case("resize_bilinear_uint8", b.resize, dtype="uint8"),
     case("resize_bilinear_half_pixel", b.resize, half_pixel_centers=True),
     case("resize_nearest", b.resize, op="RESIZE_NEAREST_NEIGHBOR", align_corners=True),
     case("lstm", b.lstm),

@@ -197,7 +197,8 @@ def arithmetic(op: str) -> Callable[[Reading], Parts]:
 def softmax(node: Reading) -> Parts:
     if not node.tensor(0).shape:
         raise Malformed("softmax of a scalar")
-    node.same_type()
+    if (node.tensor(0).dtype, node.output().dtype) != ("int8", "int16"):
+        node.same_type()
     node.per_tensor(node.tensor(0), node.output())
     return Parts("softmax", Softmax(node.number("Beta")), node.operands(0))
 
