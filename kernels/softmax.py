@@ -131,9 +131,12 @@ def int16_tables() -> tuple[Int32Array, Int32Array]:
 
 
 def int16_scaling(graph: Graph, node: Node) -> tuple[int, int]:
-    """Multiplier and shift that bring a difference of -65535 to -10."""
-    beta = float(np.float32(node.attrs.beta))
-    return quantize_multiplier(graph.input(node).scale * beta / (EXP_RANGE / 65535.0))
+    """Multiplier and shift that bring a difference of -65535 to -10.
+
+    TFLite multiplies scale and beta in float32 (activations.cc `SoftmaxPrepare`).
+    """
+    product = np.float32(graph.input(node).scale) * np.float32(node.attrs.beta)
+    return quantize_multiplier(float(product) / (EXP_RANGE / 65535.0))
 
 
 def look_up(value: np.ndarray, table: Int32Array) -> NDArray[np.int64]:

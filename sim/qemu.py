@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..runtime.errors import MissingTool, ToolError
+from ..runtime.errors import ExecutionError, MissingTool, ToolError
 
 # tool -> the Debian package that has it
 PACKAGES = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tflite  # type: ignore[import-untyped]
+import tflite
 
 IDENTIFIER = b"TFL3"
 MAX_RANK = 8
