@@ -108,6 +108,7 @@ class Node:
     outputs: tuple[int, ...]
     attrs: Any = None  # the frozen attribute class that ops.OPERATORS[op] names
     name: str = ""
+    origin: int | None = None  # number of the operator in the model file; None if a pass made it
 
     @property
     def operands(self) -> tuple[int, ...]:

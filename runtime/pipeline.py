@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .assemble import assemble
@@ -70,8 +70,12 @@ def rewrite(graph: Graph, options: Options) -> Graph:
 
 def refuse_unsupported(graph: Graph, backend: Backend, name: str) -> None:
     """Raise with every node that the backend refuses."""
-    refusals = [backend.refuse(graph, node) for node in graph.nodes]
-    found = [refusal for refusal in refusals if refusal is not None]
+    found = []
+    for node in graph.nodes:
+        refusal = backend.refuse(graph, node)
+        if refusal is not None:  # passes move nodes; the user knows the model file's numbers
+            number = refusal.node if node.origin is None else node.origin
+            found.append(replace(refusal, node=number))
     if found:
         raise UnsupportedModel(name, found, by=f"target {backend.name}")
 

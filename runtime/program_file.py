@@ -123,7 +123,14 @@ def _describe_item(item: Call | Loop) -> dict[str, Any]:
 def _describe_graph(graph: Graph, blobs: _Blobs) -> dict[str, Any]:
     return {
         "nodes": [
-            [node.op, node.inputs, node.outputs, dataclasses.asdict(node.attrs), node.name]
+            [
+                node.op,
+                node.inputs,
+                node.outputs,
+                dataclasses.asdict(node.attrs),
+                node.name,
+                node.origin,
+            ]
             for node in graph.nodes
         ],
         "tensors": [_describe_tensor(tensor, blobs) for tensor in graph.tensors.values()],
@@ -202,8 +209,8 @@ def _build_graph(description: Mapping[str, Any], blobs: bytes) -> Graph:
     tensors = [_build_tensor(tensor, blobs) for tensor in description["tensors"]]
     known = {tensor.index: tensor for tensor in tensors}
     nodes = [
-        Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs), name)
-        for op, inputs, outputs, attrs, name in description["nodes"]
+        Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs), name, origin)
+        for op, inputs, outputs, attrs, name, origin in description["nodes"]
     ]
     return Graph(
         tuple(nodes),

@@ -210,7 +210,8 @@ class _Import:
         self.check_operands(operator, reader)
         reading = Reading(operator, self.tensors, self.graph_inputs)
         parts = reader.read(reading)
-        node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, reading.output().name)
+        name = reading.output().name
+        node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, name, operator.index)
         self.check_states(node)
         for index, shape in zip(operator.outputs, self.shapes(node), strict=True):
             empty = min(shape, default=1) < 1

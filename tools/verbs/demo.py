@@ -70,10 +70,10 @@ def _row(target: str, image: np.ndarray) -> dict[str, Any]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(_picture(np.asarray(result["image"])), highlight=False, markup=False)
-    table = Table("backend", "digit", "output SHA-256", "arena bytes", "cost", "remarks")
+    table = Table("backend", "digit", "output SHA-256", "arena bytes", "cost of one inference")
     for row in result["backends"]:
         if "error" in row:
-            table.add_row(row["target"], "-", "-", "-", "-", f"[red]{row['error']}")
+            table.add_row(row["target"], "-", "-", "-", "-")
             continue
         table.add_row(
             row["target"],
@@ -81,10 +81,18 @@ def show(result: dict[str, Any], console: Console) -> None:
             row["output_sha256"][:16],
             f"{row['arena_bytes']:,}",
             _cost(row),
-            "; ".join(row["remarks"]),
         )
     console.print(table)
-    console.print("all backends gave the same bits" if result["equal"] else "the bits DIFFER")
+    for row in result["backends"]:
+        for remark in [row["error"]] if "error" in row else row["remarks"]:
+            console.print(f"{row['target']}: {remark}", markup=False, highlight=False)
+    console.print(_verdict(result["backends"], result["equal"]))
+
+
+def _verdict(rows: list[dict[str, Any]], equal: bool) -> str:
+    ran = sum("error" not in row for row in rows)
+    bits = "the same bits" if equal else "[red]bits that differ"
+    return f"{ran} of {len(rows)} backends ran, and gave {bits}"
 
 
 def _cost(row: dict[str, Any]) -> str:
@@ -99,10 +107,7 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 def _picture(image: np.ndarray) -> str:
-    """The digit in characters, two columns a pixel, every second row."""
-    levels = (
-        (image.astype(np.int16) - image.min())
-        * (len(SHADES) - 1)
-        // max(int(image.max()) - int(image.min()), 1)
-    )
-    return "\n".join("".join(SHADES[v] * 2 for v in row) for row in levels[2:26:1])
+    """The digit in characters, which are twice as high as wide: two rows of pixels make one."""
+    grey = image.astype(np.int16) - int(image.min())
+    paired = np.maximum(grey[0::2], grey[1::2]) * (len(SHADES) - 1) // max(int(grey.max()), 1)
+    return "\n".join("".join(SHADES[value] for value in row) for row in paired).rstrip()

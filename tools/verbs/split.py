@@ -13,6 +13,7 @@ from ...runtime.backend import check_inputs
 from ...runtime.importers import read_model
 from ...runtime.pipeline import Options, compile_graph, rewrite
 from ..arguments import add_model, load_inputs
+from ..plan_page import short_name
 from ..zoo import find_model
 from . import run as run_verb
 
@@ -93,5 +94,5 @@ def show(result: dict[str, Any], console: Console) -> None:
         return
     table = Table("cut before node", "bytes sent", "layer")
     for cut in result["cuts"]:
-        table.add_row(str(cut["cut"]), f"{cut['bytes']:,}", cut["before"])
+        table.add_row(str(cut["cut"]), f"{cut['bytes']:,}", short_name(cut["before"]))
     console.print(table)
