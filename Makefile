@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test lint format lock clean
+.PHONY: help setup system demo test lint format lock proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -82,6 +82,9 @@ lock: $(VENV)/.locked ## resolve requirements.lock anew from pyproject.toml
 	  sed -E "s/ and sys_platform == 'linux'//g; s/python_full_version < '3\.13' and //g; s/ and python_full_version < '3\.13'//g; s/ ; python_full_version < '3\.13'$$//"; \
 	} > $(VENV)/requirements.lock
 	mv $(VENV)/requirements.lock requirements.lock
+
+proto: setup ## generate the split protocol's Python from its .proto
+	$(BIN)/python -m grpc_tools.protoc -I targets/split --python_out=targets/split inference.proto
 
 clean: ## remove what building and testing left (the environment stays: rm -r .venv removes it)
 	rm -rf build dist *.egg-info .typing .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .errors import InputError, Refusal, TargetError
+from .errors import InputError, MissingTool, Refusal, TargetError
 from .graph import DTYPES, Graph, Node
 from .lowering import Lowered
 from .program import Program
@@ -74,8 +74,20 @@ def find_backend(target: str) -> Backend:
         known = ", ".join(sorted(BACKENDS))
         raise TargetError(f"there is no target {target!r}; the targets are {known}")
     module, _, name = BACKENDS[target].partition(":")
-    backend_class = getattr(import_module(module, __package__.rpartition(".")[0]), name)
+    try:
+        backend_class = getattr(import_module(module, __package__.rpartition(".")[0]), name)
+    except ModuleNotFoundError as error:
+        raise missing_package(error, f"target {target}") from None
     return backend_class(target)
+
+
+def missing_package(error: ModuleNotFoundError, user: str) -> MissingTool:
+    """The error for a package of an extra that isn't installed."""
+    package = (error.name or str(error)).partition(".")[0]
+    return MissingTool(
+        f"{user} needs the Python package {package!r}, which is not installed; "
+        "`midge doctor` says which extra has it"
+    )
 
 
 def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

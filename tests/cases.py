@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import build_tflite as b
 import pytest
@@ -41,7 +41,23 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
 
 
 def model(name: str, small: bool = False) -> Case:
-    return Case(name, lambda: find_model(name).read_bytes(), small)
+    return Case(name, partial(_read, name), small)
+
+
+def _read(name: str) -> bytes:
+    content, why = _fetch(name)
+    if content is None:
+        raise ModelError(name, why)
+    return content
+
+
+@cache
+def _fetch(name: str) -> tuple[bytes | None, str]:
+    """The model's bytes, or why they can't be had: asked once, not for every backend."""
+    try:
+        return find_model(name).read_bytes(), ""
+    except ModelError as error:
+        return None, str(error)
 
 
 OPERATORS = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import build_tflite as b
@@ -147,3 +149,23 @@ def test_check_lists_every_refused_node(capsys, tmp_path: Path) -> None:  # type
     assert result["ok"] is False
     assert [r["node"] for r in result["refused"]] == [0]
     assert result["refused"][0].keys() == {"node", "operator", "why", "remedy"}
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("grpc", ["split", "run", "digits"]),
+        ("grpc", ["serve", "digits"]),
+        ("grpc", ["run", "digits", "--target", "split"]),
+        ("amaranth", ["run", "digits", "--target", "fpga-sim"]),
+    ],
+)
+def test_a_missing_package_is_named(package: str, arguments: list[str]) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"from midge.tools.cli import main; sys.exit(main({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"needs the Python package '{package}', which is not installed" in done.stderr
+    assert "Traceback" not in done.stderr

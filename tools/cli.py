@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from .. import __version__
+from ..runtime.backend import missing_package
 from ..runtime.errors import MidgeError
 
 VERBS = (
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = verb.run(args)
     except MidgeError as error:
         return _fail(args, str(error), notes)
+    except ModuleNotFoundError as error:
+        return _fail(args, str(missing_package(error, f"midge {args.verb}")), notes)
     except KeyboardInterrupt:
         return _fail(args, "stopped", notes)
     except OSError as error:

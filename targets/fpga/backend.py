@@ -12,7 +12,7 @@ from ...hw.driver import TileJob
 from ...hw.machine import Machine
 from ...kernels.convolution import requantization
 from ...kernels.host import HostBackend, HostExecutor
-from ...runtime.backend import Measurement
+from ...runtime.backend import Measurement, missing_package
 from ...runtime.errors import Refusal, TargetError
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
@@ -51,7 +51,7 @@ class FpgaExecutor:
         self._host = HostExecutor(program)
         self._jobs = accelerated(program, Machine())
         # Simulating takes seconds to start: not for a program that has nothing for the array.
-        self._accelerator = SimulatedAccelerator(machine=Machine()) if self._jobs else None
+        self._accelerator = _simulate() if self._jobs else None
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference. `measurement.cycles` are those of the accelerator's jobs."""
@@ -90,6 +90,13 @@ class FpgaExecutor:
     def close(self) -> None:
         if self._accelerator is not None:
             self._accelerator.close()
+
+
+def _simulate() -> SimulatedAccelerator:
+    try:
+        return SimulatedAccelerator(machine=Machine())
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "target fpga-sim") from None
 
 
 def accelerated(program: Program, machine: Machine) -> Mapping[int, list[TileJob]]:

@@ -7,13 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import InputError, MissingTool
+from ...runtime.errors import InputError
 from ...runtime.graph import DTYPES, Tensor
-
-try:
-    from . import inference_pb2 as messages
-except ImportError as error:  # grpcio and protobuf are an extra
-    raise MissingTool(f"splitting a model needs gRPC ({error}); pip install midge[split]") from None
+from . import inference_pb2 as messages
 
 SERVICE = "inference.GRPCInferenceService"
 METHODS = (

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from ... import __version__
 from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import InputError, MidgeError, TargetError, ToolError
 from ...runtime.graph import Graph, Tensor
@@ -120,7 +121,7 @@ class ModelServer:
         return messages.ModelReadyResponse(ready=request.name == self._name)
 
     def ServerMetadata(self, request: Any) -> Any:
-        return messages.ServerMetadataResponse(name="midge", version="0.1.0")
+        return messages.ServerMetadataResponse(name="midge", version=__version__)
 
     def ModelMetadata(self, request: Any) -> Any:
         self._check_name(request.name)

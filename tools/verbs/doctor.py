@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 HELP = "list the tools that midge can use, found and missing"
@@ -62,6 +63,6 @@ def show(result: dict[str, Any], console: Console) -> None:
             tool["name"],
             tool["for"],
             "[red]missing" if missing else tool["found"],
-            tool["remedy"] if missing else "",
+            escape(tool["remedy"]) if missing else "",
         )
     console.print(table)

@@ -1,1 +1,1 @@
-"""What runs a model on a board: startup, counters, linker scripts; shipped as data."""
+"""Start-up, semihosting, instruction counter and main program of a board under emulation."""
