@@ -29,16 +29,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     program.save(saved)
     executor = find_backend(args.target).build(program, folder)
     try:
-        report = getattr(executor, "report", {})
+        report = getattr(executor, "report", None)
     finally:
         executor.close()
     return {
         "target": args.target,
         "arena_bytes": program.arena_bytes,
-        "flash_bytes": report.get("flash_bytes"),
-        "code_bytes": report.get("code_bytes"),
-        "constant_bytes": report.get("constant_bytes", len(program.constants)),
-        "files": [str(path) for path in (saved, *report.get("files", ()))],
+        "flash_bytes": report.flash_bytes if report else None,
+        "code_bytes": report.code_bytes if report else None,
+        "constant_bytes": report.constant_bytes if report else len(program.constants),
+        "files": [str(path) for path in (saved, *(report.files if report else ()))],
         "model_sha256": program.graph.sha256,
     }
 
