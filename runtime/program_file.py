@@ -42,6 +42,14 @@ def load_program(path: str | Path) -> Program:
     return from_bytes(content, str(path))
 
 
+def is_program(path: str | Path) -> bool:
+    """True if a file begins as a saved program does."""
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def to_bytes(program: Program) -> bytes:
     blobs = _Blobs()
     header = json.dumps(_describe(program, blobs), separators=(",", ":")).encode()

@@ -82,6 +82,18 @@ def test_run_takes_and_gives_files(capsys, conv: str, tmp_path: Path) -> None:  
     assert np.load(y).reshape(-1).tolist() == result["outputs"][0]["values"]
 
 
+def test_a_saved_program_runs_on_its_own_target(capsys, conv: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    call(capsys, "compile", conv, "-o", str(tmp_path))
+    saved = str(tmp_path / "conv.midge")
+    assert (
+        call(capsys, "run", saved)[1]["output_sha256"]
+        == call(capsys, "run", conv)[1]["output_sha256"]
+    )
+    code, result, _ = call(capsys, "run", saved, "--target", "reference")
+    assert code == 1
+    assert "made for target host, not reference; say --target host" in result["error"]
+
+
 def unknown_custom() -> bytes:
     model = ModelBuilder()
     x, y = model.tensor((1, 4), "int8", 0.1, 0), model.tensor((1, 4), "int8", 0.1, 0)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.backend import BACKENDS
-from ..runtime.errors import InputError, PlanError
+from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.graph import DTYPES, Graph, Tensor
 from ..runtime.pipeline import Options, compile_model
 from ..runtime.program import Program
+from ..runtime.program_file import is_program
 from .zoo import find_model
 
 
@@ -37,9 +38,21 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
 
 
 def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
-    """Compile the model that the arguments name, within the memory that they grant."""
-    options = Options(int8_io=getattr(args, "int8_io", False))
-    program = compile_model(find_model(args.model), target or args.target, options)
+    """Compile the model that the arguments name, within the memory that they grant.
+
+    A program that `midge compile` saved is taken as it is, on the target that it was made for.
+    """
+    path, target = find_model(args.model), target or args.target
+    if is_program(path):
+        program = Program.load(path)
+        if program.target != target:
+            raise ProgramError(
+                f"{path}: made for target {program.target}, not {target}; "
+                f"say --target {program.target}, or compile the model again"
+            )
+    else:
+        options = Options(int8_io=getattr(args, "int8_io", False))
+        program = compile_model(path, target, options)
     ram = getattr(args, "ram", None)
     if ram is not None and program.arena_bytes > ram:
         peak = max(program.buffers, key=lambda b: b.size)

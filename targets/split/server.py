@@ -26,7 +26,7 @@ from ...runtime.graph import Graph, Tensor
 from ...runtime.importers import read_model
 from ...runtime.pipeline import Options, compile_graph, rewrite
 from ...runtime.program import Program
-from ...runtime.program_file import MAGIC
+from ...runtime.program_file import is_program
 from .cut import cut_at
 from .protocol import (
     CUT,
@@ -202,9 +202,7 @@ def _metadata(tensor: Tensor) -> Any:
 
 def load_graph(path: Path) -> Graph:
     """The rewritten graph of a model file or of a saved program: both sides cut the same nodes."""
-    with open(path, "rb") as file:
-        saved = file.read(len(MAGIC)) == MAGIC
-    return Program.load(path).graph if saved else rewrite(read_model(path), Options())
+    return Program.load(path).graph if is_program(path) else rewrite(read_model(path), Options())
 
 
 def main(arguments: list[str] | None = None) -> int:
