@@ -27,7 +27,7 @@ def find_tool(name: str) -> Path:
 
 
 def run_tool(command: Sequence[str | Path], folder: Path, timeout_s: float) -> str:
-    """Run a tool of `find_tool` in `folder`; its standard output, or a `ToolError` with its words."""
+    """Run a tool of `find_tool` in `folder`; its output, or a `ToolError` with its words."""
     name = Path(command[0]).name
     try:
         done = subprocess.run(

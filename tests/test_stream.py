@@ -8,7 +8,7 @@ from replay import Replay
 from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import PlanError, MissingTool
+from midge.runtime.errors import MissingTool, PlanError
 from midge.runtime.pipeline import Options, compile_model
 from midge.runtime.program import Loop, Program
 from midge.runtime.schedule import Repeat, Work, roll

@@ -83,7 +83,8 @@ class Report:
 
 def write_sources(program: Program, folder: Path, trace: bool = False) -> tuple[Path, ...]:
     """Write the model's C files and all that they need to `folder`."""
-    texts = print_model(program, MODEL, trace) | sources({c.kernel for c in program.calls()})
+    printed = print_model(program, MODEL, trace)
+    texts = printed | sources({c.kernel for c in program.calls()}, printed.values())
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sorted(texts.items()):
         (folder / name).write_text(text)

@@ -157,7 +157,8 @@ class _Printer:
         if self.trace:
             yield '#include "trace.h"'
         yield ""
-        yield from _byte_array("constants", self.program.constants)
+        if self.program.items:  # a model of reshapes alone has nothing to call
+            yield from _byte_array("constants", self.program.constants)
         for index, tensor in enumerate(self.program.outputs):
             if tensor.data is not None:
                 yield ""

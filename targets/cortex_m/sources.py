@@ -37,8 +37,8 @@ def c_kernels() -> dict[str, str]:
     return found
 
 
-def sources(kernels: Collection[str]) -> dict[str, str]:
-    """File name -> text of all that these kernels need, the header of their parameters included."""
+def sources(kernels: Collection[str], printed: Collection[str] = ()) -> dict[str, str]:
+    """File name -> text of all that these kernels and these `printed` texts need."""
     files = sorted({c_kernels()[kernel] for kernel in kernels})
     texts = {name: (CSRC / name).read_text() for name in files}
     # A file's other kernels are compiled too (the linker drops them), so they need their structs.
@@ -46,7 +46,7 @@ def sources(kernels: Collection[str]) -> dict[str, str]:
     texts[KERNELS_HEADER] = kernels_header(
         [known[kernel] for kernel, file in sorted(c_kernels().items()) if file in files]
     )
-    pending = list(texts.values())
+    pending = [*texts.values(), *printed]
     while pending:
         for header in _INCLUDE.findall(pending.pop()):
             # A header may have a C file of its name beside it.

@@ -60,7 +60,7 @@ def link_firmware(objects: Sequence[Path], board: Board, folder: Path, name: str
 
 
 def measure(objects: Sequence[Path], roots: Sequence[str], board: Board, folder: Path) -> Sizes:
-    """Link the model alone, everything that `roots` don't reach dropped, and add up its sections."""
+    """Link the model alone, without what `roots` don't reach, and add up its sections."""
     keep = [f"-Wl,-u,{root}" for root in roots]
     elf = _link(objects, [f"-Wl,-e,{roots[0]}", *keep], board, folder, "model_alone.elf")
     listing = run_tool([find_tool(f"{board.compiler}size"), "-A", elf], folder, TIMEOUT_S)
