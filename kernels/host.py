@@ -25,6 +25,7 @@ class HostBackend:
     """This machine's processor."""
 
     alignment = ALIGNMENT
+    strategy = "layers"  # of plans, unless the user names another
 
     def __init__(self, name: str = "host") -> None:
         self.name = name

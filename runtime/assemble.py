@@ -26,6 +26,7 @@ from .ops import image_size, need
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
 from .schedule import Repeat, Schedule, Work
+from .streaming import storage_homes
 
 PADDING_ROW = -1
 TABLE_ENTRY = 4  # bytes of a row table's int32
@@ -63,7 +64,7 @@ def assemble(
         addresses={
             tensor: plan.offsets[str(home)]
             for tensor, home in layout.storage.items()
-            if tensor not in schedule.rings
+            if home not in schedule.rings
         },
         buffers=tuple(_buffers(graph, layout, plan)),
         state={i: _initial(graph, i) for i, t in graph.tensors.items() if t.variable},
@@ -88,7 +89,7 @@ def _initial(graph: Graph, index: int) -> np.ndarray:
 def _lay_out(
     graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
 ) -> Layout:
-    storage = _aliases(graph, lowered)
+    storage = storage_homes(graph, lowered)
     span = _lifetimes(graph, schedule, storage)
     requests = [
         Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
@@ -96,15 +97,6 @@ def _lay_out(
     requests.extend(_scratches(lowered, schedule))
     overlaps = _overlaps(graph, lowered, schedule, storage, span) if overlap else ()
     return Layout(storage, tuple(requests), tuple(overlaps))
-
-
-def _aliases(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
-    """Tensor -> where it is stored. A node that isn't lowered is a reshape: it shares."""
-    storage = {i: i for i in graph.tensors if not graph.tensors[i].constant}
-    for i, node in enumerate(graph.nodes):
-        if i not in lowered:
-            storage[node.outputs[0]] = storage[node.operands[0]]
-    return storage
 
 
 def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
@@ -144,19 +136,21 @@ def _lifetimes(
 
 
 def _scratches(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
-    """One buffer a node, for as long as any of its calls may run: it has one address."""
-    span: dict[int, tuple[int, int]] = {}
+    """One request for each streamed segment or single item: its calls take turns."""
+    spans = {item: span for span in schedule.spans for item in range(span[0], span[1] + 1)}
+    sizes: dict[tuple[int, int], int] = {}
     for item in range(len(schedule.items)):
+        span = spans.get(item, (item, item))
         for work in schedule.works(item):
-            span[work.node] = span.get(work.node, (item, item))[0], item
-    for node, (first, last) in span.items():
-        for value in lowered[node].fields.values():
-            if isinstance(value, Scratch):
-                yield Request(_scratch_key(node), value.size, first, last)
+            for value in lowered[work.node].fields.values():
+                if isinstance(value, Scratch):
+                    sizes[span] = max(sizes.get(span, 0), value.size)
+    for (first, last), size in sizes.items():
+        yield Request(_scratch_key(first), size, first, last)
 
 
-def _scratch_key(node: int) -> str:
-    return f"scratch {node}"
+def _scratch_key(first_item: int) -> str:
+    return f"scratch {first_item}"
 
 
 def _overlaps(
@@ -166,25 +160,40 @@ def _overlaps(
     storage: Mapping[int, int],
     span: Mapping[int, tuple[int, int]],
 ) -> Iterator[Overlap]:
-    """Inputs that die in the very item that makes an output, and how far apart they must start."""
+    """Inputs that die where an output is made, and how far apart they must start."""
+    for (dying, born), distance in schedule.distances.items():
+        yield Overlap(str(dying), str(born), distance)
+    streamed = {item for first, last in schedule.spans for item in range(first, last + 1)}
     for item, entry in enumerate(schedule.items):
-        if isinstance(entry, Repeat):
+        if isinstance(entry, Repeat) or item in streamed:
             continue
         node = graph.nodes[entry.node]
         result = node.outputs[0]
         if len(node.outputs) > 1 or result not in storage or span[storage[result]][0] != item:
             continue
-        for position, operand in enumerate(node.inputs):
-            if operand is None or operand not in storage or graph.tensors[operand].variable:
-                continue
-            if span[storage[operand]][1] != item or operand in schedule.rings:
-                continue
-            distance = _distance(graph, lowered[entry.node], entry.node, position)
-            if distance is not None:
-                yield Overlap(str(storage[operand]), str(storage[result]), distance)
+        for home, distance in layer_distances(graph, lowered, entry.node, storage).items():
+            if span[home][1] == item:
+                yield Overlap(str(home), str(storage[result]), distance)
 
 
-def _distance(graph: Graph, call: Lowered, index: int, position: int) -> int | None:
+def layer_distances(
+    graph: Graph, lowered: Mapping[int, Lowered], index: int, storage: Mapping[int, int]
+) -> dict[int, int]:
+    """Input buffer -> bytes by which it must start after the output of a node that runs whole.
+
+    Buffers that may not overlap the output are left out.
+    """
+    node = graph.nodes[index]
+    found: dict[int, list[int | None]] = {}
+    for position, operand in enumerate(node.inputs):
+        if operand is not None and operand in storage and not graph.tensors[operand].variable:
+            distance = _layer_distance(graph, lowered[index], index, position)
+            found.setdefault(storage[operand], []).append(distance)
+    known = {home: [d for d in all_ if d is not None] for home, all_ in found.items()}
+    return {home: max(d) for home, d in known.items() if len(d) == len(found[home])}
+
+
+def _layer_distance(graph: Graph, call: Lowered, index: int, position: int) -> int | None:
     """Bytes by which the input must start after the output; None where they may not overlap."""
     node = graph.nodes[index]
     before, after = graph.input(node, position), graph.output(node)
@@ -203,8 +212,7 @@ def _buffers(graph: Graph, layout: Layout, plan: MemoryPlan) -> Iterator[Buffer]
     for request in layout.requests:
         offset = plan.offsets[request.key]
         if request.key.startswith("scratch"):
-            node = graph.nodes[int(request.key.split()[1])]
-            name, kind, tensor = f"scratch of {node.op} {node.name}", "scratch", None
+            name, kind, tensor = f"{request.key}-{request.last}", "scratch", None
         else:
             tensor = int(request.key)
             name, kind = graph.tensors[tensor].name, _kind(graph, layout, tensor)
@@ -257,9 +265,12 @@ class _Assembler:
         self.constants = _Constants()
         self.reach = self._row_reach()
         self.tables: dict[tuple[int, int], int] = {}
+        self.scratch = ""  # key of the scratch of the item at hand
 
     def items(self) -> Iterator[Call | Loop]:
-        for entry in self.schedule.items:
+        spans = {item: span for span in self.schedule.spans for item in range(span[0], span[1] + 1)}
+        for item, entry in enumerate(self.schedule.items):
+            self.scratch = _scratch_key(spans.get(item, (item, item))[0])
             if isinstance(entry, Work):
                 yield self._call(entry)
             else:
@@ -289,7 +300,7 @@ class _Assembler:
             image = work.image * self._image_bytes(value.tensor) if value.image else 0
             return self._address(value.tensor) + image
         if isinstance(value, Scratch):
-            return self.plan.offsets[_scratch_key(work.node)]
+            return self.plan.offsets[self.scratch]
         return work.end - work.begin if isinstance(value, Rows) else int(value)
 
     def _address(self, tensor: int) -> int:

@@ -41,6 +41,11 @@ class Overlap:
     distance: int
 
 
+def shared_bytes(over: int, under: int, distance: int) -> int:
+    """Most bytes that two buffers of these sizes can share at that distance."""
+    return max(over + under - max(over + max(distance, 0), under), 0)
+
+
 @dataclass(frozen=True)
 class MemoryPlan:
     """Where each buffer lies in the arena, in bytes from its start.
@@ -120,9 +125,8 @@ class _Problem:
             saved: dict[int, int] = {}
             for (over, under), distance in self.distance.items():
                 if over in live and under in live:
-                    union = max(self.sizes[over] + max(distance, 0), self.sizes[under])
-                    shared = self.sizes[over] + self.sizes[under] - union
-                    saved[under] = saved.get(under, 0) + max(shared, 0)
+                    shared = shared_bytes(self.sizes[over], self.sizes[under], distance)
+                    saved[under] = saved.get(under, 0) + shared
             total -= sum(min(self.sizes[under], shared) for under, shared in saved.items())
             best = max(best, total)
         return best

@@ -6,26 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .assemble import assemble
 from .backend import Backend, find_backend
-from .errors import UnsupportedModel
+from .errors import PlanError, UnsupportedModel
 from .graph import Graph
 from .importers import read_model
 from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
+from .planner import Planner
 from .program import Program
-from .schedule import stream_rows
 from .verify import verify
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to plan. `segments` (node numbers of the rewritten graph) are streamed row by row."""
+    """How to plan.
+
+    `strategy` is one of `planner.STRATEGIES`, None for the target's own. If `segments` are given
+    (node numbers of the rewritten graph), just these are streamed row by row.
+    """
 
     int8_io: bool = False  # the caller quantizes and dequantizes at the border
     overlap: bool = True  # outputs may be written over dying inputs
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
+    strategy: str | None = None
     segments: tuple[tuple[int, ...], ...] = ()
 
 
@@ -53,10 +57,22 @@ def compile_graph(
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
-    schedule = stream_rows(graph, lowered, options.segments)
-    return assemble(
-        graph, lowered, schedule, target, backend.alignment, options.exact, options.overlap
+    planner = Planner(
+        graph, lowered, target, backend.alignment, options.exact, options.overlap
     )
+    if options.segments:
+        return planner.segments(options.segments)
+    return planner.plan(_strategy(backend, options))
+
+
+def _strategy(backend: Backend, options: Options) -> str:
+    own: str | None = getattr(backend, "strategy", None)
+    if own is None and options.strategy not in (None, "layers"):
+        raise PlanError(
+            f"target {backend.name} runs layer by layer only; leave out strategy "
+            f"{options.strategy!r}"
+        )
+    return options.strategy or own or "layers"
 
 
 def rewrite(graph: Graph, options: Options) -> Graph:

@@ -7,14 +7,16 @@ inside it is a ring that holds just the rows that its readers still need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .errors import PlanError
 from .graph import Graph
-from .lowering import Cursor, Lowered, image_rows
+from .lowering import Lowered, image_rows
+from .streaming import Stream, make_flow, stream
 
-LONGEST_BODY = 64  # works in a loop body that the rolling looks for
+LONGEST_BODY = 400  # works in a loop body that the rolling looks for
+FEWEST_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,17 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`rings` gives, for each tensor that is streamed, how many of its rows are kept."""
+    """What runs when.
+
+    `rings` gives, for each tensor that is streamed, how many of its rows are kept; `spans` the
+    first and last item of each streamed segment; `distances`, by the buffers of an input that dies
+    in such a segment and of an output of it, by how many bytes they must start apart.
+    """
 
     items: tuple[Work | Repeat, ...]
     rings: Mapping[int, int] = field(default_factory=dict)
+    spans: tuple[tuple[int, int], ...] = ()
+    distances: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     def works(self, item: int) -> tuple[Work, ...]:
         entry = self.items[item]
@@ -56,114 +65,61 @@ def output_rows(graph: Graph, node: int) -> tuple[int, int]:
 
 def layer_by_layer(graph: Graph, lowered: Mapping[int, Lowered]) -> Schedule:
     """Every node whole, in the graph's order; a row kernel once for each image of a batch."""
-    items: list[Work | Repeat] = []
-    for node, call in lowered.items():
-        if call.by_rows:
-            images, rows = output_rows(graph, node)
-            items.extend(Work(node, 0, rows, image) for image in range(images))
-        else:
-            items.append(Work(node))
-    return Schedule(tuple(items))
+    return Schedule(tuple(w for node in lowered for w in _whole(graph, lowered, node)))
+
+
+def _whole(graph: Graph, lowered: Mapping[int, Lowered], node: int) -> list[Work]:
+    if not lowered[node].by_rows:
+        return [Work(node)]
+    images, rows = output_rows(graph, node)
+    return [Work(node, 0, rows, image) for image in range(images)]
 
 
 def stream_rows(
     graph: Graph, lowered: Mapping[int, Lowered], segments: Sequence[Sequence[int]]
 ) -> Schedule:
-    """As `layer_by_layer`, but the nodes of each segment run row by row, driven by its last one."""
-    whole = layer_by_layer(graph, lowered)
+    """As `layer_by_layer`, but the nodes of each segment run row by row."""
+    flow, nodes = make_flow(graph, lowered), list(lowered)
+    starts: dict[int, int] = {}
+    for segment in segments:
+        begin = nodes.index(segment[0]) if segment[0] in nodes else 0
+        if nodes[begin : begin + len(segment)] != list(segment):
+            raise PlanError(f"the segment {list(segment)} must name neighbouring nodes, in order")
+        for node in segment:
+            if not flow.operations[nodes.index(node)].streams:
+                name = f"{graph.nodes[node].op} {graph.nodes[node].name!r}"
+                raise PlanError(f"{name} can't be streamed: it needs a row kernel and a batch of 1")
+        starts[begin] = begin + len(segment)
+    cuts, position = [], 0
+    while position < len(nodes):
+        end = starts.get(position, position + 1)
+        cuts.append((position, end))
+        position = end
+    return schedule_segments(graph, lowered, cuts, lambda begin, end: stream(flow, begin, end))
+
+
+def schedule_segments(
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    cuts: Sequence[tuple[int, int]],
+    streamed: Callable[[int, int], Stream],
+) -> Schedule:
+    """Segments of several nodes (positions begin .. end-1 in `lowered`) row by row, others whole."""
+    nodes = list(lowered)
     items: list[Work | Repeat] = []
     rings: dict[int, int] = {}
-    streamed = {node: tuple(segment) for segment in segments for node in segment}
-    done: set[int] = set()
-    for item in whole.items:
-        assert isinstance(item, Work)
-        segment = streamed.get(item.node)
-        if segment is None:
-            items.append(item)
-        elif segment[0] not in done:
-            done.update(segment)
-            works, kept = _stream_segment(graph, lowered, segment)
-            items.extend(roll(works))
-            rings.update(kept)
-    return Schedule(tuple(items), rings)
-
-
-def _stream_segment(
-    graph: Graph, lowered: Mapping[int, Lowered], segment: Sequence[int]
-) -> tuple[list[Work], dict[int, int]]:
-    """Rows in the order of demand, and the ring size of every tensor inside the segment."""
-    _check_segment(graph, lowered, segment)
-    stream = _Stream(graph, lowered, segment)
-    last = segment[-1]
-    for row in range(output_rows(graph, last)[1]):
-        stream.produce(last, row)
-    return _band(stream.works), stream.rings
-
-
-def _check_segment(graph: Graph, lowered: Mapping[int, Lowered], segment: Sequence[int]) -> None:
-    inside = set(segment)
-    for node in segment:
-        name = f"{graph.nodes[node].op} {graph.nodes[node].name!r}"
-        if node not in lowered or not lowered[node].by_rows or output_rows(graph, node)[0] != 1:
-            raise PlanError(f"{name} can't be streamed: it needs a row kernel and a batch of 1")
-        for tensor in graph.nodes[node].outputs if node != segment[-1] else ():
-            if tensor in graph.outputs or not inside.issuperset(graph.consumers[tensor]):
-                raise PlanError(
-                    f"{name} can't be streamed: its output is read outside the segment; "
-                    "end the segment there"
-                )
-
-
-class _Stream:
-    """Simulates a segment: which rows are made when, and how many must be kept."""
-
-    def __init__(
-        self, graph: Graph, lowered: Mapping[int, Lowered], segment: Sequence[int]
-    ) -> None:
-        self.graph = graph
-        self.segment = set(segment)
-        self.internal = {graph.nodes[node].outputs[0] for node in segment[:-1]}
-        self.made = dict.fromkeys(segment, 0)  # rows made so far by each node
-        self.works: list[Work] = []
-        self.rings: dict[int, int] = {}
-        self.reads: dict[int, list[Cursor]] = {
-            node: [
-                f
-                for f in lowered[node].fields.values()
-                if isinstance(f, Cursor) and f.tensor not in graph.nodes[node].outputs
-            ]
-            for node in segment
-        }
-
-    def produce(self, node: int, row: int) -> None:
-        """Make a node's rows up to `row`, and first what they need."""
-        while self.made[node] <= row:
-            for cursor in self.reads[node]:
-                source = self.graph.producers.get(cursor.tensor)
-                if source in self.segment:
-                    rows = output_rows(self.graph, source)[1]
-                    needed = cursor.first + self.made[node] * cursor.step + cursor.extent - 1
-                    self.produce(source, min(needed, rows - 1))
-            self.works.append(Work(node, self.made[node], self.made[node] + 1))
-            self.made[node] += 1
-            self._grow_ring(node)
-
-    def _grow_ring(self, node: int) -> None:
-        """The ring holds from the oldest row that a reader still needs to the row just made.
-
-        A reader that is about to run still needs its window, which its next row determines.
-        """
-        tensor = self.graph.nodes[node].outputs[0]
-        if tensor not in self.internal:
-            return
-        oldest = self.made[node]
-        for reader in self.graph.consumers[tensor]:
-            if self.made[reader] < output_rows(self.graph, reader)[1]:
-                for cursor in self.reads[reader]:
-                    if cursor.tensor == tensor:
-                        oldest = min(oldest, cursor.first + self.made[reader] * cursor.step)
-        kept = self.made[node] - max(oldest, 0)
-        self.rings[tensor] = max(self.rings.get(tensor, 1), kept)
+    distances: dict[tuple[int, int], int] = {}
+    spans = []
+    for begin, end in cuts:
+        if end - begin == 1:
+            items += _whole(graph, lowered, nodes[begin])
+            continue
+        run, first = streamed(begin, end), len(items)
+        items += roll(_band([Work(nodes[position], row, row + 1) for position, row in run.works]))
+        spans.append((first, len(items) - 1))
+        rings.update(run.rings)
+        distances.update(run.distances)
+    return Schedule(tuple(items), rings, tuple(spans), distances)
 
 
 def _band(works: Sequence[Work]) -> list[Work]:
@@ -182,32 +138,41 @@ def roll(works: Sequence[Work]) -> list[Work | Repeat]:
     rolled: list[Work | Repeat] = []
     position = 0
     while position < len(works):
-        best: Repeat | None = None
-        for length in range(1, min(LONGEST_BODY, (len(works) - position) // 2) + 1):
-            loop = _loop_at(works, position, length)
-            if loop and (best is None or _saved(loop) > _saved(best)):
-                best = loop
-        rolled.append(best or works[position])
-        position += best.count * len(best.body) if best else 1
+        count, length = _longest_loop(works, position)
+        if count:
+            body = tuple(works[position : position + length])
+            following = works[position + length : position + 2 * length]
+            advance = tuple(b.begin - a.begin for a, b in zip(body, following, strict=True))
+            rolled.append(Repeat(count, body, advance))
+        else:
+            rolled.append(works[position])
+        position += max(count, 1) * length
     return rolled
 
 
-def _saved(loop: Repeat) -> int:
-    return (loop.count - 1) * len(loop.body)
+def _longest_loop(works: Sequence[Work], start: int) -> tuple[int, int]:
+    """(passes, works in the body) of the loop that saves most calls; (0, 1) if there is none."""
+    best, saved = (0, 1), 0
+    for length in range(1, min(LONGEST_BODY, (len(works) - start) // FEWEST_PASSES) + 1):
+        count = _passes(works, start, length)
+        if count >= FEWEST_PASSES and (count - 1) * length > saved:
+            best, saved = (count, length), (count - 1) * length
+    return best
 
 
-def _loop_at(works: Sequence[Work], start: int, length: int) -> Repeat | None:
-    body = tuple(works[start : start + length])
-    following = works[start + length : start + 2 * length]
-    advance = tuple(b.begin - a.begin for a, b in zip(body, following, strict=True))
-    count = 1
-    while True:
-        passed = works[start + count * length : start + (count + 1) * length]
-        expected = [
-            replace(w, begin=w.begin + count * by, end=w.end + count * by)
-            for w, by in zip(body, advance, strict=True)
-        ]
-        if list(passed) != expected:
-            break
-        count += 1
-    return Repeat(count, body, advance) if count > 2 else None
+def _passes(works: Sequence[Work], start: int, length: int) -> int:
+    """How often the `length` works from `start` on are repeated, each advancing steadily."""
+    same = start + length
+    while same < len(works) and _continues(works, same, start, length):
+        same += 1
+    return (same - start) // length
+
+
+def _continues(works: Sequence[Work], number: int, start: int, length: int) -> bool:
+    """True if a work follows from the one a pass before it, and that from the one before that."""
+    now, before = works[number], works[number - length]
+    if now.node != before.node or now.end - now.begin != before.end - before.begin:
+        return False
+    if number - 2 * length < start:
+        return True
+    return now.begin - before.begin == before.begin - works[number - 2 * length].begin

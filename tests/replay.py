@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from midge.runtime.graph import Node
-from midge.runtime.lowering import ELEMENT, PIXEL, Cursor, Lowered, image_rows
+from midge.runtime.lowering import ELEMENT, PIXEL, Cursor, Lowered, Scratch, image_rows
 from midge.runtime.ops import image_size, need
 from midge.runtime.program import Call, Loop, Program
 
@@ -67,9 +67,11 @@ class Replay:
 
     def _call(self, call: Call) -> None:
         node, how = self.graph.nodes[call.node], self.lowered[call.node]
-        scratch = [b for b in self.program.buffers if b.name == f"scratch of {node.op} {node.name}"]
-        for buffer in scratch:
-            self.memory[buffer.offset : buffer.offset + buffer.size] = -2
+        for name, value in how.fields.items():
+            if isinstance(value, Scratch):
+                at = call.args[name]
+                assert at + value.size <= len(self.memory), "scratch outside the arena"
+                self.memory[at : at + value.size] = -2
         if how.granularity == PIXEL:
             self._pixels(call, node, how)
         elif how.by_rows:

@@ -81,13 +81,26 @@ def test_streamed_plan_replays(stride: int) -> None:
     Replay(program, lowered).run()
 
 
-def test_what_is_read_outside_the_segment_is_refused() -> None:
+def test_what_is_read_outside_the_segment_stays_whole() -> None:
     model = ModelBuilder()
     x, y, z = (model.tensor((1, 4, 4, 2), "int8", 0.05, 0) for _ in range(3))
     model.node("ADD", [x, x], [y])
     model.node("ADD", [y, x], [z])
-    with pytest.raises(PlanError, match="its output is read outside the segment"):
-        compile_model(model.build([x], [y, z]), "host", STREAMED)
+    content = model.build([x], [y, z])
+    program = compile_model(content, "host", STREAMED)
+    assert set(program.graph.outputs) <= set(program.addresses)
+    inputs = [np.random.default_rng(2).integers(-128, 128, (1, 4, 4, 2)).astype(np.int8)]
+    expected = run(compile_model(content, "reference"), "reference", inputs)
+    for actual, wanted in zip(run(program, "host", inputs), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+
+
+def test_segments_that_cannot_stream_are_refused() -> None:
+    model = two_convolutions()
+    with pytest.raises(PlanError, match=r"the segment \[1, 0\] must name neighbouring nodes"):
+        compile_model(model, "host", Options(segments=((1, 0),)))
+    with pytest.raises(PlanError, match="there is no strategy 'best'; the strategies are layers"):
+        compile_model(model, "host", Options(strategy="best"))
 
 
 def test_roll_finds_the_loop() -> None:

@@ -38,6 +38,7 @@ class CortexMBackend:
     """A Cortex-M core, on the board that an emulator has for it."""
 
     alignment = ALIGNMENT
+    strategy = "auto"  # of plans, unless the user names another
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,0 +1,80 @@
+"""From calls to a program: which strategy, which segments, and the smallest arena of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .assemble import assemble, layer_distances
+from .errors import PlanError
+from .graph import Graph
+from .lowering import Lowered
+from .program import Program
+from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
+from .segments import SegmentCosts, candidate_cuts
+from .streaming import make_flow, storage_homes
+
+STRATEGIES = ("layers", "rows", "auto")
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The calls of a graph, and what every plan of them must keep to."""
+
+    graph: Graph
+    lowered: Mapping[int, Lowered]
+    target: str
+    alignment: int
+    exact: bool = True
+    overlap: bool = True
+
+    def plan(self, strategy: str) -> Program:
+        """`layers`: node after node; `rows`: segments row by row; `auto`: what needs fewer bytes.
+
+        Raises `PlanError` for another strategy.
+        """
+        if strategy not in STRATEGIES:
+            raise PlanError(
+                f"there is no strategy {strategy!r}; the strategies are {', '.join(STRATEGIES)}"
+            )
+        if strategy == "rows":
+            return self._smallest(self._rows())
+        layers = self._assemble(layer_by_layer(self.graph, self.lowered))
+        if strategy == "layers":
+            return layers
+        rows = self._smallest(self._rows())
+        return rows if rows.arena_bytes < layers.arena_bytes else layers
+
+    def segments(self, segments: Sequence[Sequence[int]]) -> Program:
+        """With these segments (node numbers) row by row."""
+        return self._assemble(stream_rows(self.graph, self.lowered, segments))
+
+    def _rows(self) -> Iterator[Schedule]:
+        costs = self.costs()
+        for cuts in candidate_cuts(costs):
+            yield schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
+
+    def costs(self) -> SegmentCosts:
+        """What each segment would take."""
+        homes = storage_homes(self.graph, self.lowered)
+
+        def distance(node: int, home: int) -> int | None:
+            if not self.overlap:
+                return None
+            return layer_distances(self.graph, self.lowered, node, homes).get(home)
+
+        return SegmentCosts(make_flow(self.graph, self.lowered), distance, self.alignment)
+
+    def _smallest(self, schedules: Iterator[Schedule]) -> Program:
+        return min((self._assemble(s) for s in schedules), key=lambda p: p.arena_bytes)
+
+    def _assemble(self, schedule: Schedule) -> Program:
+        return assemble(
+            self.graph,
+            self.lowered,
+            schedule,
+            self.target,
+            self.alignment,
+            self.exact,
+            self.overlap,
+        )

@@ -1,0 +1,290 @@
+"""Row streaming: in which order a segment of nodes makes its rows, and what has to be kept.
+
+The nodes of a segment run row by row, driven by demand: a row is made when a later node needs it.
+From the order that comes out, backwards, follows exactly how many rows of each tensor must be kept
+(its ring), and how far the segment's outputs must stay behind the inputs that die in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .graph import Graph
+from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Scratch, image_rows
+
+STATE_ENDS = 1 << 30  # position of the last use of a tensor that outlives the inference
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an output row of a node needs of a tensor: rows first + row * step and `extent` - 1 more.
+
+    `step` is 0 for a tensor that must be there as a whole.
+    """
+
+    tensor: int
+    home: int  # the tensor whose storage it lies in
+    source: int  # position of the node that makes it, -1 for an input or a state
+    first: int
+    step: int
+    extent: int
+    rows: int  # of the tensor
+    row_bytes: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A lowered node: the rows that it makes, and what they need."""
+
+    node: int
+    output: int
+    rows: int
+    row_bytes: int
+    reads: tuple[Read, ...]
+    streams: bool  # by rows, one image, one output
+    granularity: str
+    scratch: int
+
+    def lowest_read(self, read: Read, row: int) -> int:
+        """First byte that output row `row` needs of a tensor."""
+        if not read.step:
+            return 0
+        return min(max(read.first + row * read.step, 0), read.rows) * read.row_bytes
+
+    def reading(self, read: Read, row: int) -> int:
+        """First byte of a tensor that must outlast the writing of output row `row`."""
+        if self.granularity == TENSOR:
+            return 0
+        same = (read.first, read.step, read.extent, read.row_bytes) == (0, 1, 1, self.row_bytes)
+        if self.granularity == ELEMENT and same:  # each element is read before it is written over
+            return (row + 1) * read.row_bytes
+        return self.lowest_read(read, row)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A buffer: bytes, and the positions of the nodes that make it and that use it last."""
+
+    home: int
+    size: int
+    birth: int  # -1 is before the first node
+    death: int
+    variable: bool
+    ring: bool  # no reader needs it whole: inside a segment a ring will do
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The nodes that make calls, in their order, and all buffers; reshapes are gone."""
+
+    operations: tuple[Operation, ...]
+    lives: tuple[Life, ...]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How a segment runs."""
+
+    works: tuple[tuple[int, int], ...]  # (position, row) in order
+    rings: Mapping[int, int]  # tensor -> rows kept
+    distances: Mapping[tuple[int, int], int]  # (dying input, output) -> see memory.Overlap
+    ring_bytes: int  # most bytes of rings alive at one time
+
+
+def storage_homes(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
+    """Tensor -> the tensor whose buffer it lies in; a node that isn't lowered is a reshape."""
+    homes = {i: i for i in graph.tensors if not graph.tensors[i].constant}
+    for i, node in enumerate(graph.nodes):
+        if i not in lowered:
+            homes[node.outputs[0]] = homes[node.operands[0]]
+    return homes
+
+
+def make_flow(graph: Graph, lowered: Mapping[int, Lowered]) -> Flow:
+    """The planner's view of a lowered graph."""
+    homes = storage_homes(graph, lowered)
+    made = {
+        tensor: position
+        for position, node in enumerate(lowered)
+        for tensor in graph.nodes[node].outputs
+    }
+    operations = tuple(_operation(graph, lowered, node, homes, made) for node in lowered)
+    return Flow(operations, tuple(_lives(graph, lowered, homes, operations)))
+
+
+def _operation(
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    index: int,
+    homes: Mapping[int, int],
+    made: Mapping[int, int],
+) -> Operation:
+    node, call = graph.nodes[index], lowered[index]
+    images, rows, elements = image_rows(graph.output(node).shape)
+    reads = []
+    for value in call.fields.values():
+        if not isinstance(value, Cursor | Address) or value.tensor in node.outputs:
+            continue
+        tensor = graph.tensors[value.tensor]
+        _, height, width = image_rows(tensor.shape)
+        window = (value.first, value.step, value.extent) if isinstance(value, Cursor) else (0, 0, 0)
+        home = homes[value.tensor]
+        source = made.get(home, -1)
+        reads.append(
+            Read(value.tensor, home, source, *window, height, width * tensor.itemsize)
+        )
+    return Operation(
+        node=index,
+        output=node.outputs[0],
+        rows=rows,
+        row_bytes=elements * graph.output(node).itemsize,
+        reads=tuple(reads),
+        streams=call.by_rows and images == 1 and len(node.outputs) == 1,
+        granularity=call.granularity,
+        scratch=max((v.size for v in call.fields.values() if isinstance(v, Scratch)), default=0),
+    )
+
+
+def _lives(
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    homes: Mapping[int, int],
+    operations: Sequence[Operation],
+) -> list[Life]:
+    birth: dict[int, int] = {}
+    death: dict[int, int] = {}
+    whole = {homes[t] for t in (*graph.inputs, *graph.outputs) if t in homes}
+
+    def touch(tensor: int, position: int) -> None:
+        home = homes.get(tensor)
+        if home is not None:
+            birth[home] = min(birth.get(home, position), position)
+            death[home] = max(death.get(home, position), position)
+
+    for tensor in graph.inputs:
+        touch(tensor, -1)
+    for position, node in enumerate(lowered):
+        for tensor in (*graph.nodes[node].operands, *graph.nodes[node].outputs):
+            touch(tensor, position)
+        reads = operations[position].reads
+        by_rows = {r.home for r in reads} - {
+            r.home for r in reads if not r.step or r.tensor != r.home
+        }
+        operands = {homes[t] for t in graph.nodes[node].operands if t in homes}
+        whole |= operands - by_rows
+    for tensor in graph.outputs:
+        touch(tensor, len(lowered))
+    for tensor in homes:
+        if graph.tensors[tensor].variable:
+            touch(tensor, -1)
+            touch(tensor, STATE_ENDS)
+    return [
+        Life(h, graph.tensors[h].bytes, birth[h], death[h], graph.tensors[h].variable, h not in whole)
+        for h in birth
+    ]
+
+
+def can_stream(flow: Flow, begin: int, end: int) -> bool:
+    """True if the nodes begin .. end-1 can run row by row."""
+    return all(operation.streams for operation in flow.operations[begin:end])
+
+
+def stream(flow: Flow, begin: int, end: int) -> Stream:
+    """Run the nodes begin .. end-1 row by row, in thought."""
+    works = _order(flow, begin, end)
+    return _Keeper(flow, begin, end).keep(works)
+
+
+def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
+    """Rows in the order of demand; several ends advance in proportion."""
+    operations, works = flow.operations, []
+    made = [0] * len(operations)
+
+    def produce(position: int, row: int) -> None:
+        operation = operations[position]
+        while made[position] <= row:
+            for read in operation.reads:
+                if read.source >= begin:
+                    high = read.first + made[position] * read.step + read.extent
+                    last = min(high, read.rows) if read.step else operations[read.source].rows
+                    if made[read.source] < last:
+                        produce(read.source, last - 1)
+            works.append((position, made[position]))
+            made[position] += 1
+
+    inner = {read.source for op in operations[begin:end] for read in op.reads}
+    ends = [p for p in range(begin, end) if p not in inner]
+    while ends:
+        slowest = min(ends, key=lambda p: made[p] / operations[p].rows)
+        produce(slowest, made[slowest])
+        ends = [p for p in ends if made[p] < operations[p].rows]
+    lasting = {life.birth for life in flow.lives if life.death >= end or not life.ring}
+    for position in range(begin, end):
+        if position in lasting:
+            produce(position, operations[position].rows - 1)
+    return works
+
+
+class _Keeper:
+    """Walks the works backwards; `oldest` is the first byte of each buffer still needed."""
+
+    def __init__(self, flow: Flow, begin: int, end: int) -> None:
+        self.flow = flow
+        inside = [life for life in flow.lives if begin <= life.birth < end]
+        self.internal = {v.home for v in inside if v.death < end and v.ring}
+        self.outputs = {v.home for v in inside if v.death >= end}
+        self.dying = [
+            v.home
+            for v in flow.lives
+            if v.birth < begin <= v.death < end and not v.variable
+        ]
+        self.oldest: dict[int, int] = {}
+        self.rings: dict[int, int] = {}
+        sizes = {life.home: life.size for life in flow.lives}
+        self.distances = {(i, o): -sizes[i] for i in self.dying for o in self.outputs}
+
+    def keep(self, works: Sequence[tuple[int, int]]) -> Stream:
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for time in range(len(works) - 1, -1, -1):
+            position, row = works[time]
+            operation = self.flow.operations[position]
+            written = (row + 1) * operation.row_bytes
+            if operation.output in self.internal:
+                self._keep_ring(operation, written)
+                first[operation.output] = time
+                last.setdefault(operation.output, time)
+            elif operation.output in self.outputs:
+                self._stay_behind(operation, row, written)
+            for read in operation.reads:
+                low = operation.lowest_read(read, row)
+                self.oldest[read.home] = min(self.oldest.get(read.home, low), low)
+                last.setdefault(read.home, time)
+        sizes = {op.output: op.row_bytes for op in self.flow.operations}
+        spans = [(first[t], last[t], rows * sizes[t]) for t, rows in self.rings.items()]
+        return Stream(tuple(works), self.rings, self.distances, most_alive(spans))
+
+    def _keep_ring(self, operation: Operation, written: int) -> None:
+        """From the oldest row that a later work still reads to the one just written."""
+        oldest = self.oldest.get(operation.output, written)
+        rows = max((written - oldest) // operation.row_bytes, 1)
+        self.rings[operation.output] = max(self.rings.get(operation.output, 1), rows)
+
+    def _stay_behind(self, operation: Operation, row: int, written: int) -> None:
+        """The end of what is written must not reach what this work or a later one still reads."""
+        for home in self.dying:
+            needed = [self.oldest[home]] if home in self.oldest else []
+            needed += [operation.reading(read, row) for read in operation.reads if read.home == home]
+            if needed:
+                key = home, operation.output
+                self.distances[key] = max(self.distances[key], written - min(needed))
+
+
+def most_alive(spans: Sequence[tuple[int, int, int]]) -> int:
+    """Most bytes alive at one time, of (first time, last time, bytes)."""
+    return max(
+        (sum(size for first, last, size in spans if first <= time <= last)
+         for time in {first for first, _, _ in spans}),
+        default=0,
+    )
