@@ -1,0 +1,116 @@
+"""Cuts into streamed segments: against every other way to cut, replayed, and run."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from random_networks import networks
+from replay import Replay
+
+from midge.runtime.backend import find_backend
+from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.pipeline import Options, compile_model, is_alias, rewrite
+from midge.runtime.planner import Planner
+from midge.runtime.program import Program
+from midge.runtime.segments import SegmentCosts, candidate_cuts, least_peak, shortest_way
+
+PROPERTY = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+}
+
+
+def planner(model: bytes, target: str = "host") -> Planner:
+    graph, backend = rewrite(read_tflite(model), Options()), find_backend(target)
+    lowered = {
+        i: backend.lower(graph, node)
+        for i, node in enumerate(graph.nodes)
+        if not is_alias(graph, i)
+    }
+    return Planner(graph, lowered, target, 1)
+
+
+def every_way(count: int) -> list[list[tuple[int, int]]]:
+    """All cuts of `count` nodes into contiguous segments."""
+    ways = []
+    for cut in product((False, True), repeat=count - 1):
+        places = [0, *(i + 1 for i, here in enumerate(cut) if here), count]
+        ways.append(list(pairwise(places)))
+    return ways
+
+
+def peak(costs: SegmentCosts, cuts) -> float:  # type: ignore[no-untyped-def]
+    return max(costs.cost(begin, end) for begin, end in cuts)
+
+
+@settings(max_examples=60, **PROPERTY)
+@given(networks())
+def test_the_cuts_are_the_best_of_all_ways(model: bytes) -> None:
+    costs = planner(model).costs()
+    count = len(costs.flow.operations)
+    assume(0 < count <= 9)
+    best = min(peak(costs, way) for way in every_way(count))
+    assert least_peak(count, costs.cost, costs.floor) == best
+    first = next(iter(candidate_cuts(costs)))
+    assert peak(costs, first) == best
+    fused = min(sum(e - b - 1 for b, e in w) for w in every_way(count) if peak(costs, w) == best)
+    assert sum(end - begin - 1 for begin, end in first) == fused
+
+
+@settings(max_examples=60, **PROPERTY)
+@given(networks())
+def test_floors_are_no_higher_than_costs(model: bytes) -> None:
+    costs = planner(model).costs()
+    count = len(costs.flow.operations)
+    for begin in range(count):
+        for end in range(begin + 1, count + 1):
+            assert costs.floor(begin, end) <= costs.cost(begin, end)
+
+
+@given(st.lists(st.integers(0, 9), min_size=15, max_size=15))
+def test_paths_over_any_costs(numbers: list[int]) -> None:
+    table = dict(zip([(b, e) for e in range(6) for b in range(e)], numbers, strict=True))
+    ways = every_way(5)
+    best = min(max(table[edge] for edge in way) for way in ways)
+    assert least_peak(5, lambda b, e: table[b, e], lambda b, e: table[b, e] / 2) == best
+    way = shortest_way(5, lambda b, e: table[b, e], lambda b, e: table[b, e] <= best)
+    allowed = [w for w in ways if max(table[edge] for edge in w) <= best]
+    assert sum(table[e] for e in way) == min(sum(table[e] for e in w) for w in allowed)
+
+
+def check(program: Program, lowered, model: bytes) -> None:  # type: ignore[no-untyped-def]
+    """The plan replays, and its answers are the reference's."""
+    Replay(program, lowered).run()
+    x = program.inputs[0]
+    inputs = [np.random.default_rng(0).integers(-128, 128, x.shape).astype(np.int8)]
+    executors = [
+        find_backend("reference").build(compile_model(model, "reference")),
+        find_backend("host").build(program),
+    ]
+    expected, actual = (executor.run(inputs) for executor in executors)
+    for ours, reference in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(ours, reference)
+
+
+@settings(max_examples=80, **PROPERTY)
+@given(networks())
+def test_every_strategy_has_the_same_bits(model: bytes) -> None:
+    found = planner(model)
+    plans = {name: found.plan(name) for name in ("layers", "rows", "auto")}
+    for plan in plans.values():
+        check(plan, found.lowered, model)
+    assert plans["auto"].arena_bytes == min(p.arena_bytes for p in plans.values())
+
+
+@settings(max_examples=80, **PROPERTY)
+@given(networks(), st.data())
+def test_any_segments_have_the_same_bits(model: bytes, data: st.DataObject) -> None:
+    found = planner(model)
+    nodes, streams = list(found.lowered), [op.streams for op in found.costs().flow.operations]
+    cuts = data.draw(st.sampled_from(every_way(min(len(nodes), 10)))) if nodes else []
+    segments = [nodes[b:e] for b, e in cuts if e - b > 1 and all(streams[b:e])]
+    assume(segments)
+    check(found.segments(segments), found.lowered, model)
