@@ -16,9 +16,11 @@ from .lowering import (
     Constant,
     Cursor,
     Field,
+    FirstRow,
     Lowered,
     Rows,
     Scratch,
+    Sums,
     image_rows,
 )
 from .memory import MemoryPlan, Overlap, Request, plan_memory
@@ -51,6 +53,7 @@ def assemble(
     overlap: bool = True,
 ) -> Program:
     """A program of these calls in this order, with the arena packed for `alignment` bytes."""
+    lowered = _calls_of(lowered, schedule)
     layout = _lay_out(graph, lowered, schedule, overlap)
     plan = plan_memory(layout.requests, layout.overlaps, alignment, exact)
     assembler = _Assembler(graph, lowered, schedule, layout, plan)
@@ -76,6 +79,17 @@ def assemble(
     )
 
 
+def _calls_of(lowered: Mapping[int, Lowered], schedule: Schedule) -> Mapping[int, Lowered]:
+    """Inside a streamed segment a node that can take its input row by row does so."""
+    streamed = {
+        work.node
+        for first, last in schedule.spans
+        for item in range(first, last + 1)
+        for work in schedule.works(item)
+    }
+    return {n: call.by_row or call if n in streamed else call for n, call in lowered.items()}
+
+
 def _initial(graph: Graph, index: int) -> np.ndarray:
     """A state tensor starts at its zero point, as TFLite's variables do."""
     tensor = graph.tensors[index]
@@ -95,6 +109,7 @@ def _lay_out(
         Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
     ]
     requests.extend(_scratches(lowered, schedule))
+    requests.extend(_sums(lowered, schedule))
     overlaps = _overlaps(graph, lowered, schedule, storage, span) if overlap else ()
     return Layout(storage, tuple(requests), tuple(overlaps))
 
@@ -151,6 +166,22 @@ def _scratches(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[R
 
 def _scratch_key(first_item: int) -> str:
     return f"scratch {first_item}"
+
+
+def _sums(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
+    """What a node keeps from its first call to its last."""
+    span: dict[int, tuple[int, int]] = {}
+    for item in range(len(schedule.items)):
+        for work in schedule.works(item):
+            span[work.node] = span.get(work.node, (item, item))[0], item
+    for node, (first, last) in span.items():
+        for value in lowered[node].fields.values():
+            if isinstance(value, Sums):
+                yield Request(_sums_key(node), value.size, first, last)
+
+
+def _sums_key(node: int) -> str:
+    return f"sums {node}"
 
 
 def _overlaps(
@@ -211,7 +242,7 @@ def _layer_distance(graph: Graph, call: Lowered, index: int, position: int) -> i
 def _buffers(graph: Graph, layout: Layout, plan: MemoryPlan) -> Iterator[Buffer]:
     for request in layout.requests:
         offset = plan.offsets[request.key]
-        if request.key.startswith("scratch"):
+        if " " in request.key:  # scratch or sums
             name, kind, tensor = f"{request.key}-{request.last}", "scratch", None
         else:
             tensor = int(request.key)
@@ -283,6 +314,12 @@ class _Assembler:
             for name, value in self.lowered[work.node].fields.items()
             if isinstance(value, Cursor) and by
         ]
+        steps += [
+            Step(position, name, by)
+            for position, (work, by) in enumerate(zip(repeat.body, repeat.advance, strict=True))
+            for name, value in self.lowered[work.node].fields.items()
+            if isinstance(value, FirstRow) and by
+        ]
         return Loop(repeat.count, tuple(map(self._call, repeat.body)), tuple(steps))
 
     def _call(self, work: Work) -> Call:
@@ -301,6 +338,10 @@ class _Assembler:
             return self._address(value.tensor) + image
         if isinstance(value, Scratch):
             return self.plan.offsets[self.scratch]
+        if isinstance(value, Sums):
+            return self.plan.offsets[_sums_key(work.node)]
+        if isinstance(value, FirstRow):
+            return work.begin
         return work.end - work.begin if isinstance(value, Rows) else int(value)
 
     def _address(self, tensor: int) -> int:
@@ -314,7 +355,8 @@ class _Assembler:
         """Tensor -> (first, last + 1) row that any cursor meets, padding rows included."""
         reach: dict[int, tuple[int, int]] = {}
         for node, call in self.lowered.items():
-            rows = image_rows(self.graph.output(self.graph.nodes[node]).shape)[1]
+            made = image_rows(self.graph.output(self.graph.nodes[node]).shape)[1]
+            rows = call.takes or made
             for value in call.fields.values():
                 if isinstance(value, Cursor):
                     low, high = reach.get(value.tensor, (0, 0))

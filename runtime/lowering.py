@@ -62,7 +62,19 @@ class Rows:
     """Becomes the number of output rows that a call makes."""
 
 
-Field = int | Constant | Address | Cursor | Scratch | Rows
+@dataclass(frozen=True)
+class FirstRow:
+    """Becomes the number of the first row that a call makes, or takes (`Lowered.takes`)."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Becomes the arena offset of `size` bytes that a node keeps from its first call to its last."""
+
+    size: int
+
+
+Field = int | Constant | Address | Cursor | Scratch | Rows | FirstRow | Sums
 
 # How far a kernel has written when it last reads: what may lie over its own input.
 ELEMENT = "element"  # output element i is written after input element i was last read, in order
@@ -73,15 +85,22 @@ TENSOR = "tensor"  # reads anything at any time: no overlap
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """One node as a call of `kernel`; `fields` in the order of the kernel's parameter words."""
+    """One node as a call of `kernel`; `fields` in the order of the kernel's parameter words.
+
+    A call makes `Rows` rows of the output. If `takes` isn't 0, it takes `Rows` of that many rows of
+    the input instead, and the output is there after the last; the input then needs no more room
+    than a row. `by_row` is such a call for the same node, where the node's own isn't one.
+    """
 
     kernel: str
     fields: Mapping[str, Field]
     granularity: str = TENSOR
+    takes: int = 0
+    by_row: Lowered | None = None
 
     @property
     def by_rows(self) -> bool:
-        """True if a call can make any range of output rows, through cursors."""
+        """True if a call can make any range of output rows (or take one of input rows)."""
         return any(isinstance(value, Rows) for value in self.fields.values())
 
 

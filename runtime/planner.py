@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .assemble import assemble, layer_distances
 from .errors import PlanError
 from .graph import Graph
-from .lowering import Lowered
+from .lowering import Lowered, Scratch
 from .program import Program
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import SegmentCosts, candidate_cuts
@@ -63,7 +63,13 @@ class Planner:
                 return None
             return layer_distances(self.graph, self.lowered, node, homes).get(home)
 
-        return SegmentCosts(make_flow(self.graph, self.lowered), distance, self.alignment)
+        def scratch(node: int, alone: bool) -> int:
+            call = self.lowered[node]
+            fields = (call if alone else call.by_row or call).fields.values()
+            return max((value.size for value in fields if isinstance(value, Scratch)), default=0)
+
+        flow = make_flow(self.graph, self.lowered)
+        return SegmentCosts(flow, distance, scratch, self.alignment)
 
     def _smallest(self, schedules: Iterator[Schedule]) -> Program:
         return min((self._assemble(s) for s in schedules), key=lambda p: p.arena_bytes)

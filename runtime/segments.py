@@ -26,11 +26,13 @@ class SegmentCosts:
     """Bytes of each segment, worked out once, when first asked for.
 
     `layer_distance` gives the safe distance between an input and the output of a single node, by
-    (node, input home), or None where they may not overlap.
+    (node, input home), or None where they may not overlap; `scratch` the kernel's own bytes by
+    (node, whether it runs alone).
     """
 
     flow: Flow
     layer_distance: Callable[[int, int], int | None]
+    scratch: Callable[[int, bool], int]
     alignment: int = 1
     _streams: dict[tuple[int, int], Stream] = field(default_factory=dict)
     _costs: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -63,9 +65,10 @@ class SegmentCosts:
         if end - begin > 1 and not can_stream(self.flow, begin, end):
             return UNREACHABLE
         whole = self._whole(begin, end)
-        scratch = max(op.scratch for op in self.flow.operations[begin:end])
+        alone = end - begin == 1
+        scratch = max(self.scratch(op.node, alone) for op in self.flow.operations[begin:end])
         total = sum(self._up(life.size) for life in whole) + self._up(scratch)
-        if end - begin == 1:
+        if alone:
             return total - self._saved(whole, begin, end, self._layer_distances(begin))
         run = self.streamed(begin, end)
         return total - self._saved(whole, begin, end, run.distances) + self._up(run.ring_bytes)

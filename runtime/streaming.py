@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .graph import Graph
-from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Scratch, image_rows
+from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Sums, image_rows
 
 STATE_ENDS = 1 << 30  # position of the last use of a tensor that outlives the inference
 
@@ -35,7 +35,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Operation:
-    """A lowered node: the rows that it makes, and what they need."""
+    """A lowered node inside a segment: the rows that it makes, and what they need."""
 
     node: int
     output: int
@@ -44,7 +44,14 @@ class Operation:
     reads: tuple[Read, ...]
     streams: bool  # by rows, one image, one output
     granularity: str
-    scratch: int
+    takes: bool  # `rows` are those of the input, the output is there after the last
+    sums: int  # bytes kept from the first row to the last
+
+    def written(self, row: int) -> int:
+        """Bytes of the output that are there after `row`."""
+        if self.takes:
+            return self.row_bytes if row == self.rows - 1 else 0
+        return (row + 1) * self.row_bytes
 
     def lowest_read(self, read: Read, row: int) -> int:
         """First byte that output row `row` needs of a tensor."""
@@ -89,7 +96,7 @@ class Stream:
     works: tuple[tuple[int, int], ...]  # (position, row) in order
     rings: Mapping[int, int]  # tensor -> rows kept
     distances: Mapping[tuple[int, int], int]  # (dying input, output) -> see memory.Overlap
-    ring_bytes: int  # most bytes of rings alive at one time
+    ring_bytes: int  # most bytes of rings and sums alive at one time
 
 
 def storage_homes(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
@@ -120,7 +127,7 @@ def _operation(
     homes: Mapping[int, int],
     made: Mapping[int, int],
 ) -> Operation:
-    node, call = graph.nodes[index], lowered[index]
+    node, call = graph.nodes[index], lowered[index].by_row or lowered[index]
     images, rows, elements = image_rows(graph.output(node).shape)
     reads = []
     for value in call.fields.values():
@@ -137,12 +144,13 @@ def _operation(
     return Operation(
         node=index,
         output=node.outputs[0],
-        rows=rows,
-        row_bytes=elements * graph.output(node).itemsize,
+        rows=call.takes or rows,
+        row_bytes=graph.output(node).bytes if call.takes else elements * graph.output(node).itemsize,
         reads=tuple(reads),
         streams=call.by_rows and images == 1 and len(node.outputs) == 1,
         granularity=call.granularity,
-        scratch=max((v.size for v in call.fields.values() if isinstance(v, Scratch)), default=0),
+        takes=bool(call.takes),
+        sums=sum(v.size for v in call.fields.values() if isinstance(v, Sums)),
     )
 
 
@@ -207,7 +215,8 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
             for read in operation.reads:
                 if read.source >= begin:
                     high = read.first + made[position] * read.step + read.extent
-                    last = min(high, read.rows) if read.step else operations[read.source].rows
+                    all_rows = not read.step or operations[read.source].takes
+                    last = operations[read.source].rows if all_rows else min(high, read.rows)
                     if made[read.source] < last:
                         produce(read.source, last - 1)
             works.append((position, made[position]))
@@ -247,10 +256,11 @@ class _Keeper:
     def keep(self, works: Sequence[tuple[int, int]]) -> Stream:
         first: dict[int, int] = {}
         last: dict[int, int] = {}
+        sums: dict[int, tuple[int, int, int]] = {}
         for time in range(len(works) - 1, -1, -1):
             position, row = works[time]
             operation = self.flow.operations[position]
-            written = (row + 1) * operation.row_bytes
+            written = operation.written(row)
             if operation.output in self.internal:
                 self._keep_ring(operation, written)
                 first[operation.output] = time
@@ -261,13 +271,16 @@ class _Keeper:
                 low = operation.lowest_read(read, row)
                 self.oldest[read.home] = min(self.oldest.get(read.home, low), low)
                 last.setdefault(read.home, time)
+            if operation.sums:
+                sums[position] = time, sums.get(position, (time, time))[1], operation.sums
         sizes = {op.output: op.row_bytes for op in self.flow.operations}
         spans = [(first[t], last[t], rows * sizes[t]) for t, rows in self.rings.items()]
+        spans += sums.values()
         return Stream(tuple(works), self.rings, self.distances, most_alive(spans))
 
     def _keep_ring(self, operation: Operation, written: int) -> None:
         """From the oldest row that a later work still reads to the one just written."""
-        oldest = self.oldest.get(operation.output, written)
+        oldest = min(self.oldest.get(operation.output, written), written)
         rows = max((written - oldest) // operation.row_bytes, 1)
         self.rings[operation.output] = max(self.rings.get(operation.output, 1), rows)
 

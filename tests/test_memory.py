@@ -7,13 +7,13 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay import Replay
 
 from cases import MODELS, OPERATORS, Case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import UnsupportedModel
 from midge.runtime.memory import MemoryPlan, Overlap, Request, plan_memory
 from midge.runtime.pipeline import compile_model, is_alias
+from midge.runtime.replay import replay
 
 sizes = st.integers(1, 6)
 
@@ -92,7 +92,7 @@ def test_alignment_holds_and_rounds_distances_up() -> None:
     assert plan.offsets["in"] - plan.offsets["out"] == 16
 
 
-def replay(model: bytes, target: str = "host") -> None:
+def check_replay(model: bytes, target: str = "host") -> None:
     program = compile_model(model, target)
     backend = find_backend(target)
     graph = program.graph
@@ -101,17 +101,17 @@ def replay(model: bytes, target: str = "host") -> None:
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
-    Replay(program, lowered).run()
+    replay(program, lowered)
 
 
 @pytest.mark.parametrize("case", OPERATORS, ids=str)
 def test_operator_plans_replay(case: Case) -> None:
     try:
-        replay(case.model())
+        check_replay(case.model())
     except UnsupportedModel as error:
         pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("case", [m for m in MODELS if "224" not in m.name], ids=str)
 def test_model_plans_replay(case: Case) -> None:
-    replay(case.model())
+    check_replay(case.model())

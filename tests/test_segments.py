@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_networks import networks
-from replay import Replay
 
 from midge.runtime.backend import find_backend
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.pipeline import Options, compile_model, is_alias, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
+from midge.runtime.replay import replay
 from midge.runtime.segments import SegmentCosts, candidate_cuts, least_peak, shortest_way
 
 PROPERTY = {
@@ -83,7 +83,7 @@ def test_paths_over_any_costs(numbers: list[int]) -> None:
 
 def check(program: Program, lowered, model: bytes) -> None:  # type: ignore[no-untyped-def]
     """The plan replays, and its answers are the reference's."""
-    Replay(program, lowered).run()
+    replay(program, lowered)
     x = program.inputs[0]
     inputs = [np.random.default_rng(0).integers(-128, 128, x.shape).astype(np.int8)]
     executors = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from replay import Replay
 from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool, PlanError
 from midge.runtime.pipeline import Options, compile_model
 from midge.runtime.program import Loop, Program
+from midge.runtime.replay import replay
 from midge.runtime.schedule import Repeat, Work, roll
 
 
@@ -78,7 +78,7 @@ def test_streamed_plan_replays(stride: int) -> None:
     program = compile_model(two_convolutions(stride), "host", STREAMED)
     backend = find_backend("host")
     lowered = {i: backend.lower(program.graph, n) for i, n in enumerate(program.graph.nodes)}
-    Replay(program, lowered).run()
+    assert replay(program, lowered) > 0
 
 
 def test_what_is_read_outside_the_segment_stays_whole() -> None:

@@ -7,22 +7,37 @@ was last written there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from midge.runtime.graph import Node
-from midge.runtime.lowering import ELEMENT, PIXEL, Cursor, Lowered, Scratch, image_rows
-from midge.runtime.ops import image_size, need
-from midge.runtime.program import Call, Loop, Program
+from .errors import PlanError
+from .graph import Node
+from .lowering import ELEMENT, PIXEL, Address, Cursor, Lowered, Scratch, Sums, image_rows
+from .ops import image_size, need
+from .program import Call, Loop, Program
+
+OWN_DATA = -2  # tag of scratch
+
+
+def replay(program: Program, lowered: Mapping[int, Lowered]) -> int:
+    """Replay one inference; answers with the number of bytes whose reading was checked.
+
+    `lowered` says how the program's target makes each node. Raises `PlanError` at the first read
+    that wouldn't meet the value that was written for it, or that lies outside the arena.
+    """
+    run = Replay(program, lowered)
+    run.run()
+    return run.checked
 
 
 class Replay:
-    """Runs all of a program; raises AssertionError at the first read of a wrong byte."""
+    """The arena during one inference: of each byte, which byte of which tensor it holds."""
 
-    def __init__(self, program: Program, lowered: dict[int, Lowered]) -> None:
+    def __init__(self, program: Program, lowered: Mapping[int, Lowered]) -> None:
         self.program, self.graph, self.lowered = program, program.graph, lowered
         self.rows_made: dict[int, int] = dict.fromkeys(self.graph.tensors, 0)
+        self.checked = 0
         self.memory = np.full(program.arena_bytes, -1, np.int64)
         self.alias = {t: t for t in self.graph.tensors}
         for i, node in enumerate(self.graph.nodes):
@@ -55,24 +70,35 @@ class Replay:
         return self.alias[tensor] * 10**9 + np.arange(begin, begin + count)
 
     def _write(self, tensor: int, begin: int, count: int, at: int) -> None:
-        assert 0 <= at and at + count <= len(self.memory), "a write outside the arena"
-        self.memory[at : at + count] = self._tags(tensor, begin, count)
+        self._put(at, self._tags(tensor, begin, count), tensor)
+
+    def _put(self, at: int, tags: np.ndarray, tensor: int) -> None:
+        if not 0 <= at <= len(self.memory) - len(tags):
+            raise PlanError(
+                f"the plan is wrong: {len(tags)} bytes for {self._name(tensor)} are written at "
+                f"{at}, outside the arena of {len(self.memory)} bytes"
+            )
+        self.memory[at : at + len(tags)] = tags
+
+    def _name(self, tensor: int) -> str:
+        return f"tensor {tensor} ({self.graph.tensors[tensor].name!r})"
 
     def _read(self, tensor: int, begin: int, count: int, at: int) -> None:
-        found = self.memory[at : at + count]
-        assert np.array_equal(found, self._tags(tensor, begin, count)), (
-            f"tensor {tensor} ({self.graph.tensors[tensor].name!r}), bytes {begin} to "
-            f"{begin + count} are overwritten before they are read"
-        )
+        self.checked += count
+        if not np.array_equal(self.memory[at : at + count], self._tags(tensor, begin, count)):
+            raise PlanError(
+                f"the plan is wrong: bytes {begin} to {begin + count - 1} of {self._name(tensor)} "
+                f"are not in the arena at {at} when they are read"
+            )
 
     def _call(self, call: Call) -> None:
-        node, how = self.graph.nodes[call.node], self.lowered[call.node]
+        node, how = self.graph.nodes[call.node], self._how(call)
         for name, value in how.fields.items():
             if isinstance(value, Scratch):
-                at = call.args[name]
-                assert at + value.size <= len(self.memory), "scratch outside the arena"
-                self.memory[at : at + value.size] = -2
-        if how.granularity == PIXEL:
+                self._put(call.args[name], np.full(value.size, OWN_DATA), node.outputs[0])
+        if how.takes:
+            self._take(call, node, how)
+        elif how.granularity == PIXEL:
             self._pixels(call, node, how)
         elif how.by_rows:
             self._rows(call, node, how)
@@ -80,6 +106,36 @@ class Replay:
             self._elements(node)
         else:
             self._whole(node)
+
+    def _how(self, call: Call) -> Lowered:
+        """How the node was lowered: to its own kernel, or to the one that takes rows."""
+        how = self.lowered[call.node]
+        return how.by_row if how.by_row is not None and how.by_row.kernel == call.kernel else how
+
+    def _take(self, call: Call, node: Node, how: Lowered) -> None:
+        """Rows of the input are read, the sums kept; the output is written after the last row."""
+        output = node.outputs[0]
+        name, size = next((n, f.size) for n, f in how.fields.items() if isinstance(f, Sums))
+        at, tags = call.args[name], -10 - call.node - np.zeros(size, np.int64)
+        for r in range(call.args["rows"]):
+            if self.rows_made[output] and not np.array_equal(self.memory[at : at + size], tags):
+                raise PlanError(
+                    f"the plan is wrong: the sums for {self._name(output)} are overwritten"
+                )
+            self._read_row(call, how, self.rows_made[output], r, node)
+            self._put(at, tags, output)
+            self.rows_made[output] += 1
+        if self.rows_made[output] == how.takes:
+            self._write(
+                output, 0, self.graph.tensors[output].bytes, self._output_at(call, how, output)
+            )
+
+    def _output_at(self, call: Call, how: Lowered, output: int) -> int:
+        name = next(n for n, f in how.fields.items() if isinstance(f, Cursor | Address)
+                    and f.tensor == output)
+        if isinstance(how.fields[name], Address):
+            return call.args[name]
+        return int(np.frombuffer(self.program.constants, "<i4", 1, call.args[name])[0])
 
     def _table(self, call: Call, name: str, cursor: Cursor, row: int, tap: int) -> int:
         at = call.args[name] + 4 * (row * cursor.step + tap)
@@ -112,7 +168,11 @@ class Replay:
         for tap, row in enumerate(range(low, high)):
             place = self._row(call, how, x.index, r, image * height + row, tap)
             if not 0 <= row < height:
-                assert place == -1 or not how.by_rows, f"row {row} is not marked as padding"
+                if place != -1 and how.by_rows:
+                    raise PlanError(
+                        f"the plan is wrong: row {row} of {self._name(x.index)} is padding, and "
+                        f"its table says {place}"
+                    )
                 continue
             begin = ((image * height + row) * width + left) * pixel
             self._read(x.index, begin, (right - left) * pixel, place + left * pixel)
@@ -131,26 +191,50 @@ class Replay:
         size = image_rows(self.graph.tensors[output].shape)[2] * self.graph.tensors[output].itemsize
         first = self.rows_made[output]
         for r in range(call.args["rows"]):
-            for tensor, name, cursor in _inputs(node, how):
-                value = self.graph.tensors[tensor]
-                bytes_ = image_rows(value.shape)[2] * value.itemsize
-                for tap in range(cursor.extent):
-                    row = cursor.first + (first + r) * cursor.step + tap
-                    at = self._table(call, name, cursor, r, tap)
-                    if at >= 0:
-                        self._read(tensor, row * bytes_, bytes_, at)
+            self._read_row(call, how, first + r, r, node)
             at = self._table(call, *_cursor(how, output), r, 0)
+            if how.granularity == ELEMENT:
+                self._check_in_place(call, node, how, r, at)
             self._write(output, (first + r) * size, size, at)
         self.rows_made[output] += call.args["rows"]
+
+    def _check_in_place(self, call: Call, node: Node, how: Lowered, r: int, at: int) -> None:
+        """Of a row that lies over its input, no element is written before it has been read."""
+        y = self.graph.tensors[node.outputs[0]]
+        count = image_rows(y.shape)[2]
+        for tensor, name, cursor in _inputs(node, how):
+            x, begin = self.graph.tensors[tensor], self._table(call, name, cursor, r, 0)
+            apart = begin + count * x.itemsize <= at or at + count * y.itemsize <= begin
+            ends = [(at + i * y.itemsize, begin + i * x.itemsize) for i in (1, count - 1) if count > 1]
+            if not apart and any(written > unread for written, unread in ends):
+                raise PlanError(
+                    f"the plan is wrong: a row of {self._name(y.index)} at {at} is written over "
+                    f"its input at {begin} before that is read"
+                )
+
+    def _read_row(self, call: Call, how: Lowered, row: int, r: int, node: Node) -> None:
+        """All that row `row` of a node, the r-th of this call, reads."""
+        for tensor, name, cursor in _inputs(node, how):
+            value = self.graph.tensors[tensor]
+            size = image_rows(value.shape)[2] * value.itemsize
+            for tap in range(cursor.extent):
+                at = self._table(call, name, cursor, r, tap)
+                if at >= 0:
+                    self._read(tensor, (cursor.first + row * cursor.step + tap) * size, size, at)
+        for field in how.fields.values():
+            if isinstance(field, Address) and field.tensor not in node.outputs:
+                size = self.graph.tensors[field.tensor].bytes
+                self._read(field.tensor, 0, size, self.program.addresses[field.tensor])
 
     def _elements(self, node: Node) -> None:
         output = self.graph.tensors[node.outputs[0]]
         for i in range(output.elements):
             for index in node.operands:
                 if index in self.program.addresses:
-                    size = self.graph.tensors[index].itemsize
-                    if self.graph.tensors[index].elements == output.elements:
-                        self._read(index, i * size, size, self.program.addresses[index] + i * size)
+                    value = self.graph.tensors[index]
+                    if value.elements == output.elements:
+                        at = self.program.addresses[index] + i * value.itemsize
+                        self._read(index, i * value.itemsize, value.itemsize, at)
             size = output.itemsize
             at = self.program.addresses[output.index] + i * size
             self._write(output.index, i * size, size, at)
