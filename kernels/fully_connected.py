@@ -7,11 +7,12 @@ one scale are rescaled by a multiplier whose scale product was rounded to float3
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ..runtime.graph import Graph, Node
-from ..runtime.lowering import Address, Constant, Field, Lowered
+from ..runtime.graph import Graph, Node, Tensor
+from ..runtime.lowering import Address, Constant, Cursor, Field, FirstRow, Lowered, Rows, Sums
 from .convolution import (
     CONSTRAINTS,
     SUFFIXES,
@@ -28,6 +29,12 @@ GEOMETRY = "batches units depth weights bias x y"
 S8 = layout(
     "fully_connected_s8",
     f"{GEOMETRY} multiplier shift input_zero weights_zero output_zero least greatest",
+)
+# Takes the rows of an image one after the other; the int32 sum of each unit is kept between calls.
+BY_ROW_S8 = layout(
+    "fully_connected_by_row_s8",
+    "rows first height length units depth weights bias x y sums multiplier shift "
+    "input_zero weights_zero output_zero least greatest",
 )
 S16 = layout("fully_connected_s16", f"{GEOMETRY} multiplier shift wide least greatest")
 F32 = layout("fully_connected_f32", f"{GEOMETRY} bounds")
@@ -81,12 +88,39 @@ def lower(graph: Graph, node: Node) -> Lowered:
     fields |= rule.fields(int16=suffix == "s16")
     if suffix == "s16":
         return S16.lowered(**fields, wide=int(rule.wide))
-    return S8.lowered(
-        **fields,
-        input_zero=graph.input(node).zero_point,
-        weights_zero=graph.input(node, 1).zero_point,
-        output_zero=rule.zero_point,
-    )
+    zeros: dict[str, Field] = {
+        "input_zero": graph.input(node).zero_point,
+        "weights_zero": graph.input(node, 1).zero_point,
+        "output_zero": rule.zero_point,
+    }
+    call = S8.lowered(**fields, **zeros)
+    image = _image(graph, graph.input(node))
+    if fields["batches"] != 1 or image is None:
+        return call
+    return replace(call, by_row=_by_row(image, fields | zeros))
+
+
+def _image(graph: Graph, x: Tensor) -> Tensor | None:
+    """The image of several rows that a layer's input is, perhaps behind reshapes; or None."""
+    while x.index in graph.producers and graph.nodes[graph.producers[x.index]].op == "reshape":
+        x = graph.input(graph.nodes[graph.producers[x.index]])
+    return x if len(x.shape) == 4 and x.shape[0] == 1 and x.shape[1] > 1 else None
+
+
+def _by_row(image: Tensor, fields: dict[str, Field]) -> Lowered:
+    _, height, columns, channels = image.shape
+    own = {name: fields[name] for name in BY_ROW_S8.fields if name in fields}
+    units = fields["units"]
+    assert isinstance(units, int)
+    taking: dict[str, Field] = {
+        "rows": Rows(),
+        "first": FirstRow(),
+        "height": height,
+        "length": columns * channels,
+        "x": Cursor(image.index),
+        "sums": Sums(4 * units),
+    }
+    return replace(BY_ROW_S8.lowered(**(own | taking)), takes=height)
 
 
 def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
@@ -105,5 +139,5 @@ def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
 
 
 OPERATION = Operation(
-    reference, lower, (S8, S16, F32), (*CONSTRAINTS, has_matching_depth, has_scale_per_unit)
+    reference, lower, (S8, BY_ROW_S8, S16, F32), (*CONSTRAINTS, has_matching_depth, has_scale_per_unit)
 )

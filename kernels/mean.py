@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ..runtime.graph import DTYPES, Graph, Node
-from ..runtime.lowering import Address, Constant, Field, Lowered
+from ..runtime.graph import DTYPES, Graph, Node, Tensor
+from ..runtime.lowering import Address, Constant, Cursor, Field, FirstRow, Lowered, Rows, Sums
 from .elementwise import all_of, int16_is_symmetric, is_quantized
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from .operation import Operation, layout
@@ -24,6 +25,11 @@ _SCALED = "x y axes sum_offset multiplier shift y_offset"
 MEAN_S8 = layout("mean_s8", _SCALED)
 MEAN_S16 = layout("mean_s16", _SCALED)
 MEAN_F32 = layout("mean_f32", "x y axes count")
+# Takes the rows of an image one after the other; int32 sums of each channel are kept between calls.
+MEAN_BY_ROW_S8 = layout(
+    "mean_by_row_s8",
+    "rows first height columns channels x y sums sum_offset multiplier shift y_offset",
+)
 _LAYOUTS = {"int8": MEAN_S8, "int16": MEAN_S16}
 
 
@@ -110,13 +116,30 @@ def lower(graph: Graph, node: Node) -> Lowered:
     if x.dtype == "float32":
         return MEAN_F32.lowered(**fields, count=reduced_count(graph, node))
     multiplier, shift = folded_multiplier(graph, node)
-    return _LAYOUTS[x.dtype].lowered(
-        **fields,
-        sum_offset=sum_offset(graph, node),
-        multiplier=multiplier,
-        shift=shift,
-        y_offset=y.zero_point,
-    )
+    rule: dict[str, Field] = {
+        "sum_offset": sum_offset(graph, node),
+        "multiplier": multiplier,
+        "shift": shift,
+        "y_offset": y.zero_point,
+    }
+    call = _LAYOUTS[x.dtype].lowered(**fields, **rule)
+    image = len(x.shape) == 4 and x.shape[0] == 1 and sorted(node.attrs.axes) == [1, 2]
+    return replace(call, by_row=_by_row(x, y, rule)) if image and x.dtype == "int8" else call
+
+
+def _by_row(x: Tensor, y: Tensor, rule: dict[str, Field]) -> Lowered:
+    _, height, columns, channels = x.shape
+    fields: dict[str, Field] = {
+        "rows": Rows(),
+        "first": FirstRow(),
+        "height": height,
+        "columns": columns,
+        "channels": channels,
+        "x": Cursor(x.index),
+        "y": Address(y.index),
+        "sums": Sums(4 * channels),
+    }
+    return replace(MEAN_BY_ROW_S8.lowered(**fields, **rule), takes=height)
 
 
 # ---- constraints -------------------------------------------------------------------------------
@@ -146,7 +169,7 @@ def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
 MEAN = Operation(
     reference,
     lower,
-    (MEAN_S8, MEAN_S16, MEAN_F32),
+    (MEAN_S8, MEAN_BY_ROW_S8, MEAN_S16, MEAN_F32),
     (
         all_of("int8", "int16", "float32"),
         is_quantized,

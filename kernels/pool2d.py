@@ -8,12 +8,23 @@ q + 128, which is never negative. Float sums run over window rows, then columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
-from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows
+from ..runtime.lowering import (
+    PIXEL,
+    Address,
+    Constant,
+    Cursor,
+    Field,
+    FirstRow,
+    Lowered,
+    Rows,
+    Sums,
+)
 from ..runtime.ops import image_size
 from . import fixedpoint as fp
 from .conv2d import window_cursor
@@ -30,6 +41,13 @@ AVERAGE_LAYOUTS = {
     "s16": layout("average_pool2d_s16", f"{GEOMETRY} unsigned least greatest"),
     "f32": layout("average_pool2d_f32", f"{GEOMETRY} bounds"),
 }
+# Takes the rows of x one after the other, for one row of output; int32 sums of each output element
+# are kept between calls.
+AVERAGE_BY_ROW_S8 = layout(
+    "average_pool2d_by_row_s8",
+    "rows first height width channels in_width window_width stride_width pad_left y x sums "
+    "unsigned least greatest",
+)
 MAX_LAYOUTS = {
     "s8": layout("max_pool2d_s8", f"{GEOMETRY} least greatest"),
     "s16": layout("max_pool2d_s16", f"{GEOMETRY} least greatest"),
@@ -126,7 +144,25 @@ def lower_average(graph: Graph, node: Node) -> Lowered:
     """A row kernel of this node's type."""
     suffix = SUFFIXES[graph.input(node).dtype]
     marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": int(node.attrs.unsigned)}
-    return AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
+    call = AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
+    one_row = graph.output(node).shape[:2] == (1, 1)
+    return replace(call, by_row=_average_by_row(graph, node)) if one_row and suffix == "s8" else call
+
+
+def _average_by_row(graph: Graph, node: Node) -> Lowered:
+    x, y, attrs = graph.input(node), graph.output(node), node.attrs
+    height = min(x.shape[1], attrs.window[0] - attrs.padding.top)  # rows under the window
+    own = _fields(graph, node)
+    shared = {name: own[name] for name in AVERAGE_BY_ROW_S8.fields if name in own}
+    changed: dict[str, Field] = {
+        "first": FirstRow(),
+        "height": height,
+        "x": Cursor(x.index),
+        "y": Address(y.index),
+        "sums": Sums(4 * y.elements),
+        "unsigned": int(attrs.unsigned),
+    }
+    return replace(AVERAGE_BY_ROW_S8.lowered(**(shared | changed)), takes=height)
 
 
 def lower_max(graph: Graph, node: Node) -> Lowered:
@@ -156,5 +192,10 @@ def _fields(graph: Graph, node: Node) -> dict[str, Field]:
     return fields | {"least": least, "greatest": greatest}
 
 
-AVERAGE = Operation(average_reference, lower_average, tuple(AVERAGE_LAYOUTS.values()), CONSTRAINTS)
+AVERAGE = Operation(
+    average_reference,
+    lower_average,
+    (*AVERAGE_LAYOUTS.values(), AVERAGE_BY_ROW_S8),
+    CONSTRAINTS,
+)
 MAX = Operation(max_reference, lower_max, tuple(MAX_LAYOUTS.values()), CONSTRAINTS)

@@ -67,7 +67,7 @@ def assemble(
         addresses={
             tensor: plan.offsets[str(home)]
             for tensor, home in layout.storage.items()
-            if home not in schedule.rings
+            if home not in schedule.rings and tensor not in schedule.merged
         },
         buffers=tuple(_buffers(graph, layout, plan)),
         state={i: _initial(graph, i) for i, t in graph.tensors.items() if t.variable},
@@ -103,7 +103,7 @@ def _initial(graph: Graph, index: int) -> np.ndarray:
 def _lay_out(
     graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
 ) -> Layout:
-    storage = storage_homes(graph, lowered)
+    storage = storage_homes(graph, lowered) | dict(schedule.merged)
     span = _lifetimes(graph, schedule, storage)
     requests = [
         Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
@@ -370,7 +370,7 @@ class _Assembler:
             value = self.graph.tensors[tensor]
             _, rows, elements = image_rows(value.shape)
             numbers = np.arange(*self.reach[tensor])
-            stored = numbers % self.schedule.rings.get(tensor, max(rows, 1))
+            stored = numbers % self.schedule.rings.get(self.storage[tensor], max(rows, 1))
             offsets = (
                 self._address(tensor)
                 + image * self._image_bytes(tensor)

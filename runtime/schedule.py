@@ -44,13 +44,15 @@ class Schedule:
 
     `rings` gives, for each tensor that is streamed, how many of its rows are kept; `spans` the
     first and last item of each streamed segment; `distances`, by the buffers of an input that dies
-    in such a segment and of an output of it, by how many bytes they must start apart.
+    in such a segment and of an output of it, by how many bytes they must start apart; `merged`, for
+    a streamed tensor, the one that replaces it row by row in the same place.
     """
 
     items: tuple[Work | Repeat, ...]
     rings: Mapping[int, int] = field(default_factory=dict)
     spans: tuple[tuple[int, int], ...] = ()
     distances: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    merged: Mapping[int, int] = field(default_factory=dict)
 
     def works(self, item: int) -> tuple[Work, ...]:
         entry = self.items[item]
@@ -109,6 +111,7 @@ def schedule_segments(
     items: list[Work | Repeat] = []
     rings: dict[int, int] = {}
     distances: dict[tuple[int, int], int] = {}
+    merged: dict[int, int] = {}
     spans = []
     for begin, end in cuts:
         if end - begin == 1:
@@ -119,7 +122,8 @@ def schedule_segments(
         spans.append((first, len(items) - 1))
         rings.update(run.rings)
         distances.update(run.distances)
-    return Schedule(tuple(items), rings, tuple(spans), distances)
+        merged.update(run.merged)
+    return Schedule(tuple(items), rings, tuple(spans), distances, merged)
 
 
 def _band(works: Sequence[Work]) -> list[Work]:

@@ -63,10 +63,15 @@ class Operation:
         """First byte of a tensor that must outlast the writing of output row `row`."""
         if self.granularity == TENSOR:
             return 0
-        same = (read.first, read.step, read.extent, read.row_bytes) == (0, 1, 1, self.row_bytes)
-        if self.granularity == ELEMENT and same:  # each element is read before it is written over
+        if self.is_in_place(read):
             return (row + 1) * read.row_bytes
         return self.lowest_read(read, row)
+
+    def is_in_place(self, read: Read) -> bool:
+        """True if each element is read before the one that may take its place is written."""
+        window = (read.first, read.step, read.extent) == (0, 1, 1)
+        same = (read.rows, read.row_bytes) == (self.rows, self.row_bytes)
+        return self.granularity == ELEMENT and not self.takes and window and same
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class Stream:
     rings: Mapping[int, int]  # tensor -> rows kept
     distances: Mapping[tuple[int, int], int]  # (dying input, output) -> see memory.Overlap
     ring_bytes: int  # most bytes of rings and sums alive at one time
+    merged: Mapping[int, int]  # tensor -> the one in whose rows its own are made, to be replaced
 
 
 def storage_homes(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
@@ -201,7 +207,22 @@ def can_stream(flow: Flow, begin: int, end: int) -> bool:
 def stream(flow: Flow, begin: int, end: int) -> Stream:
     """Run the nodes begin .. end-1 row by row, in thought."""
     works = _order(flow, begin, end)
-    return _Keeper(flow, begin, end).keep(works)
+    apart = _Keeper(flow, begin, end, {}).keep(works)
+    merged = _merges(flow, begin, end, apart)
+    return _Keeper(flow, begin, end, merged).keep(works) if merged else apart
+
+
+def _merges(flow: Flow, begin: int, end: int, apart: Stream) -> dict[int, int]:
+    """Tensors of which one row is kept, for an elementwise reader that can work in place."""
+    reads = [read for operation in flow.operations for read in operation.reads]
+    merged: dict[int, int] = {}
+    for operation in reversed(flow.operations[begin:end]):
+        for read in operation.reads:
+            alone = sum(other.home == read.home for other in reads) == 1
+            if alone and apart.rings.get(read.home) == 1 and operation.is_in_place(read):
+                merged[read.home] = merged.get(operation.output, operation.output)
+                break
+    return merged
 
 
 def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
@@ -238,8 +259,8 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
 class _Keeper:
     """Walks the works backwards; `oldest` is the first byte of each buffer still needed."""
 
-    def __init__(self, flow: Flow, begin: int, end: int) -> None:
-        self.flow = flow
+    def __init__(self, flow: Flow, begin: int, end: int, merged: Mapping[int, int]) -> None:
+        self.flow, self.merged = flow, merged
         inside = [life for life in flow.lives if begin <= life.birth < end]
         self.internal = {v.home for v in inside if v.death < end and v.ring}
         self.outputs = {v.home for v in inside if v.death >= end}
@@ -260,38 +281,39 @@ class _Keeper:
         for time in range(len(works) - 1, -1, -1):
             position, row = works[time]
             operation = self.flow.operations[position]
-            written = operation.written(row)
-            if operation.output in self.internal:
-                self._keep_ring(operation, written)
-                first[operation.output] = time
-                last.setdefault(operation.output, time)
-            elif operation.output in self.outputs:
-                self._stay_behind(operation, row, written)
+            target = self.merged.get(operation.output, operation.output)
+            if target in self.internal:
+                self._keep_ring(operation, target, operation.written(row))
+                first[target] = time
+                last.setdefault(target, time)
+            elif target in self.outputs:
+                self._stay_behind(operation, target, row)
             for read in operation.reads:
-                low = operation.lowest_read(read, row)
-                self.oldest[read.home] = min(self.oldest.get(read.home, low), low)
-                last.setdefault(read.home, time)
+                low, home = operation.lowest_read(read, row), self.merged.get(read.home, read.home)
+                self.oldest[home] = min(self.oldest.get(home, low), low)
+                last.setdefault(home, time)
             if operation.sums:
                 sums[position] = time, sums.get(position, (time, time))[1], operation.sums
         sizes = {op.output: op.row_bytes for op in self.flow.operations}
         spans = [(first[t], last[t], rows * sizes[t]) for t, rows in self.rings.items()]
         spans += sums.values()
-        return Stream(tuple(works), self.rings, self.distances, most_alive(spans))
+        return Stream(tuple(works), self.rings, self.distances, most_alive(spans), self.merged)
 
-    def _keep_ring(self, operation: Operation, written: int) -> None:
+    def _keep_ring(self, operation: Operation, target: int, written: int) -> None:
         """From the oldest row that a later work still reads to the one just written."""
-        oldest = min(self.oldest.get(operation.output, written), written)
+        oldest = min(self.oldest.get(target, written), written)
         rows = max((written - oldest) // operation.row_bytes, 1)
-        self.rings[operation.output] = max(self.rings.get(operation.output, 1), rows)
+        self.rings[target] = max(self.rings.get(target, 1), rows)
 
-    def _stay_behind(self, operation: Operation, row: int, written: int) -> None:
+    def _stay_behind(self, operation: Operation, target: int, row: int) -> None:
         """The end of what is written must not reach what this work or a later one still reads."""
         for home in self.dying:
             needed = [self.oldest[home]] if home in self.oldest else []
             needed += [operation.reading(read, row) for read in operation.reads if read.home == home]
             if needed:
-                key = home, operation.output
-                self.distances[key] = max(self.distances[key], written - min(needed))
+                key = home, target
+                distance = operation.written(row) - min(needed)
+                self.distances[key] = max(self.distances[key], distance)
 
 
 def most_alive(spans: Sequence[tuple[int, int, int]]) -> int:

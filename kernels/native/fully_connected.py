@@ -17,6 +17,7 @@ from .memory import float32_at, int8_at, int16_at, int32_at, int64_at
 from .registry import kernel
 
 P8 = fully_connected.S8.index
+PR = fully_connected.BY_ROW_S8.index
 P16 = fully_connected.S16.index
 PF = fully_connected.F32.index
 
@@ -37,6 +38,28 @@ def fully_connected_s8(arena, constants, p):  # type: ignore[no-untyped-def]
                 total = mac32(total, add16(x[i], x_offset), add16(w[i], w_offset))
             scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
             y[o] = clamp(scaled + p[P8.output_zero], p[P8.least], p[P8.greatest])
+
+
+@kernel
+def fully_connected_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    """Rows first .. first + rows - 1 of `height` are added; the last of all makes the output."""
+    x_rows, bias = int32_at(constants, p[PR.x]), int32_at(constants, p[PR.bias])
+    multiplier, shift = int32_at(constants, p[PR.multiplier]), int32_at(constants, p[PR.shift])
+    sums, y, length = int32_at(arena, p[PR.sums]), int8_at(arena, p[PR.y]), p[PR.length]
+    x_offset, w_offset = np.int16(-p[PR.input_zero]), np.int16(-p[PR.weights_zero])
+    for o in range(p[PR.units]):
+        total = bias[o] if p[PR.first] == 0 else sums[o]
+        for row in range(p[PR.rows]):
+            x = int8_at(arena, x_rows[row])
+            start = o * p[PR.depth] + (p[PR.first] + row) * length
+            w = int8_at(constants, p[PR.weights] + start)
+            for i in range(length):
+                total = mac32(total, add16(x[i], x_offset), add16(w[i], w_offset))
+        sums[o] = total
+    if p[PR.first] + p[PR.rows] == p[PR.height]:
+        for o in range(p[PR.units]):
+            scaled = multiply_by_quantized_multiplier(sums[o], multiplier[o], shift[o])
+            y[o] = clamp(scaled + p[PR.output_zero], p[PR.least], p[PR.greatest])
 
 
 @kernel

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..mean import GROUPS, MEAN_F32, MEAN_S8, MEAN_S16
+from ..mean import GROUPS, MEAN_BY_ROW_S8, MEAN_F32, MEAN_S8, MEAN_S16
 from ..operation import Layout
 from .elementwise import Native
-from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .fixedpoint import add32, clamp, inline, multiply_by_quantized_multiplier
 from .memory import float32_at, int8_at, int16_at, int32_at
 from .registry import kernel
 
@@ -59,6 +59,29 @@ def _register(words: Layout, function: Callable[..., Any]) -> None:
 
 _register(MEAN_S8, _mean(MEAN_S8, int8_at, -128, 127))
 _register(MEAN_S16, _mean(MEAN_S16, int16_at, -32768, 32767))
+
+R = MEAN_BY_ROW_S8.index
+
+
+@kernel
+def mean_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    """Rows first .. first + rows - 1 of `height` are added; the last of all makes the output."""
+    x_rows, y, sums = int32_at(constants, p[R.x]), int8_at(arena, p[R.y]), int32_at(arena, p[R.sums])
+    channels = p[R.channels]
+    if p[R.first] == 0:
+        for i in range(channels):
+            sums[i] = np.int32(0)
+    for row in range(p[R.rows]):
+        for column in range(p[R.columns]):
+            x = int8_at(arena, x_rows[row] + column * channels)
+            for i in range(channels):
+                sums[i] = add32(sums[i], x[i])
+    if p[R.first] + p[R.rows] == p[R.height]:
+        for i in range(channels):
+            total = np.int64(sums[i]) + p[R.sum_offset]
+            scaled = multiply_by_quantized_multiplier(total, p[R.multiplier], p[R.shift])
+            y[i] = clamp(scaled + p[R.y_offset], -128, 127)
+
 
 FLOAT = MEAN_F32.index
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pool2d import AVERAGE_LAYOUTS, MAX_LAYOUTS
+from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, MAX_LAYOUTS
 from .conv2d import first_tap, last_tap
 from .fixedpoint import add32, clamp, inline
 from .memory import BLOCK, float32_at, float32_block, int8_at, int16_at, int32_at, int32_block
@@ -101,6 +101,35 @@ average_pool2d_s8 = _average(AVERAGE_LAYOUTS["s8"], int8_at, 1)
 average_pool2d_s16 = _average(AVERAGE_LAYOUTS["s16"], int16_at, 2)
 max_pool2d_s8 = _maximum(MAX_LAYOUTS["s8"], int8_at, 1)
 max_pool2d_s16 = _maximum(MAX_LAYOUTS["s16"], int16_at, 2)
+
+PR = AVERAGE_BY_ROW_S8.index
+
+
+@kernel
+def average_pool2d_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    """Rows first .. first + rows - 1 of `height` are added; the last of all makes the output."""
+    x_rows, y = int32_at(constants, p[PR.x]), int8_at(arena, p[PR.y])
+    sums, channels = int32_at(arena, p[PR.sums]), p[PR.channels]
+    last = p[PR.first] + p[PR.rows] == p[PR.height]
+    for column in range(p[PR.width]):
+        left = column * p[PR.stride_width] - p[PR.pad_left]
+        begin = first_tap(left, 1)
+        end = last_tap(left, 1, p[PR.window_width], p[PR.in_width])
+        start = column * channels
+        if p[PR.first] == 0:
+            for i in range(channels):
+                sums[start + i] = np.int32(0)
+        for row in range(p[PR.rows]):
+            for kx in range(begin, end):
+                x = int8_at(arena, x_rows[row] + (left + kx) * channels)
+                for i in range(channels):
+                    sums[start + i] = add32(sums[start + i], x[i])
+        if last:
+            count = p[PR.height] * (end - begin)
+            for i in range(channels):
+                mean = rounded_mean(sums[start + i], count, p[PR.unsigned])
+                y[start + i] = clamp(mean, p[PR.least], p[PR.greatest])
+
 
 PA, PM = AVERAGE_LAYOUTS["f32"].index, MAX_LAYOUTS["f32"].index
 LOWEST = np.float32(np.finfo(np.float32).min)

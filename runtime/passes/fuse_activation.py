@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Graph, Node, Tensor
 
+_MOVERS = ("concatenation",)  # their files can name an activation, but the kernels only move bytes
 _NAMES = {(0.0, None): "relu", (0.0, 6.0): "relu6", (-1.0, 1.0): "relu_n1_to_1"}
 
 
@@ -44,6 +45,8 @@ def _fusable(graph: Graph, node: Node) -> int | None:
     before, after = graph.input(node), graph.output(node)
     source = graph.producers.get(before.index)
     if source is None or before.index in graph.outputs or len(graph.consumers[before.index]) > 1:
+        return None
+    if graph.nodes[source].op in _MOVERS:
         return None
     free = getattr(graph.nodes[source].attrs, "activation", None) == "none"
     return source if free and _same_numbers(before, after) else None

@@ -1,4 +1,6 @@
 /* Fully connected layers: four units at a time. */
+#include <string.h>
+
 #include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
@@ -35,6 +37,27 @@ void midge_fully_connected_s8(
             left -= made;
         }
     }
+}
+
+/* Adds some rows of x to the sums; the last row of all makes the output. */
+void midge_fully_connected_by_row_s8(
+    int8_t *arena, const int8_t *constants, const midge_fully_connected_by_row_s8_params *p)
+{
+    const midge_offsets offsets = {-p->input_zero, -p->weights_zero};
+    const midge_output output = {p->output_zero, p->least, p->greatest};
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    midge_int32 *sums = (midge_int32 *)(void *)(arena + p->sums);
+    if (p->first == 0)
+        memcpy(sums, constants + p->bias, sizeof *sums * (size_t)p->units);
+    for (int32_t row = 0; row < p->rows; row++) {
+        const int8_t *w = constants + p->weights + (p->first + row) * p->length;
+        for (int32_t unit = 0; unit < p->units; unit++, w += p->depth)
+            sums[unit] = midge_dot_s8(sums[unit], arena + x_rows[row], w, p->length, offsets);
+    }
+    if (p->first + p->rows == p->height)
+        midge_requantize(
+            arena + p->y, sums, p->units, midge_int32_at(constants, p->multiplier),
+            midge_int32_at(constants, p->shift), output);
 }
 
 void midge_fully_connected_s16(

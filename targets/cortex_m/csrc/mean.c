@@ -1,4 +1,6 @@
 /* Means over any axes (kernels/mean.py). */
+#include <string.h>
+
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 
@@ -43,6 +45,29 @@ void midge_mean_s8(int8_t *arena, const int8_t *constants, const midge_mean_s8_p
         const int32_t scaled = midge_scale(total + p->sum_offset, p->multiplier, p->shift);
         y[index] = (int8_t)midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
     }
+}
+
+/* Adds some rows of x to the sums; the last row of all makes the output. */
+void midge_mean_by_row_s8(
+    int8_t *arena, const int8_t *constants, const midge_mean_by_row_s8_params *p)
+{
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    midge_int32 *sums = (midge_int32 *)(void *)(arena + p->sums);
+    int8_t *y = arena + p->y;
+    if (p->first == 0)
+        memset(sums, 0, sizeof *sums * (size_t)p->channels);
+    for (int32_t row = 0; row < p->rows; row++) {
+        const int8_t *x = arena + x_rows[row];
+        for (int32_t column = 0; column < p->columns; column++)
+            for (int32_t channel = 0; channel < p->channels; channel++)
+                sums[channel] += *x++;
+    }
+    if (p->first + p->rows == p->height)
+        for (int32_t channel = 0; channel < p->channels; channel++) {
+            const int32_t total = sums[channel] + p->sum_offset;
+            const int32_t scaled = midge_scale(total, p->multiplier, p->shift) + p->y_offset;
+            y[channel] = (int8_t)midge_clamp(scaled, INT8_MIN, INT8_MAX);
+        }
 }
 
 void midge_mean_s16(int8_t *arena, const int8_t *constants, const midge_mean_s16_params *p)

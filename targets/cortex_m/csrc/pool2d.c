@@ -1,4 +1,6 @@
 /* Average and maximum pooling over the taps that lie inside the image. */
+#include <string.h>
+
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 #include "midge_window.h"
@@ -110,6 +112,36 @@ void midge_average_pool2d_s16(
     int8_t *arena, const int8_t *constants, const midge_average_pool2d_s16_params *p)
 MIDGE_POOL_BODY(
     2, average_pixel(arena, &seen, y, p->unsigned_ ? 128 : 0, p->least, p->greatest, 1))
+
+/* Adds some rows of x to the sums; the last row of all makes the output. */
+void midge_average_pool2d_by_row_s8(
+    int8_t *arena, const int8_t *constants, const midge_average_pool2d_by_row_s8_params *p)
+{
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    midge_int32 *sums = (midge_int32 *)(void *)(arena + p->sums);
+    int8_t *y = arena + p->y;
+    if (p->first == 0)
+        memset(sums, 0, sizeof *sums * (size_t)(p->width * p->channels));
+    for (int32_t column = 0; column < p->width; column++) {
+        const midge_taps taps = midge_taps_at(
+            column * p->stride_width - p->pad_left, p->window_width, 1, p->in_width);
+        const int32_t count = taps.end - taps.begin;
+        for (int32_t row = 0; row < p->rows; row++) {
+            const int8_t *x = arena + x_rows[row] + (taps.left + taps.begin) * p->channels;
+            for (int32_t kx = 0; kx < count; kx++)
+                for (int32_t channel = 0; channel < p->channels; channel++)
+                    sums[channel] += *x++;
+        }
+        if (p->first + p->rows == p->height)
+            for (int32_t channel = 0; channel < p->channels; channel++) {
+                const int32_t mean = rounded_mean(
+                    sums[channel], p->height * count, p->unsigned_ ? 128 : 0);
+                y[channel] = (int8_t)midge_clamp(mean, p->least, p->greatest);
+            }
+        sums += p->channels;
+        y += p->channels;
+    }
+}
 
 void midge_max_pool2d_s8(
     int8_t *arena, const int8_t *constants, const midge_max_pool2d_s8_params *p)
