@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import pairwise, product
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from native_call import GUARD
 from random_networks import networks
 
 from midge.runtime.backend import find_backend
+from midge.runtime.errors import ToolError
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.pipeline import Options, compile_model, is_alias, rewrite
 from midge.runtime.planner import Planner
@@ -23,14 +26,14 @@ PROPERTY = {
 }
 
 
-def planner(model: bytes, target: str = "host") -> Planner:
+def planner(model: bytes, target: str = "host", alignment: int = 1) -> Planner:
     graph, backend = rewrite(read_tflite(model), Options()), find_backend(target)
     lowered = {
         i: backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
-    return Planner(graph, lowered, target, 1)
+    return Planner(graph, lowered, target, alignment)
 
 
 def every_way(count: int) -> list[list[tuple[int, int]]]:
@@ -84,15 +87,21 @@ def test_paths_over_any_costs(numbers: list[int]) -> None:
 def check(program: Program, lowered, model: bytes) -> None:  # type: ignore[no-untyped-def]
     """The plan replays, and its answers are the reference's."""
     replay(program, lowered)
-    x = program.inputs[0]
-    inputs = [np.random.default_rng(0).integers(-128, 128, x.shape).astype(np.int8)]
-    executors = [
-        find_backend("reference").build(compile_model(model, "reference")),
-        find_backend("host").build(program),
-    ]
-    expected, actual = (executor.run(inputs) for executor in executors)
-    for ours, reference in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(ours, reference)
+    executor = find_backend("host").build(program)
+    executor.arena[:] = GUARD  # type: ignore[attr-defined]
+    assert_reference(executor.run(inputs_of(program)), model)
+
+
+def inputs_of(program: Program) -> list[np.ndarray]:
+    shape = program.inputs[0].shape
+    return [np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)]
+
+
+def assert_reference(actual: list[np.ndarray], model: bytes) -> None:
+    reference = compile_model(model, "reference")
+    expected = find_backend("reference").build(reference).run(inputs_of(reference))
+    for ours, wanted in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(ours, wanted)
 
 
 @settings(max_examples=80, **PROPERTY)
@@ -103,6 +112,21 @@ def test_every_strategy_has_the_same_bits(model: bytes) -> None:
     for plan in plans.values():
         check(plan, found.lowered, model)
     assert plans["auto"].arena_bytes == min(p.arena_bytes for p in plans.values())
+
+
+@settings(max_examples=80, **PROPERTY)
+@given(networks())
+def test_c_kernels_have_the_same_bits(model: bytes) -> None:
+    c_call = pytest.importorskip("c_call")
+    try:
+        c_call.kernel_library()
+    except ToolError as error:
+        pytest.skip(str(error))
+    found = planner(model, "cortex-m4", alignment=16)
+    for strategy in ("rows", "auto"):
+        program = found.plan(strategy)
+        replay(program, found.lowered)
+        assert_reference(c_call.CTwin(program).run(inputs_of(program)), model)
 
 
 @settings(max_examples=80, **PROPERTY)
