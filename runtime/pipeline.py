@@ -10,6 +10,7 @@ from .backend import Backend, find_backend
 from .errors import PlanError, UnsupportedModel
 from .graph import Graph
 from .importers import read_model
+from .lowering import Lowered
 from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
@@ -30,6 +31,7 @@ class Options:
     overlap: bool = True  # outputs may be written over dying inputs
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
+    ram: int | None = None  # most bytes of arena; without a strategy, the fastest that fits is taken
     segments: tuple[tuple[int, ...], ...] = ()
 
 
@@ -52,27 +54,35 @@ def compile_graph(
     options, backend = options or Options(), find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
-    lowered = {
+    planner = Planner(
+        graph,
+        lower_nodes(graph, backend),
+        target,
+        backend.alignment,
+        options.exact,
+        options.overlap,
+    )
+    if options.segments:
+        return planner.segments(options.segments)
+    own: str | None = getattr(backend, "strategy", None)
+    if own is None and options.strategy not in (None, "layers"):
+        raise PlanError(
+            f"target {target} runs layer by layer only; leave out strategy {options.strategy!r}"
+        )
+    if options.ram is not None:
+        fastest_first = ("layers", "rows") if own is not None else ("layers",)
+        chosen = fastest_first if options.strategy is None else (options.strategy,)
+        return planner.within(options.ram, chosen)
+    return planner.plan(options.strategy or own or "layers")
+
+
+def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:
+    """The kernel call of each node, in order; reshapes need none."""
+    return {
         i: backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
-    planner = Planner(
-        graph, lowered, target, backend.alignment, options.exact, options.overlap
-    )
-    if options.segments:
-        return planner.segments(options.segments)
-    return planner.plan(_strategy(backend, options))
-
-
-def _strategy(backend: Backend, options: Options) -> str:
-    own: str | None = getattr(backend, "strategy", None)
-    if own is None and options.strategy not in (None, "layers"):
-        raise PlanError(
-            f"target {backend.name} runs layer by layer only; leave out strategy "
-            f"{options.strategy!r}"
-        )
-    return options.strategy or own or "layers"
 
 
 def rewrite(graph: Graph, options: Options) -> Graph:

@@ -14,7 +14,13 @@ from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import SegmentCosts, candidate_cuts
 from .streaming import make_flow, storage_homes
 
-STRATEGIES = ("layers", "rows", "auto")
+# strategy -> in words; the first that fits is the fastest
+NAMES = {
+    "layers": "layer by layer",
+    "rows": "with row streaming",
+    "auto": "with row streaming where that is less",
+}
+STRATEGIES = tuple(NAMES)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,23 @@ class Planner:
             return layers
         rows = self._smallest(self._rows())
         return rows if rows.arena_bytes < layers.arena_bytes else layers
+
+    def within(self, ram: int, strategies: Sequence[str]) -> Program:
+        """The plan of the first of these strategies that needs at most `ram` bytes.
+
+        Raises `PlanError` if none does, with what each would need.
+        """
+        needs = []
+        for strategy in strategies:
+            program = self.plan(strategy)
+            if program.arena_bytes <= ram:
+                return program
+            needs.append(f"{program.arena_bytes:,} bytes {NAMES[strategy]}")
+        largest = max(program.buffers, key=lambda b: b.size)
+        raise PlanError(
+            f"the arena needs {' or '.join(needs)}, --ram grants {ram:,}; its largest buffer is "
+            f"{largest.kind} {largest.name!r} with {largest.size:,} bytes"
+        )
 
     def segments(self, segments: Sequence[Sequence[int]]) -> Program:
         """With these segments (node numbers) row by row."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import build_tflite as b
 import numpy as np
 import pytest
+from test_stream import two_convolutions
 from tflite_writer import ModelBuilder
 
 from midge.tools.cli import main
@@ -155,6 +156,27 @@ def test_wrong_usage_exits_with_2(conv: str) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["run"])
     assert stop.value.code == 2
+
+
+def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "two.tflite"
+    path.write_bytes(two_convolutions())
+    plans = {
+        name: call(capsys, "plan", str(path), "--strategy", name, "--verify")[1]
+        for name in ("layers", "rows")
+    }
+    layers, rows = (plans[name]["arena_bytes"] for name in ("layers", "rows"))
+    assert rows < layers < 8 * 1024
+    assert plans["rows"]["segments"] == [[0, 1]] and plans["layers"]["segments"] == []
+    assert all(plan["verified_bytes"] > 0 for plan in plans.values())
+    for ram, strategy in (("8K", "layers"), (str(layers), "layers"), (str(layers - 1), "rows")):
+        assert call(capsys, "plan", str(path), "--ram", ram)[1]["strategy"] == strategy
+    code, result, _ = call(capsys, "plan", str(path), "--ram", str(rows - 1))
+    assert code == 1
+    assert result["error"].startswith(
+        f"the arena needs {layers:,} bytes layer by layer or {rows:,} bytes with row streaming, "
+        f"--ram grants {rows - 1:,}; its largest buffer is "
+    )
 
 
 def test_check_lists_every_refused_node(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.graph import DTYPES, Graph, Tensor
 from ..runtime.pipeline import Options, compile_model
+from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program
 from ..runtime.program_file import is_program
 from .zoo import find_model
@@ -31,7 +32,18 @@ def add_target(parser: argparse.ArgumentParser, default: str | None = "host") ->
 
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ram", type=int, metavar="N", help="refuse an arena over N bytes")
+    parser.add_argument(
+        "--ram",
+        type=byte_count,
+        metavar="N",
+        help="take the fastest plan of at most N bytes of arena (64K is 65536), or refuse",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help="node after node, segments row by row, or what needs fewer bytes (default: the "
+        "target's: layers on a computer, auto on a microcontroller)",
+    )
     parser.add_argument(
         "--int8-io", action="store_true", help="leave border conversions to the caller"
     )
@@ -44,23 +56,35 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
     """
     path, target = find_model(args.model), target or args.target
     if is_program(path):
-        program = Program.load(path)
-        if program.target != target:
-            raise ProgramError(
-                f"{path}: made for target {program.target}, not {target}; "
-                f"say --target {program.target}, or compile the model again"
-            )
-    else:
-        options = Options(int8_io=getattr(args, "int8_io", False))
-        program = compile_model(path, target, options)
-    ram = getattr(args, "ram", None)
+        return _load_program(path, target, getattr(args, "ram", None))
+    options = Options(
+        int8_io=getattr(args, "int8_io", False),
+        strategy=getattr(args, "strategy", None),
+        ram=getattr(args, "ram", None),
+    )
+    return compile_model(path, target, options)
+
+
+def _load_program(path: Path, target: str, ram: int | None) -> Program:
+    program = Program.load(path)
+    if program.target != target:
+        raise ProgramError(
+            f"{path}: made for target {program.target}, not {target}; "
+            f"say --target {program.target}, or compile the model again"
+        )
     if ram is not None and program.arena_bytes > ram:
-        peak = max(program.buffers, key=lambda b: b.size)
         raise PlanError(
-            f"the arena needs {program.arena_bytes} bytes, --ram grants {ram}; "
-            f"its largest buffer is {peak.name!r} with {peak.size} bytes"
+            f"{path}: its arena needs {program.arena_bytes:,} bytes, --ram grants {ram:,}; "
+            "compile the model again"
         )
     return program
+
+
+def byte_count(text: str) -> int:
+    """Bytes, perhaps with a suffix K (1024) or M (1024 K)."""
+    units = {"K": 1024, "M": 1024 * 1024}
+    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
+    return int(number) * unit
 
 
 def load_inputs(graph: Graph, files: list[str] | None, seed: int) -> list[np.ndarray]:

@@ -10,7 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ...runtime.backend import find_backend
+from ...runtime.pipeline import lower_nodes
 from ...runtime.program import Loop, Program
+from ...runtime.replay import replay
 from ..arguments import add_model, add_planning, add_target, compile_for
 from ..plan_page import plan_page, short_name
 
@@ -21,11 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_target(parser)
     add_planning(parser)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="replay the plan on tagged memory: every read must meet what was written for it",
+    )
     parser.add_argument("--html", metavar="F", help="write the plan as one self-contained page")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     program = compile_for(args)
+    verified = _verify(program) if args.verify else None
     if args.html:
         Path(args.html).write_text(plan_page(program, Path(args.model).name), encoding="utf-8")
     return {
@@ -37,17 +46,31 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
         "strategy": program.strategy,
         "planner": program.planner,
+        "verified_bytes": verified,
         "html": args.html,
     }
 
 
+def _verify(program: Program) -> int:
+    """How many bytes were read in the replay; `PlanError` if one isn't what was written."""
+    return replay(program, lower_nodes(program.graph, find_backend(program.target)))
+
+
 def _segments(program: Program) -> list[list[int]]:
-    """The nodes that run together in a loop, one list a loop."""
-    return [
-        sorted({call.node for call in item.body})
-        for item in program.items
-        if isinstance(item, Loop)
-    ]
+    """The nodes whose calls take turns, one list for each segment that is streamed."""
+    turns: dict[int, tuple[int, int]] = {}
+    for number, item in enumerate(program.items):
+        for call in item.body if isinstance(item, Loop) else (item,):
+            turns[call.node] = turns.get(call.node, (number, number))[0], number
+    segments: list[list[int]] = []
+    end = -1
+    for node, (first, last) in sorted(turns.items(), key=lambda turn: turn[1]):
+        if first <= end:
+            segments[-1].append(node)
+        else:
+            segments.append([node])
+        end = max(end, last)
+    return [sorted(nodes) for nodes in segments if len(nodes) > 1]
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -66,5 +89,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         f"no packing is under {result['lower_bound']:,}; "
         f"without overlap {result['live_set_bytes']:,} bytes live at once"
     )
+    if result["verified_bytes"] is not None:
+        console.print(f"replayed: {result['verified_bytes']:,} bytes read, each as it was written")
     if result["html"]:
         console.print(f"page written to {result['html']}")
