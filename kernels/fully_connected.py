@@ -139,5 +139,8 @@ def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
 
 
 OPERATION = Operation(
-    reference, lower, (S8, BY_ROW_S8, S16, F32), (*CONSTRAINTS, has_matching_depth, has_scale_per_unit)
+    reference,
+    lower,
+    (S8, BY_ROW_S8, S16, F32),
+    (*CONSTRAINTS, has_matching_depth, has_scale_per_unit),
 )

@@ -145,8 +145,8 @@ def lower_average(graph: Graph, node: Node) -> Lowered:
     suffix = SUFFIXES[graph.input(node).dtype]
     marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": int(node.attrs.unsigned)}
     call = AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
-    one_row = graph.output(node).shape[:2] == (1, 1)
-    return replace(call, by_row=_average_by_row(graph, node)) if one_row and suffix == "s8" else call
+    one_row = suffix == "s8" and graph.output(node).shape[:2] == (1, 1)
+    return replace(call, by_row=_average_by_row(graph, node)) if one_row else call
 
 
 def _average_by_row(graph: Graph, node: Node) -> Lowered:

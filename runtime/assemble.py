@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .flow import storage_homes
 from .graph import Graph
 from .lowering import (
     ELEMENT,
@@ -28,7 +29,6 @@ from .ops import image_size, need
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
 from .schedule import Repeat, Schedule, Work
-from .streaming import storage_homes
 
 PADDING_ROW = -1
 TABLE_ENTRY = 4  # bytes of a row table's int32

@@ -69,7 +69,7 @@ class FirstRow:
 
 @dataclass(frozen=True)
 class Sums:
-    """Becomes the arena offset of `size` bytes that a node keeps from its first call to its last."""
+    """Becomes the arena offset of `size` bytes that are a node's own from first to last call."""
 
     size: int
 

@@ -31,7 +31,7 @@ class Options:
     overlap: bool = True  # outputs may be written over dying inputs
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
-    ram: int | None = None  # most bytes of arena; without a strategy, the fastest that fits is taken
+    ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
     segments: tuple[tuple[int, ...], ...] = ()
 
 

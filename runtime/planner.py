@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from .assemble import assemble, layer_distances
 from .errors import PlanError
+from .flow import make_flow, storage_homes
 from .graph import Graph
 from .lowering import Lowered, Scratch
 from .program import Program
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import SegmentCosts, candidate_cuts
-from .streaming import make_flow, storage_homes
 
 # strategy -> in words; the first that fits is the fastest
 NAMES = {

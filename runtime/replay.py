@@ -205,7 +205,8 @@ class Replay:
         for tensor, name, cursor in _inputs(node, how):
             x, begin = self.graph.tensors[tensor], self._table(call, name, cursor, r, 0)
             apart = begin + count * x.itemsize <= at or at + count * y.itemsize <= begin
-            ends = [(at + i * y.itemsize, begin + i * x.itemsize) for i in (1, count - 1) if count > 1]
+            places = (1, count - 1) if count > 1 else ()
+            ends = [(at + i * y.itemsize, begin + i * x.itemsize) for i in places]
             if not apart and any(written > unread for written, unread in ends):
                 raise PlanError(
                     f"the plan is wrong: a row of {self._name(y.index)} at {at} is written over "

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .errors import PlanError
+from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered, image_rows
-from .streaming import Stream, make_flow, stream
+from .streaming import Stream, stream
 
 LONGEST_BODY = 400  # works in a loop body that the rolling looks for
 FEWEST_PASSES = 3
@@ -106,7 +107,7 @@ def schedule_segments(
     cuts: Sequence[tuple[int, int]],
     streamed: Callable[[int, int], Stream],
 ) -> Schedule:
-    """Segments of several nodes (positions begin .. end-1 in `lowered`) row by row, others whole."""
+    """Segments of several nodes (positions begin .. end-1 in `lowered`) by rows, others whole."""
     nodes = list(lowered)
     items: list[Work | Repeat] = []
     rings: dict[int, int] = {}

@@ -10,11 +10,12 @@ one of the choices. Costs are worked out only where the path search asks for the
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from .flow import Flow, Life
 from .memory import shared_bytes
-from .streaming import Flow, Life, Stream, can_stream, stream
+from .streaming import Stream, can_stream, stream
 
 Cuts = tuple[tuple[int, int], ...]  # segments begin .. end-1, as positions in `Flow.operations`
 Edge = Callable[[int, int], float]  # cost of a segment
@@ -96,7 +97,7 @@ class SegmentCosts:
         return distances
 
     def _saved(
-        self, whole: list[Life], begin: int, end: int, distances: dict[tuple[int, int], int]
+        self, whole: list[Life], begin: int, end: int, distances: Mapping[tuple[int, int], int]
     ) -> int:
         """Most that one dying input and one output save by sharing bytes."""
         dying = {v.home: v.size for v in whole if v.birth < begin and v.death < end}

@@ -86,8 +86,10 @@ class RandomNetwork:
         bias = self.model.rng.integers(-2000, 2000, filters)
         sums = self.model.constant(bias, "int32", scale=scales * x.scale)
         y = self._value((1, *size, filters), self.model.sum_scale(taps))
-        name, more = ("DEPTHWISE_CONV_2D", {"depth_multiplier": 1}) if depthwise else ("CONV_2D", {})
-        self.model.node(name, [x.tensor, weights, sums], [y.tensor], **options, **more)
+        if depthwise:
+            options["depth_multiplier"] = 1
+        name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
+        self.model.node(name, [x.tensor, weights, sums], [y.tensor], **options)
         return y
 
     def _pool(self, x: Value) -> Value:

@@ -66,7 +66,8 @@ R = MEAN_BY_ROW_S8.index
 @kernel
 def mean_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     """Rows first .. first + rows - 1 of `height` are added; the last of all makes the output."""
-    x_rows, y, sums = int32_at(constants, p[R.x]), int8_at(arena, p[R.y]), int32_at(arena, p[R.sums])
+    x_rows, y = int32_at(constants, p[R.x]), int8_at(arena, p[R.y])
+    sums = int32_at(arena, p[R.sums])
     channels = p[R.channels]
     if p[R.first] == 0:
         for i in range(channels):
