@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.backend import Measurement, check_inputs
-from ..runtime.errors import Refusal
+from ..runtime.errors import InputError, Refusal, TargetError
+from ..runtime.feeding import is_fed
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.program import Call, Loop, Program
 from . import table
+from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
 
 ALIGNMENT = 16  # of buffers in the arena, bytes
@@ -52,25 +54,48 @@ class HostExecutor:
         self.arena = _aligned(program.arena_bytes)
         self._constants = _aligned(len(program.constants))
         self._constants[:] = np.frombuffer(program.constants, np.int8)
-        self._dispatcher = Dispatcher(program.items, self.arena, self._constants)
-        self._inputs = [self.tensor(index) for index in program.graph.inputs]
+        self._fed = (
+            FedDispatcher(program, self.arena, self._constants) if is_fed(program) else None
+        )
+        self._dispatcher = Dispatcher(
+            () if self._fed else program.items, self.arena, self._constants
+        )
+        self._inputs = [] if self._fed else [self.tensor(index) for index in program.graph.inputs]
         self._outputs = [self._output(index) for index in program.graph.outputs]
         self.reset()
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; the answers are copies."""
         started = time.perf_counter()
-        self.copy_in(inputs)
-        self._dispatcher.run()
+        if self._fed is not None:
+            self._fed.reset()
+            self._fed.push(check_inputs(self.program.graph, inputs)[0][0])
+        else:
+            self.copy_in(inputs)
+            self._dispatcher.run()
         outputs = self.copy_out()
         self.measurement = Measurement(latency_ms=(time.perf_counter() - started) * 1e3)
         return outputs
+
+    def push_rows(self, rows: np.ndarray) -> int:
+        """Take the next rows [n, width, channels] of an input that is fed by row, and go on.
+
+        Answers how many rows are still to come. At 0 `copy_out` has the answers, until the next
+        row begins another inference.
+        """
+        if self._fed is None:
+            raise InputError(
+                "this program takes its input as a whole; plan it with input_by_row to push rows"
+            )
+        return self._fed.push(rows)
 
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         """One inference, item by item, yielding (node, tensor index, value) of finished tensors.
 
         A tensor that streams through a ring is never whole in the arena, and is left out.
         """
+        if self._fed is not None:
+            raise TargetError("a program that takes its input by row can't be traced")
         self.copy_in(inputs)
         for item in range(len(self.program.items)):
             self.run_item(item)
@@ -80,6 +105,8 @@ class HostExecutor:
         """Set state tensors to their initial values."""
         for index, initial in self.program.state.items():
             self.tensor(index)[...] = initial
+        if self._fed is not None:
+            self._fed.reset()
 
     def close(self) -> None:
         """Nothing is held but memory."""

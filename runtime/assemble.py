@@ -135,7 +135,8 @@ def _lifetimes(
             span[home] = min(first, item), max(last, item)
 
     for tensor in graph.inputs:
-        touch(tensor, -1)
+        if tensor not in graph.producers:  # else it is fed by row
+            touch(tensor, -1)
     for item in range(end):
         for work in schedule.works(item):
             node = graph.nodes[work.node]

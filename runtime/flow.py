@@ -153,7 +153,8 @@ def _lives(
 ) -> list[Life]:
     birth: dict[int, int] = {}
     death: dict[int, int] = {}
-    whole = {homes[t] for t in (*graph.inputs, *graph.outputs) if t in homes}
+    inputs = [t for t in graph.inputs if t not in graph.producers]  # others are fed by row
+    whole = {homes[t] for t in (*inputs, *graph.outputs) if t in homes}
 
     def touch(tensor: int, position: int) -> None:
         home = homes.get(tensor)
@@ -161,7 +162,7 @@ def _lives(
             birth[home] = min(birth.get(home, position), position)
             death[home] = max(death.get(home, position), position)
 
-    for tensor in graph.inputs:
+    for tensor in inputs:
         touch(tensor, -1)
     for position, node in enumerate(lowered):
         for tensor in (*graph.nodes[node].operands, *graph.nodes[node].outputs):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .backend import Backend, find_backend
 from .errors import PlanError, UnsupportedModel
+from .feeding import FEED, feed_call, feed_input
 from .graph import Graph
 from .importers import read_model
 from .lowering import Lowered
@@ -31,6 +32,7 @@ class Options:
     overlap: bool = True  # outputs may be written over dying inputs
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
+    input_by_row: bool = False  # the caller hands over one row of the input image after the other
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
     segments: tuple[tuple[int, ...], ...] = ()
 
@@ -54,6 +56,10 @@ def compile_graph(
     options, backend = options or Options(), find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
+    if options.input_by_row:
+        if getattr(backend, "strategy", None) is None:
+            raise PlanError(f"target {target} can't take its input by row")
+        graph = feed_input(graph)
     planner = Planner(
         graph,
         lower_nodes(graph, backend),
@@ -73,15 +79,21 @@ def compile_graph(
         fastest_first = ("layers", "rows") if own is not None else ("layers",)
         chosen = fastest_first if options.strategy is None else (options.strategy,)
         return planner.within(options.ram, chosen)
-    return planner.plan(options.strategy or own or "layers")
+    # A ring for the input is the very reason to feed it by row.
+    return planner.plan(options.strategy or ("rows" if options.input_by_row else own) or "layers")
 
 
 def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:
-    """The kernel call of each node, in order; reshapes need none."""
-    return {
+    """The kernel call of each node, in order, that of an input fed by row first.
+
+    Reshapes need none.
+    """
+    last = len(graph.nodes) - 1
+    fed = last >= 0 and graph.nodes[last].op == FEED
+    return ({last: feed_call(graph)} if fed else {}) | {
         i: backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
-        if not is_alias(graph, i)
+        if not is_alias(graph, i) and node.op != FEED
     }
 
 

@@ -45,7 +45,8 @@ class Replay:
                 self.alias[node.outputs[0]] = self.alias[node.operands[0]]
 
     def run(self) -> None:
-        for index in (*self.graph.inputs, *self.program.state):
+        given = [t for t in self.graph.inputs if t not in self.graph.producers]
+        for index in (*given, *self.program.state):
             self._write(index, 0, self.graph.tensors[index].bytes, self.program.addresses[index])
         for call in self._calls():
             self._call(call)

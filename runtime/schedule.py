@@ -7,10 +7,11 @@ inside it is a ring that holds just the rows that its readers still need.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .errors import PlanError
+from .feeding import FEED
 from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered, image_rows
@@ -71,10 +72,14 @@ def layer_by_layer(graph: Graph, lowered: Mapping[int, Lowered]) -> Schedule:
     return Schedule(tuple(w for node in lowered for w in _whole(graph, lowered, node)))
 
 
-def _whole(graph: Graph, lowered: Mapping[int, Lowered], node: int) -> list[Work]:
+def _whole(
+    graph: Graph, lowered: Mapping[int, Lowered], node: int
+) -> Sequence[Work | Repeat]:
     if not lowered[node].by_rows:
         return [Work(node)]
     images, rows = output_rows(graph, node)
+    if lowered[node].kernel == FEED:
+        return roll([Work(node, row, row + 1) for row in range(rows)])
     return [Work(node, 0, rows, image) for image in range(images)]
 
 
@@ -119,7 +124,8 @@ def schedule_segments(
             items += _whole(graph, lowered, nodes[begin])
             continue
         run, first = streamed(begin, end), len(items)
-        items += roll(_band([Work(nodes[position], row, row + 1) for position, row in run.works]))
+        works = [Work(nodes[position], row, row + 1) for position, row in run.works]
+        items += roll(_band(works, {n for n in nodes if lowered[n].kernel == FEED}))
         spans.append((first, len(items) - 1))
         rings.update(run.rings)
         distances.update(run.distances)
@@ -127,11 +133,12 @@ def schedule_segments(
     return Schedule(tuple(items), rings, tuple(spans), distances, merged)
 
 
-def _band(works: Sequence[Work]) -> list[Work]:
-    """Merge works that make consecutive rows of one node."""
+def _band(works: Sequence[Work], single: Collection[int]) -> list[Work]:
+    """Merge works that make consecutive rows of one node, but for those of `single` nodes."""
     banded: list[Work] = []
     for work in works:
-        if banded and banded[-1].node == work.node and banded[-1].end == work.begin:
+        follows = banded and (banded[-1].node, banded[-1].end) == (work.node, work.begin)
+        if follows and work.node not in single:
             banded[-1] = replace(banded[-1], end=work.end)
         else:
             banded.append(work)

@@ -76,7 +76,7 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
         ends = [p for p in ends if made[p] < operations[p].rows]
     lasting = {life.birth for life in flow.lives if life.death >= end or not life.ring}
     for position in range(begin, end):
-        if position in lasting:
+        if position in lasting or not operations[position].reads:  # every row of an input comes
             produce(position, operations[position].rows - 1)
     return works
 

@@ -14,7 +14,7 @@ from random_networks import networks
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import ToolError
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.pipeline import Options, compile_model, is_alias, rewrite
+from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay
@@ -28,12 +28,7 @@ PROPERTY = {
 
 def planner(model: bytes, target: str = "host", alignment: int = 1) -> Planner:
     graph, backend = rewrite(read_tflite(model), Options()), find_backend(target)
-    lowered = {
-        i: backend.lower(graph, node)
-        for i, node in enumerate(graph.nodes)
-        if not is_alias(graph, i)
-    }
-    return Planner(graph, lowered, target, alignment)
+    return Planner(graph, lower_nodes(graph, backend), target, alignment)
 
 
 def every_way(count: int) -> list[list[tuple[int, int]]]:
@@ -138,3 +133,22 @@ def test_any_segments_have_the_same_bits(model: bytes, data: st.DataObject) -> N
     segments = [nodes[b:e] for b, e in cuts if e - b > 1 and all(streams[b:e])]
     assume(segments)
     check(found.segments(segments), found.lowered, model)
+
+
+@settings(max_examples=80, **PROPERTY)
+@given(networks(), st.data())
+def test_rows_that_come_in_pieces_have_the_same_bits(model: bytes, data: st.DataObject) -> None:
+    program = compile_model(model, "host", Options(input_by_row=True))
+    found = lower_nodes(program.graph, find_backend("host"))
+    replay(program, found)
+    executor = find_backend("host").build(program)
+    executor.arena[:] = GUARD  # type: ignore[attr-defined]
+    rows = inputs_of(program)[0][0]
+    for _ in range(2):
+        left = len(rows)
+        while left:
+            count = data.draw(st.integers(1, left))
+            begin = len(rows) - left
+            left = executor.push_rows(rows[begin : begin + count])  # type: ignore[attr-defined]
+        assert_reference(executor.copy_out(), model)  # type: ignore[attr-defined]
+    assert_reference(executor.run(inputs_of(program)), model)

@@ -1,0 +1,62 @@
+"""Input by row: the caller hands rows over as they come, and the program goes as far as they allow.
+
+A `feed` node makes the input tensor, one row at a time, so that the planner may keep it in a ring
+like any other tensor. Its calls are no kernel's: an executor stops there until the next row is in
+the place that the call's row table names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .errors import PlanError
+from .graph import Graph, Node
+from .lowering import Cursor, Lowered, Rows
+from .program import Call, Loop, Program
+
+FEED = "feed"  # operator and kernel
+
+
+def feed_input(graph: Graph) -> Graph:
+    """With a last node that makes the input; a reshape that made an image of it is dropped.
+
+    The nodes before keep their numbers but for that reshape. Raises `PlanError` if the model has
+    not just one input, or it isn't an image.
+    """
+    if len(graph.inputs) != 1:
+        raise PlanError(f"a model of {len(graph.inputs)} inputs can't be fed by row; one is needed")
+    image, nodes = graph.inputs[0], list(graph.nodes)
+    readers = graph.consumers[image]
+    if len(readers) == 1 and nodes[readers[0]].op == "reshape" and image not in graph.outputs:
+        image = nodes.pop(readers[0]).outputs[0]
+    shape = graph.tensors[image].shape
+    if len(shape) != 4 or shape[0] != 1 or image in graph.outputs:
+        raise PlanError(
+            f"an input of shape {list(shape)} can't be fed by row; one image (1, height, width, "
+            "channels) is needed"
+        )
+    return graph.with_nodes([*nodes, Node(FEED, (), (image,), name="input")], inputs=(image,))
+
+
+def feed_call(graph: Graph) -> Lowered:
+    """How the last node of `feed_input`'s graph is lowered, for every target."""
+    return Lowered(FEED, {"rows": Rows(), "y": Cursor(graph.nodes[-1].outputs[0])})
+
+
+def is_fed(program: Program) -> bool:
+    """True if the program takes its input by row."""
+    return any(call.kernel == FEED for call in program.calls())
+
+
+def unrolled(program: Program) -> Iterator[Call | Loop]:
+    """The program's items, with loops that take rows in them written out."""
+    for item in program.items:
+        if isinstance(item, Call) or all(call.kernel != FEED for call in item.body):
+            yield item
+            continue
+        for turn in range(item.count):
+            for position, call in enumerate(item.body):
+                steps = {s.field: turn * s.by for s in item.steps if s.call == position}
+                words = {name: value + steps.get(name, 0) for name, value in call.args.items()}
+                yield replace(call, args=words)
