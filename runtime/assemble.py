@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .feeding import FEED
 from .flow import storage_homes
 from .graph import Graph
 from .lowering import (
@@ -176,6 +177,8 @@ def _sums(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Reques
         for work in schedule.works(item):
             span[work.node] = span.get(work.node, (item, item))[0], item
     for node, (first, last) in span.items():
+        if lowered[node].kernel == FEED:  # between inferences too
+            first, last = -1, len(schedule.items)
         for value in lowered[node].fields.values():
             if isinstance(value, Sums):
                 yield Request(_sums_key(node), value.size, first, last)

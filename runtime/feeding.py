@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from .errors import PlanError
 from .graph import Graph, Node
-from .lowering import Cursor, Lowered, Rows
+from .lowering import Cursor, Field, Lowered, Rows, Sums
+from .ops import NoAttrs
 from .program import Call, Loop, Program
 
 FEED = "feed"  # operator and kernel
@@ -36,12 +37,16 @@ def feed_input(graph: Graph) -> Graph:
             f"an input of shape {list(shape)} can't be fed by row; one image (1, height, width, "
             "channels) is needed"
         )
-    return graph.with_nodes([*nodes, Node(FEED, (), (image,), name="input")], inputs=(image,))
+    return graph.with_nodes([*nodes, Node(FEED, (), (image,), NoAttrs(), "input")], inputs=(image,))
 
 
-def feed_call(graph: Graph) -> Lowered:
-    """How the last node of `feed_input`'s graph is lowered, for every target."""
-    return Lowered(FEED, {"rows": Rows(), "y": Cursor(graph.nodes[-1].outputs[0])})
+def feed_call(graph: Graph, progress: int = 0) -> Lowered:
+    """How the last node of `feed_input`'s graph is lowered.
+
+    `progress` bytes of the arena are the executor's own at all times, if it wants some.
+    """
+    fields: dict[str, Field] = {"rows": Rows(), "y": Cursor(graph.nodes[-1].outputs[0])}
+    return Lowered(FEED, fields | ({"progress": Sums(progress)} if progress else {}))
 
 
 def is_fed(program: Program) -> bool:

@@ -422,6 +422,8 @@ OPERATORS: Mapping[str, Operator] = {
     "sub": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
     "mul": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
     "pad": Operator(Pad, _pad_shapes, _pad_need),
+    # the input itself, when the caller hands it over row by row (`feeding.py`)
+    "feed": Operator(NoAttrs, lambda graph, node: (graph.output(node).shape,)),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

@@ -90,7 +90,7 @@ def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:
     """
     last = len(graph.nodes) - 1
     fed = last >= 0 and graph.nodes[last].op == FEED
-    return ({last: feed_call(graph)} if fed else {}) | {
+    return ({last: feed_call(graph, getattr(backend, "progress_bytes", 0))} if fed else {}) | {
         i: backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i) and node.op != FEED

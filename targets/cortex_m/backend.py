@@ -13,13 +13,15 @@ import numpy as np
 
 from ...kernels import table
 from ...runtime.backend import Measurement, check_inputs
-from ...runtime.errors import ExecutionError, Refusal
+from ...runtime.errors import ExecutionError, Refusal, TargetError
+from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import DTYPES, Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.pipeline import is_alias
 from ...runtime.program import Program
 from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
+from .fed import PROGRESS_BYTES
 from .lowering import lower
 from .printer import finished_tensors, print_model
 from .sources import c_kernels, sources
@@ -39,6 +41,7 @@ class CortexMBackend:
 
     alignment = ALIGNMENT
     strategy = "auto"  # of plans, unless the user names another
+    progress_bytes = PROGRESS_BYTES  # of the arena, for a model that takes its input by row
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,7 +88,8 @@ class Report:
 def write_sources(program: Program, folder: Path, trace: bool = False) -> tuple[Path, ...]:
     """Write the model's C files and all that they need to `folder`."""
     printed = print_model(program, MODEL, trace)
-    texts = printed | sources({c.kernel for c in program.calls()}, printed.values())
+    kernels = {call.kernel for call in program.calls()} - {FEED}
+    texts = printed | sources(kernels, printed.values())
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sorted(texts.items()):
         (folder / name).write_text(text)
@@ -127,6 +131,8 @@ class CortexMExecutor:
 
         A tensor that streams through a ring is never whole in the arena, and is left out.
         """
+        if is_fed(self.program):
+            raise TargetError("a program that takes its input by row can't be traced")
         if self._traced is None:
             self._traced = self._build_traced()
         reader = _Reader(self._emulate(self._traced, [inputs]))
@@ -150,7 +156,8 @@ class CortexMExecutor:
         objects = self._compile(files, HARNESS, folder)
         model = objects[: len(objects) - len(self._harness(HARNESS))]
         elf = link_firmware(objects, self.board, folder, "firmware.elf")
-        roots = [f"midge_{MODEL}_{name}" for name in ("run", "init", "reset", "input", "output")]
+        run = "push_rows" if is_fed(self.program) else "run"
+        roots = [f"midge_{MODEL}_{name}" for name in (run, "init", "reset", "input", "output")]
         sizes = measure(model, roots, self.board, folder)
         arena = self.program.arena_bytes
         return elf, Report(arena, sizes.flash, sizes.code, sizes.constants, tuple(files))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ... import __version__
+from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
+from .fed import FedPrinter
 from .sources import KERNELS_HEADER, c_field, params_type
 
 BYTES_A_LINE = 16
@@ -69,6 +72,13 @@ class _Printer:
     def macro(self) -> str:
         return f"MIDGE_{self.name.upper()}"
 
+    @cached_property
+    def fed(self) -> FedPrinter | None:
+        """Prints what takes the input by row, if the program does."""
+        if not is_fed(self.program):
+            return None
+        return FedPrinter(self.program, self.name, _call_name, self._describe)
+
     @property
     def prefix(self) -> str:
         return f"midge_{self.name}"
@@ -103,7 +113,9 @@ class _Printer:
         yield f"    {macro}_OK = 0,"
         yield f"    {macro}_NO_ARENA = 1,        /* the arena is NULL */"
         yield f"    {macro}_ARENA_UNALIGNED = 2, /* it doesn't start at a multiple of the alignment */"
-        yield f"    {macro}_ARENA_TOO_SMALL = 3"
+        yield f"    {macro}_ARENA_TOO_SMALL = 3" + ("," if self.fed else "")
+        if self.fed is not None:
+            yield f"    {macro}_WRONG_ROWS = 4         /* NULL, or more than are still to come */"
         yield "};"
         yield ""
         yield "/* Check the arena and set the model's state; call it once, before all others. */"
@@ -112,8 +124,11 @@ class _Printer:
         yield "/* Set the model's state to its initial values. */"
         yield f"int {prefix}_reset(void *arena);"
         yield ""
-        yield "/* One inference: reads the inputs, which it may overwrite, and makes the outputs. */"
-        yield f"int {prefix}_run(void *arena);"
+        if self.fed is not None:
+            yield from self.fed.declarations()
+        else:
+            yield "/* One inference: reads the inputs, which it may overwrite, and makes outputs. */"
+            yield f"int {prefix}_run(void *arena);"
         yield ""
         yield "/* Where an input is to be put, and an output is found; NULL if there is no such one."
         yield " * Outputs stay until inputs are put for the next inference. */"
@@ -180,6 +195,8 @@ class _Printer:
         for number, item in enumerate(self.program.items):
             calls = item.body if isinstance(item, Loop) else (item,)
             for position, call in enumerate(calls):
+                if call.kernel == FEED:
+                    continue
                 name = _call_name(number, position if isinstance(item, Loop) else None)
                 yield f"static const {params_type(call.kernel)} {name} = {{"
                 yield from (
@@ -209,9 +226,9 @@ class _Printer:
         yield f"    return {macro}_OK;"
         yield "}"
         yield ""
-        yield from self._run()
+        yield from self._run() if self.fed is None else self.fed.functions()
         yield ""
-        places = [self._place(tensor) for tensor in p.inputs]
+        places = [self._place(tensor) for tensor in p.inputs] if self.fed is None else []
         yield from self._switch(f"void *{prefix}_input(void *arena, int index)", places, "NULL")
         yield ""
         found = [
@@ -244,6 +261,8 @@ class _Printer:
         yield "}"
 
     def _state_setting(self) -> Iterator[str]:
+        if self.fed is not None:
+            yield f"    {self.fed.reset()}"
         for index, value in self.program.state.items():
             at, fill = f"(int8_t *)arena + {self.program.addresses[index]}", _fill_byte(value)
             yield f"    /* {_quoted(self.graph.tensors[index].name)} */"

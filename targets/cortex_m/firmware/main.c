@@ -35,16 +35,40 @@ __attribute__((naked)) static int nothing(void *argument)
     __asm__ volatile("bx lr");
 }
 
-static int infer(int input, int output)
+#ifdef MIDGE_MODEL_INPUT_ROWS
+/* The input comes by row: all rows wait outside the arena. */
+static uint8_t rows[MIDGE_MODEL_INPUT_ROWS * MIDGE_MODEL_ROW_BYTES];
+
+static int read_inputs(int input)
+{
+    return semihosting_read(input, rows, sizeof rows);
+}
+
+static int run(void *model)
+{
+    return midge_model_push_rows(model, rows, MIDGE_MODEL_INPUT_ROWS);
+}
+#else
+static int read_inputs(int input)
 {
     for (int i = 0; i < MIDGE_MODEL_INPUTS; i++)
         if (semihosting_read(input, midge_model_input(arena, i), midge_model_input_bytes(i)) != 0)
             return FILE_ERROR;
+    return 0;
+}
+
+#define run midge_model_run
+#endif
+
+static int infer(int input, int output)
+{
+    if (read_inputs(input) != 0)
+        return FILE_ERROR;
     struct answer answer = {0, 0, 0};
     int status;
     answer.call_ticks = (uint32_t)counter_measure(nothing, arena, &status);
     stack_paint();
-    answer.ticks = counter_measure(midge_model_run, arena, &status);
+    answer.ticks = counter_measure(run, arena, &status);
     answer.stack_bytes = stack_used(stack_pointer());
     if (status != MIDGE_MODEL_OK)
         return MODEL_ERROR + status;

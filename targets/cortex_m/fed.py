@@ -1,0 +1,136 @@
+"""C for a model that takes its input by row: a function that goes as far as the rows allow.
+
+`step` is left where the next row is needed and entered again there, by a switch whose cases stand
+at those places, loops included. How far it is stands in the arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+from ...runtime.feeding import FEED
+from ...runtime.program import Call, Loop, Program
+from .sources import c_field, params_type
+
+PROGRESS_BYTES = 12  # of struct progress below
+
+
+@dataclass(frozen=True)
+class FedPrinter:
+    """Prints the functions of one model; `name_of` gives the name of a call's parameters."""
+
+    program: Program
+    name: str
+    name_of: Callable[[int, int | None], str]
+    describe: Callable[[Call], str]
+
+    @property
+    def _macro(self) -> str:
+        return f"MIDGE_{self.name.upper()}"
+
+    def declarations(self) -> Iterator[str]:
+        """What the header says of rows."""
+        tensor, macro = self.program.inputs[0], self._macro
+        yield f"#define {macro}_INPUT_ROWS {tensor.shape[1]}"
+        yield f"#define {macro}_ROW_BYTES {tensor.bytes // tensor.shape[1]}"
+        yield ""
+        yield "/* Take the next `count` rows of the input, which lie one after the other, and go on as"
+        yield " * far as they allow. The last of all makes the outputs, which stay until the next row"
+        yield " * begins another inference. */"
+        yield f"int midge_{self.name}_push_rows(void *arena, const void *rows, int count);"
+
+    def reset(self) -> str:
+        """The statement that makes the next row the first."""
+        return f"memset((int8_t *)arena + {self._progress()}, 0, {PROGRESS_BYTES});"
+
+    def functions(self) -> Iterator[str]:
+        """`step`, and the public function."""
+        yield "struct progress {"
+        yield "    midge_int32 rows; /* taken so far */"
+        yield "    midge_int32 at;   /* the place that waits for the next row; 0 is the start */"
+        yield "    midge_int32 pass; /* of the loop that is left there */"
+        yield "};"
+        yield ""
+        yield "/* Put `row` where it belongs and go on to the place that needs the next. */"
+        yield "static void step(int8_t *arena, const int8_t *row, struct progress *progress)"
+        yield "{"
+        yield "    int pass = progress->pass;"
+        yield "    progress->rows++;"
+        yield "    switch (progress->at) {"
+        yield "    case 0:"
+        place = 0
+        for number, item in enumerate(self.program.items):
+            yield ""
+            if isinstance(item, Loop):
+                place = yield from self._loop(number, item, place)
+            else:
+                place = yield from self._call(item, self.name_of(number, None), (), place, "    ")
+        yield "    }"
+        yield "    memset(progress, 0, sizeof *progress);"
+        yield "}"
+        yield ""
+        yield from self._push_rows()
+
+    def _progress(self) -> int:
+        call = next(call for call in self.program.calls() if call.kernel == FEED)
+        return call.args["progress"]
+
+    def _loop(self, number: int, loop: Loop, place: int) -> Generator[str, None, int]:
+        yield f"    for (pass = 0; pass < {loop.count}; pass++) {{"
+        for position, call in enumerate(loop.body):
+            steps = [(s.field, s.by) for s in loop.steps if s.call == position]
+            name = self.name_of(number, position)
+            place = yield from self._call(call, name, steps, place, "        ")
+        yield "    }"
+        return place
+
+    def _call(
+        self, call: Call, name: str, steps: Sequence[tuple[str, int]], place: int, indent: str
+    ) -> Generator[str, None, int]:
+        if call.kernel == FEED:
+            yield from self._feed(call, steps, place + 1, indent)
+            return place + 1
+        yield f"{indent}/* {self.describe(call)} */"
+        run = f"midge_{call.kernel}(arena, constants,"
+        if not steps:
+            yield f"{indent}{run} &{name});"
+            return place
+        yield f"{indent}{{"
+        yield f"{indent}    {params_type(call.kernel)} here = {name};"
+        for field, by in steps:
+            yield f"{indent}    here.{c_field(field)} += pass * {by};"
+        yield f"{indent}    {run} &here);"
+        yield f"{indent}}}"
+        return place
+
+    def _feed(
+        self, call: Call, steps: Sequence[tuple[str, int]], place: int, indent: str
+    ) -> Iterator[str]:
+        table = f"{call.args['y']}" + "".join(f" + pass * {by}" for _, by in steps)
+        yield f"{indent}if (row == NULL) {{"
+        yield f"{indent}    progress->at = {place};"
+        yield f"{indent}    progress->pass = pass;"
+        yield f"{indent}    return;"
+        yield f"{indent}}}"
+        yield f"{indent}/* fall through */"
+        yield f"    case {place}:"
+        target = f"arena + *midge_int32_at(constants, {table})"
+        yield f"{indent}memcpy({target}, row, {self._macro}_ROW_BYTES);"
+        yield f"{indent}row = NULL;"
+
+    def _push_rows(self) -> Iterator[str]:
+        macro = self._macro
+        yield f"int midge_{self.name}_push_rows(void *arena, const void *rows, int count)"
+        yield "{"
+        yield "    const int8_t *row = rows;"
+        yield "    struct progress *progress;"
+        yield "    if (arena == NULL)"
+        yield f"        return {macro}_NO_ARENA;"
+        yield f"    progress = (void *)((int8_t *)arena + {self._progress()});"
+        yield f"    if (rows == NULL || count < 0 || count > {macro}_INPUT_ROWS - progress->rows)"
+        yield f"        return {macro}_WRONG_ROWS;"
+        yield f"    for (; count > 0; count--, row += {macro}_ROW_BYTES)"
+        yield "        step(arena, row, progress);"
+        yield f"    return {macro}_OK;"
+        yield "}"
