@@ -13,7 +13,7 @@ import numpy as np
 from .backend import Executor, Measurement, find_backend
 from .graph import DTYPES, Tensor
 from .importers import read_model
-from .pipeline import compile_model
+from .pipeline import Options, compile_model
 from .program import Program
 
 
@@ -31,7 +31,8 @@ class Interpreter:
 
     Tensor indices are the model file's. Values of tensors that are neither input, output nor
     constant can be read only with `experimental_preserve_all_tensors`. Beyond TFLite, `target`
-    names any backend of midge, and `measurement` tells what the last invoke cost.
+    names any backend of midge, `measurement` tells what the last invoke cost, and with
+    `input_by_row` the input image can be handed over row by row (`push_rows`).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Interpreter:
         experimental_op_resolver_type: OpResolverType = OpResolverType.AUTO,
         experimental_preserve_all_tensors: bool = False,
         target: str | None = None,
+        input_by_row: bool = False,
     ) -> None:
         if model_path is None and model_content is None:
             raise ValueError("`model_path` or `model_content` must be specified.")
@@ -55,6 +57,7 @@ class Interpreter:
         reference = experimental_op_resolver_type is OpResolverType.BUILTIN_REF
         self._target = target or ("reference" if reference else "host")
         self._preserve = experimental_preserve_all_tensors
+        self._by_row = input_by_row
         self._source = cast("str | Path | bytes", model_path or model_content)
         self._sizes: dict[int, tuple[int, ...]] = {}
         self._graph = read_model(self._source)
@@ -70,7 +73,8 @@ class Interpreter:
         self._ensure_safe()
         if self._executor is not None:
             return
-        self._program = compile_model(self._source, self._target, input_shapes=self._sizes or None)
+        options = Options(input_by_row=self._by_row)
+        self._program = compile_model(self._source, self._target, options, self._sizes or None)
         self._executor = find_backend(self._target).build(self._program)
         self._values = {
             index: np.zeros(self._graph.tensors[index].shape, DTYPES[self._dtype(index)])
@@ -146,12 +150,33 @@ class Interpreter:
         """One inference: the inputs as last set, the outputs into their tensors."""
         self._ensure_safe()
         executor = self._ready()
-        inputs = [self._values[index] for index in self._graph.inputs]
+        assert self._program is not None
+        inputs = [  # a program that is fed by row may see the input as an image
+            self._values[index].reshape(tensor.shape)
+            for index, tensor in zip(self._graph.inputs, self._program.inputs, strict=True)
+        ]
         if self._preserve:
             self._inner = {tensor: value for _, tensor, value in executor.trace(inputs)}
             outputs = [self._inner[index] for index in self._program_outputs()]
         else:
             outputs = executor.run(inputs)
+        self._keep_outputs(outputs)
+
+    def push_rows(self, rows: np.ndarray) -> int:
+        """Take the next rows of the input image [n, width, channels], and go on as they allow.
+
+        Answers how many rows are still to come; at 0 the outputs are in their tensors, and the next
+        row begins another inference. For interpreters made with `input_by_row`.
+        """
+        executor = self._ready()
+        if not hasattr(executor, "push_rows"):
+            raise RuntimeError(f"target {self._target} can't take its input by row")
+        left: int = executor.push_rows(np.asarray(rows))
+        if left == 0:
+            self._keep_outputs(executor.copy_out())  # type: ignore[attr-defined]
+        return left
+
+    def _keep_outputs(self, outputs: Sequence[np.ndarray]) -> None:
         for index, value in zip(self._graph.outputs, outputs, strict=True):
             self._values[index][...] = value
 

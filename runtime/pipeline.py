@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from .backend import Backend, find_backend
@@ -56,31 +57,39 @@ def compile_graph(
     options, backend = options or Options(), find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
-    if options.input_by_row:
-        if getattr(backend, "strategy", None) is None:
-            raise PlanError(f"target {target} can't take its input by row")
-        graph = feed_input(graph)
-    planner = Planner(
-        graph,
-        lower_nodes(graph, backend),
-        target,
-        backend.alignment,
-        options.exact,
-        options.overlap,
-    )
+    own: str | None = getattr(backend, "strategy", None)
+    if own is None and (options.input_by_row or options.strategy not in (None, "layers")):
+        raise PlanError(
+            f"target {target} takes whole inputs and runs layer by layer only; leave out "
+            + ("input by row" if options.input_by_row else f"strategy {options.strategy!r}")
+        )
+    planner = _planner(feed_input(graph) if options.input_by_row else graph, backend, options)
     if options.segments:
         return planner.segments(options.segments)
-    own: str | None = getattr(backend, "strategy", None)
-    if own is None and options.strategy not in (None, "layers"):
-        raise PlanError(
-            f"target {target} runs layer by layer only; leave out strategy {options.strategy!r}"
-        )
     if options.ram is not None:
         fastest_first = ("layers", "rows") if own is not None else ("layers",)
         chosen = fastest_first if options.strategy is None else (options.strategy,)
-        return planner.within(options.ram, chosen)
+        whole = own is not None and not options.input_by_row
+        return planner.within(
+            options.ram, chosen, partial(_fed_planner, graph, backend, options) if whole else None
+        )
     # A ring for the input is the very reason to feed it by row.
     return planner.plan(options.strategy or ("rows" if options.input_by_row else own) or "layers")
+
+
+def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
+    calls = lower_nodes(graph, backend)
+    return Planner(
+        graph, calls, backend.name, backend.alignment, options.exact, options.overlap
+    )
+
+
+def _fed_planner(graph: Graph, backend: Backend, options: Options) -> Planner | None:
+    """For a plan that takes its input by row; None if the model has none that could be taken so."""
+    try:
+        return _planner(feed_input(graph), backend, options)
+    except PlanError:
+        return None
 
 
 def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .assemble import assemble, layer_distances
@@ -51,10 +51,16 @@ class Planner:
         rows = self._smallest(self._rows())
         return rows if rows.arena_bytes < layers.arena_bytes else layers
 
-    def within(self, ram: int, strategies: Sequence[str]) -> Program:
+    def within(
+        self,
+        ram: int,
+        strategies: Sequence[str],
+        by_row: Callable[[], Planner | None] | None = None,
+    ) -> Program:
         """The plan of the first of these strategies that needs at most `ram` bytes.
 
-        Raises `PlanError` if none does, with what each would need.
+        Raises `PlanError` if none does, with what each would need, and what the planner that
+        `by_row` gives would need if the input came by row.
         """
         needs = []
         for strategy in strategies:
@@ -62,6 +68,9 @@ class Planner:
             if program.arena_bytes <= ram:
                 return program
             needs.append(f"{program.arena_bytes:,} bytes {NAMES[strategy]}")
+        fed = by_row() if by_row is not None else None
+        if fed is not None:
+            needs.append(f"{fed.plan('rows').arena_bytes:,} bytes if the input comes by row")
         largest = max(program.buffers, key=lambda b: b.size)
         raise PlanError(
             f"the arena needs {' or '.join(needs)}, --ram grants {ram:,}; its largest buffer is "

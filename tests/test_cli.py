@@ -169,14 +169,23 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
     assert rows < layers < 8 * 1024
     assert plans["rows"]["segments"] == [[0, 1]] and plans["layers"]["segments"] == []
     assert all(plan["verified_bytes"] > 0 for plan in plans.values())
+    fed = call(capsys, "plan", str(path), "--input-by-row", "--verify")[1]
+    assert fed["arena_bytes"] <= rows and fed["verified_bytes"] > 0
     for ram, strategy in (("8K", "layers"), (str(layers), "layers"), (str(layers - 1), "rows")):
         assert call(capsys, "plan", str(path), "--ram", ram)[1]["strategy"] == strategy
     code, result, _ = call(capsys, "plan", str(path), "--ram", str(rows - 1))
     assert code == 1
     assert result["error"].startswith(
-        f"the arena needs {layers:,} bytes layer by layer or {rows:,} bytes with row streaming, "
-        f"--ram grants {rows - 1:,}; its largest buffer is "
+        f"the arena needs {layers:,} bytes layer by layer or {rows:,} bytes with row streaming or "
+        f"{fed['arena_bytes']:,} bytes if the input comes by row, --ram grants {rows - 1:,}; its "
+        "largest buffer is "
     )
+
+def test_input_by_row_has_the_same_answer(capsys, conv: str) -> None:  # type: ignore[no-untyped-def]
+    whole, fed = (
+        call(capsys, "run", conv, *extra)[1]["output_sha256"] for extra in ([], ["--input-by-row"])
+    )
+    assert whole == fed
 
 
 def test_check_lists_every_refused_node(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

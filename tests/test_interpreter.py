@@ -156,6 +156,29 @@ def test_invoke_holds_no_gil_and_threads_agree() -> None:
         np.testing.assert_array_equal(answer, expected)
 
 
+def test_rows_can_be_pushed_one_by_one() -> None:
+    model = b.conv2d()
+    inputs = random_inputs(model)
+    expected = tflite_reference(model, inputs)[0]
+    ours = midge.Interpreter(model_content=model, input_by_row=True)
+    ours.allocate_tensors()
+    x, y = ours.get_input_details()[0]["index"], ours.get_output_details()[0]["index"]
+    left = [ours.push_rows(inputs[0][0, row : row + 1]) for row in range(8)]
+    assert left == [7, 6, 5, 4, 3, 2, 1, 0]
+    np.testing.assert_array_equal(ours.get_tensor(y), expected)
+    ours.set_tensor(x, inputs[0])
+    ours.invoke()
+    np.testing.assert_array_equal(ours.get_tensor(y), expected)
+    with pytest.raises(midge.MidgeError, match=r"8 row\(s\) are still to come, 9 were pushed"):
+        ours.push_rows(np.zeros((9, 8, 3), np.int8))
+    with pytest.raises(midge.MidgeError, match=r"must be int8 of shape \[n, 8, 3\], not float64"):
+        ours.push_rows(np.zeros((1, 8, 3)))
+    whole = midge.Interpreter(model_content=model)
+    whole.allocate_tensors()
+    with pytest.raises(midge.MidgeError, match="takes its input as a whole"):
+        whole.push_rows(inputs[0][0])
+
+
 def test_session_runs_by_name() -> None:
     model = b.conv2d()
     session = midge.InferenceSession(model)

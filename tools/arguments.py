@@ -39,6 +39,11 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         help="take the fastest plan of at most N bytes of arena (64K is 65536), or refuse",
     )
     parser.add_argument(
+        "--input-by-row",
+        action="store_true",
+        help="the caller hands over one row of the input image after the other (push_rows)",
+    )
+    parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
         help="node after node, segments row by row, or what needs fewer bytes (default: the "
@@ -61,6 +66,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         int8_io=getattr(args, "int8_io", False),
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
+        input_by_row=getattr(args, "input_by_row", False),
     )
     return compile_model(path, target, options)
 
