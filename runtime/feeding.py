@@ -40,6 +40,11 @@ def feed_input(graph: Graph) -> Graph:
     return graph.with_nodes([*nodes, Node(FEED, (), (image,), NoAttrs(), "input")], inputs=(image,))
 
 
+def without_feed(graph: Graph) -> Graph:
+    """The same graph as one whose input is simply there."""
+    return graph.with_nodes([node for node in graph.nodes if node.op != FEED])
+
+
 def feed_call(graph: Graph, progress: int = 0) -> Lowered:
     """How the last node of `feed_input`'s graph is lowered.
 

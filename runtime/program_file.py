@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .errors import GraphError, ProgramError
+from .feeding import without_feed
 from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS, Padding
 from .program import Buffer, Call, Loop, Program, Step
@@ -71,7 +72,7 @@ def from_bytes(content: bytes, name: str = "program") -> Program:
     try:
         header = json.loads(body[_PREFIX.size : _PREFIX.size + length])
         program = _build(header, body[_PREFIX.size + length :])
-        verify(program.graph)
+        verify(without_feed(program.graph))
     except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
         raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
     _check_limits(program, name)
