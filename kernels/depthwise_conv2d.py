@@ -7,11 +7,22 @@ channel o reads input channel o // multiplier. Float sums run over kernel rows, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..runtime.graph import Graph, Node
-from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows
+from ..runtime.lowering import (
+    PIXEL,
+    Address,
+    Constant,
+    Cursor,
+    Field,
+    FirstRow,
+    Lowered,
+    Rows,
+    Sums,
+)
 from ..runtime.ops import image_size
 from .conv2d import has_positive_steps, window_cursor
 from .convolution import (
@@ -34,6 +45,14 @@ GEOMETRY = (
 S8 = layout(
     "depthwise_conv2d_s8",
     f"{GEOMETRY} multiplier shift input_zero weights_zero output_zero least greatest",
+)
+# Takes the rows of x one after the other, for one row of output; int32 sums of each output element
+# are kept between calls. The weights start at the kernel row that meets the first row.
+BY_ROW_S8 = layout(
+    "depthwise_conv2d_by_row_s8",
+    "rows first height width channels multiples in_width in_channels kernel_width stride_width "
+    "dilation_width pad_left weights bias y x sums multiplier shift input_zero weights_zero "
+    "output_zero least greatest",
 )
 S16 = layout("depthwise_conv2d_s16", f"{GEOMETRY} multiplier shift wide least greatest")
 F32 = layout("depthwise_conv2d_f32", f"{GEOMETRY} bounds")
@@ -91,13 +110,30 @@ def lower(graph: Graph, node: Node) -> Lowered:
     fields |= rule.fields(int16=suffix == "s16")
     if suffix == "s16":
         return S16.lowered(PIXEL, **fields, wide=int(rule.wide))
-    return S8.lowered(
-        PIXEL,
-        **fields,
-        input_zero=graph.input(node).zero_point,
-        weights_zero=graph.input(node, 1).zero_point,
-        output_zero=rule.zero_point,
-    )
+    fields["input_zero"] = graph.input(node).zero_point
+    fields["weights_zero"] = graph.input(node, 1).zero_point
+    fields["output_zero"] = rule.zero_point
+    return replace(S8.lowered(PIXEL, **fields), by_row=_by_row(graph, node, fields))
+
+
+def _by_row(graph: Graph, node: Node, fields: dict[str, Field]) -> Lowered | None:
+    """For a node of one output row, if its sums take less room than the rows of its window."""
+    x, y, weights, attrs = graph.input(node), graph.output(node), graph.input(node, 1), node.attrs
+    assert weights.data is not None
+    height = min(x.shape[1], weights.shape[1] - attrs.padding.top)  # rows under the window
+    row, sums = x.shape[2] * x.shape[3], 4 * y.elements
+    if y.shape[:2] != (1, 1) or attrs.dilation[0] != 1 or height * row <= sums + row:
+        return None
+    own = {name: fields[name] for name in BY_ROW_S8.fields if name in fields}
+    taking: dict[str, Field] = {
+        "first": FirstRow(),
+        "height": height,
+        "weights": Constant(weights.data[0, attrs.padding.top :]),
+        "x": Cursor(x.index),
+        "y": Address(y.index),
+        "sums": Sums(sums),
+    }
+    return replace(BY_ROW_S8.lowered(**(own | taking)), takes=height)
 
 
 def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
@@ -128,6 +164,6 @@ def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
 OPERATION = Operation(
     reference,
     lower,
-    (S8, S16, F32),
+    (S8, BY_ROW_S8, S16, F32),
     (*CONSTRAINTS, has_matching_multiplier, has_scale_per_channel, has_positive_steps),
 )

@@ -32,6 +32,7 @@ from .memory import (
 from .registry import kernel
 
 P8 = depthwise_conv2d.S8.index
+PR = depthwise_conv2d.BY_ROW_S8.index
 P16 = depthwise_conv2d.S16.index
 PF = depthwise_conv2d.F32.index
 
@@ -80,6 +81,37 @@ def depthwise_conv2d_s8(arena, constants, p):  # type: ignore[no-untyped-def]
                     o = block + i
                     scaled = multiply_by_quantized_multiplier(totals[i], multiplier[o], shift[o])
                     y[column * channels + o] = clamp(scaled + output_zero, least, greatest)
+
+
+@kernel
+def depthwise_conv2d_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    """Rows first .. first + rows - 1 of `height` are added; the last of all makes the output."""
+    x_rows, y = int32_at(constants, p[PR.x]), int8_at(arena, p[PR.y])
+    sums = int32_at(arena, p[PR.sums])
+    weights, bias = int8_at(constants, p[PR.weights]), int32_at(constants, p[PR.bias])
+    multiplier, shift = int32_at(constants, p[PR.multiplier]), int32_at(constants, p[PR.shift])
+    channels, multiples, taps = p[PR.channels], p[PR.multiples], p[PR.kernel_width]
+    dilation, in_channels = p[PR.dilation_width], p[PR.in_channels]
+    x_offset, w_offset = np.int16(-p[PR.input_zero]), np.int16(-p[PR.weights_zero])
+    for column in range(p[PR.width]):
+        left, start = column * p[PR.stride_width] - p[PR.pad_left], column * channels
+        begin = first_tap(left, dilation)
+        end = last_tap(left, dilation, taps, p[PR.in_width])
+        if p[PR.first] == 0:
+            for o in range(channels):
+                sums[start + o] = bias[o]
+        for row in range(p[PR.rows]):
+            for kx in range(begin, end):
+                x = int8_at(arena, x_rows[row] + (left + kx * dilation) * in_channels)
+                w = int8_at(weights, ((p[PR.first] + row) * taps + kx) * channels)
+                for o in range(channels):
+                    seen = add16(x[o // multiples], x_offset)
+                    sums[start + o] = mac32(sums[start + o], seen, add16(w[o], w_offset))
+        if p[PR.first] + p[PR.rows] == p[PR.height]:
+            for o in range(channels):
+                total = sums[start + o]
+                scaled = multiply_by_quantized_multiplier(total, multiplier[o], shift[o])
+                y[start + o] = clamp(scaled + p[PR.output_zero], p[PR.least], p[PR.greatest])
 
 
 @kernel

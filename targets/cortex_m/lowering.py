@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from ...kernels import table
@@ -51,4 +52,5 @@ def lower(graph: Graph, node: Node) -> Lowered:
         return lowered
     field, size = _SCRATCH[lowered.kernel]
     words = layouts()[lowered.kernel]
-    return words.lowered(lowered.granularity, **lowered.fields, **{field: size(graph, node)})
+    widened = words.lowered(lowered.granularity, **lowered.fields, **{field: size(graph, node)})
+    return replace(widened, by_row=lowered.by_row)

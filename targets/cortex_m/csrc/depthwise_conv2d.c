@@ -1,4 +1,6 @@
 /* Depthwise 2-D convolution: the taps of an output pixel, then four channels at a time. */
+#include <string.h>
+
 #include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
@@ -87,6 +89,38 @@ void midge_depthwise_conv2d_s8(
             const int32_t count = list_taps(list, p, x_rows, taps);
             make_pixel(y, p, arena, constants, list, count);
         }
+    }
+}
+
+/* Adds some rows of x to the sums; the last row of all makes the output. */
+void midge_depthwise_conv2d_by_row_s8(
+    int8_t *arena, const int8_t *constants, const midge_depthwise_conv2d_by_row_s8_params *p)
+{
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    const midge_output output = {p->output_zero, p->least, p->greatest};
+    midge_int32 *sums = (midge_int32 *)(void *)(arena + p->sums);
+    int8_t *y = arena + p->y;
+    for (int32_t column = 0; column < p->width; column++) {
+        const midge_taps taps = midge_taps_at(
+            column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
+            p->in_width);
+        if (p->first == 0)
+            memcpy(sums, constants + p->bias, sizeof *sums * (size_t)p->channels);
+        for (int32_t row = 0; row < p->rows; row++)
+            for (int32_t kx = taps.begin; kx < taps.end; kx++) {
+                const int8_t *x =
+                    arena + x_rows[row] + (taps.left + kx * p->dilation_width) * p->in_channels;
+                const int8_t *w = constants + p->weights +
+                                  ((p->first + row) * p->kernel_width + kx) * p->channels;
+                for (int32_t o = 0; o < p->channels; o++)
+                    sums[o] += (x[o / p->multiples] - p->input_zero) * (w[o] - p->weights_zero);
+            }
+        if (p->first + p->rows == p->height)
+            midge_requantize(
+                y, sums, p->channels, midge_int32_at(constants, p->multiplier),
+                midge_int32_at(constants, p->shift), output);
+        sums += p->channels;
+        y += p->channels;
     }
 }
 
