@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .assemble import assemble, layer_distances
@@ -44,11 +44,11 @@ class Planner:
                 f"there is no strategy {strategy!r}; the strategies are {', '.join(STRATEGIES)}"
             )
         if strategy == "rows":
-            return self._smallest(self._rows())
+            return self._rows()
         layers = self._assemble(layer_by_layer(self.graph, self.lowered))
         if strategy == "layers":
             return layers
-        rows = self._smallest(self._rows())
+        rows = self._rows()
         return rows if rows.arena_bytes < layers.arena_bytes else layers
 
     def within(
@@ -81,10 +81,16 @@ class Planner:
         """With these segments (node numbers) row by row."""
         return self._assemble(stream_rows(self.graph, self.lowered, segments))
 
-    def _rows(self) -> Iterator[Schedule]:
+    def _rows(self) -> Program:
+        """The smallest arena of the candidates, up to the first that packs to its own peak."""
         costs = self.costs()
+        plans: list[Program] = []
         for cuts in candidate_cuts(costs):
-            yield schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
+            schedule = schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
+            plans.append(self._assemble(schedule))
+            if plans[-1].arena_bytes <= max(costs.cost(begin, end) for begin, end in cuts):
+                break
+        return min(plans, key=lambda plan: plan.arena_bytes)
 
     def costs(self) -> SegmentCosts:
         """What each segment would take."""
@@ -102,9 +108,6 @@ class Planner:
 
         flow = make_flow(self.graph, self.lowered)
         return SegmentCosts(flow, distance, scratch, self.alignment)
-
-    def _smallest(self, schedules: Iterator[Schedule]) -> Program:
-        return min((self._assemble(s) for s in schedules), key=lambda p: p.arena_bytes)
 
     def _assemble(self, schedule: Schedule) -> Program:
         return assemble(

@@ -20,6 +20,7 @@ from .streaming import Stream, can_stream, stream
 Cuts = tuple[tuple[int, int], ...]  # segments begin .. end-1, as positions in `Flow.operations`
 Edge = Callable[[int, int], float]  # cost of a segment
 UNREACHABLE = float("inf")
+SLACKS = (1.0, 1.02, 1.05)  # how far above the least peak candidates may go
 
 
 @dataclass
@@ -156,16 +157,19 @@ def shortest_way(count: int, weight: Edge, allowed: Callable[[int, int], bool]) 
 
 
 def candidate_cuts(costs: SegmentCosts) -> Iterator[Cuts]:
-    """Ways to cut whose greatest cost is the least possible, or close: few fused nodes first."""
+    """Ways to cut whose greatest cost is the least possible, then close to it.
+
+    Those of few fused nodes come before those of few segments. They differ in what can be packed.
+    """
     count = len(costs.flow.operations)
     peak = least_peak(count, costs.cost, costs.floor)
-    yield from dict.fromkeys(
-        (
-            _way(costs, peak, lambda begin, end: end - begin - 1),
-            _way(costs, peak, lambda begin, end: 1.0),
-            _way(costs, 1.02 * peak, lambda begin, end: end - begin - 1),
-        )
-    )
+    known = set()
+    for slack in SLACKS:
+        for weight in (lambda begin, end: end - begin - 1, lambda begin, end: 1.0):
+            cuts = _way(costs, slack * peak, weight)
+            if cuts not in known:
+                known.add(cuts)
+                yield cuts
 
 
 def _way(costs: SegmentCosts, limit: float, weight: Edge) -> Cuts:
