@@ -88,7 +88,9 @@ class Planner:
         for cuts in candidate_cuts(costs):
             schedule = schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
             plans.append(self._assemble(schedule))
-            if plans[-1].arena_bytes <= max(costs.cost(begin, end) for begin, end in cuts):
+            if plans[-1].arena_bytes <= max(
+                (costs.cost(begin, end) for begin, end in cuts), default=0
+            ):
                 break
         return min(plans, key=lambda plan: plan.arena_bytes)
 
