@@ -1,0 +1,76 @@
+"""Lowering of int8 convolutions to `conv2d_vector_s8`: a matrix product over window buffers.
+
+A pixel's products are taken in segments, runs of neighbouring bytes: a whole kernel row of taps
+where they lie side by side, else one tap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime.graph import Graph, Node
+from ...runtime.lowering import PIXEL, Constant, Lowered
+from ...runtime.ops import image_size
+from ..convolution import requantization
+from ..operation import layout
+from . import packing
+from .window import WINDOW, row_bytes, window_fields
+
+# band: output rows whose pixels are taken as one row. segments: int32 offsets in the buffer of the
+# segments of a row's first pixel, `steps` steps each.
+S8 = layout(
+    "conv2d_vector_s8",
+    f"{WINDOW} filters band segments segment_count steps weights parameters least greatest",
+)
+LAYOUTS = (S8,)
+BAND_PIXELS = 12  # a band is made no wider than this needs
+BAND_BYTES = 1024
+
+
+def lower(graph: Graph, node: Node) -> Lowered | None:
+    """None where the plain kernel must do it: groups, weights with a zero point, huge sums."""
+    weights, x = packing.plain_weights(graph, node), graph.input(node)
+    if weights is None or weights.shape[3] != x.shape[3]:
+        return None
+    rule = requantization(graph, node, len(weights))
+    if not packing.stays_in_32_bits(rule, packing.sum_bounds(rule, weights)):
+        return None
+    kernel = (weights.shape[1], weights.shape[2])
+    by_segment, offsets = _segments(graph, node, weights)
+    band = _band(graph, node, kernel)
+    return S8.lowered(
+        PIXEL,
+        **window_fields(graph, node, kernel, band),
+        filters=len(weights),
+        band=band,
+        segments=Constant(offsets),
+        segment_count=len(offsets),
+        steps=packing.steps_of(by_segment.shape[2]),
+        weights=packing.packed_weights(by_segment),
+        parameters=packing.parameters(rule, weights, x.zero_point),
+        least=rule.least,
+        greatest=rule.greatest,
+    )
+
+
+def _segments(
+    graph: Graph, node: Node, weights: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Weights as [filters, segments, products], and where each segment begins in the buffer."""
+    filters, height, taps, depth = weights.shape
+    lines = np.arange(height) * row_bytes(graph, node, (height, taps))
+    if node.attrs.dilation[1] == 1 or taps == 1:
+        return weights.reshape(filters, height, taps * depth), lines.astype(np.int32)
+    across = np.arange(taps) * node.attrs.dilation[1] * depth
+    offsets = (lines[:, None] + across).reshape(-1)
+    return weights.reshape(filters, height * taps, depth), offsets.astype(np.int32)
+
+
+def _band(graph: Graph, node: Node, kernel: tuple[int, int]) -> int:
+    """Rows to take together: more than one only where their pixels are evenly spaced."""
+    height, width = image_size(graph.output(node).shape)
+    if kernel != (1, 1) or node.attrs.stride[1] != 1:
+        return 1
+    room = max(BAND_BYTES // max(row_bytes(graph, node, kernel), 1), 1)
+    return max(min(-(-BAND_PIXELS // width), room, height), 1)
