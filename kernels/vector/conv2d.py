@@ -34,7 +34,8 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
     if weights is None or weights.shape[3] != x.shape[3]:
         return None
     rule = requantization(graph, node, len(weights))
-    if not packing.stays_in_32_bits(rule, packing.sum_bounds(rule, weights)):
+    parameters = packing.parameters(rule, weights, x.zero_point)
+    if parameters is None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
     by_segment, offsets = _segments(graph, node, weights)
@@ -48,7 +49,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         segment_count=len(offsets),
         steps=packing.steps_of(by_segment.shape[2]),
         weights=packing.packed_weights(by_segment),
-        parameters=packing.parameters(rule, weights, x.zero_point),
+        parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
     )

@@ -45,46 +45,41 @@ def packed_weights(weights: NDArray[np.int8]) -> Constant:
     return Constant(np.ascontiguousarray(parts.transpose(0, 2, 1, 3)), alignment=64)
 
 
-def sum_bounds(rule: Requantization, weights: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Greatest magnitude of each channel's accumulator; `weights` are [channels, ...]."""
-    flat = np.abs(weights.reshape(len(weights), -1).astype(np.int64))
-    return np.abs(rule.bias.astype(np.int64)) + 255 * flat.sum(axis=1)
-
-
-def stays_in_32_bits(rule: Requantization, bounds: NDArray[np.int64]) -> bool:
-    """Whether 32-bit lanes can requantize: no accumulator, rounding or zero point added overflows.
-
-    The plain kernels requantize in 64 bits, which real layers don't need.
-    """
-    left, right = np.maximum(rule.shift, 0), np.maximum(-rule.shift, 0).astype(np.int64)
-    extra = ((np.int64(1) << right) >> 1) + (np.int64(abs(rule.zero_point)) << right) + 1
-    return bool(((bounds << left) + extra < 1 << 31).all())
-
-
 def parameters(
     rule: Requantization, weights: NDArray[np.int8], input_zero: int
-) -> Constant:
+) -> Constant | None:
     """int32 [blocks, 6, 16], rows as in `PARAMETERS`; `weights` are [channels, ...].
 
     The output zero point is in `half`, scaled up by the right shift that follows; `tie` is all ones
-    in lanes that shift right, where a negative tie rounds away from zero.
+    in lanes that shift right, where a negative tie rounds away from zero. None if 32-bit lanes are
+    too narrow: the plain kernels requantize in 64 bits, which live channels of real layers don't
+    need. A channel that gives one value whatever comes gets a multiplier of 0, and that value.
     """
-    channels = len(weights)
-    sums = weights.reshape(channels, -1).astype(np.int64).sum(axis=1)
-    right = np.maximum(-rule.shift, 0).astype(np.int64)
-    rows = {
-        "bias": rule.bias.astype(np.int64) - (input_zero + SIGN) * sums,
-        "left": np.maximum(rule.shift, 0),
-        "multiplier": rule.multiplier,
-        "half": ((np.int64(1) << right) >> 1) + (np.int64(rule.zero_point) << right),
-        "tie": np.where(right > 0, -1, 0),
-        "right": right,
-    }
-    room = np.zeros((len(PARAMETERS), blocks_of(channels) * LANES), np.int32)
-    for row, name in zip(room, PARAMETERS, strict=True):
-        row[:channels] = rows[name].astype(np.int32)  # a bias may wrap: sums do too
+    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    sums = sum_range(flat, input_zero)
+    greatest = np.abs(sums + rule.bias.astype(np.int64)).max(axis=0)
+    least_output, greatest_output = rule.apply(sums, "int8").astype(np.int64)
+    constant = (least_output == greatest_output) & (greatest < 1 << 31)
+    left, right = np.maximum(rule.shift, 0), np.maximum(-rule.shift, 0).astype(np.int64)
+    half = ((np.int64(1) << right) >> 1) + (np.int64(rule.zero_point) << right)
+    if (((greatest << left) + np.abs(half) + 1 >= 1 << 31) & ~constant).any():
+        return None
+    multiplier, half = np.where(constant, 0, rule.multiplier), np.where(constant, least_output, half)
+    left, right = np.where(constant, 0, left), np.where(constant, 0, right)
+    bias = rule.bias.astype(np.int64) - (input_zero + SIGN) * flat.sum(axis=1)
+    tie = np.where(right > 0, -1, 0)
+    room = np.zeros((len(PARAMETERS), blocks_of(len(weights)) * LANES), np.int32)
+    for row, values in zip(room, (bias, left, multiplier, half, tie, right), strict=True):
+        row[: len(weights)] = values.astype(np.int32)  # a bias may wrap: sums do too
     by_block = room.reshape(len(PARAMETERS), -1, LANES).transpose(1, 0, 2)
     return Constant(np.ascontiguousarray(by_block), alignment=64)
+
+
+def sum_range(weights: NDArray[np.int64], input_zero: int) -> NDArray[np.int64]:
+    """[2, channels]: least and greatest sum of (x - zero point) * weight over all int8 x."""
+    ends = np.array([-SIGN, SIGN - 1]) - input_zero
+    products = weights[..., None] * ends
+    return np.stack([products.min(axis=2).sum(axis=1), products.max(axis=2).sum(axis=1)])
 
 
 def flipped(zero_point: int) -> int:
