@@ -1,34 +1,19 @@
-"""Vector convolutions: the bits of the NumPy reference on every geometry, over their own input too.
-
-`midge_instructions` tests run the same in a process of its own for each instruction set.
-"""
+"""Vector convolutions: the bits of the NumPy reference on every geometry."""
 
 from __future__ import annotations
 
 import build_tflite as build
-import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from native_call import overlapped, run_native
-from one_operator import operands, read_operator
-from oracle import random_inputs
+from native_call import overlapped
+from one_operator import read_operator
+from vector_call import assert_vector
 
 from midge.kernels import table
 from midge.kernels.vector import table as vector
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
-
-
-def assert_vector(model: bytes, seed: int = 0, kernel: str = "conv2d_vector_s8") -> None:
-    """The vector kernel is chosen, and its bits are the reference's."""
-    graph, node = read_operator(model)
-    assert vector.lower(graph, node).kernel == kernel
-    arrays = operands(graph, node, random_inputs(model, seed))
-    (wanted,) = table.OPERATIONS[node.op].reference(graph, node, arrays)
-    for overlap in (False, True):
-        (actual,) = run_native(graph, node, arrays, overlap, vector.lower)
-        np.testing.assert_array_equal(actual, wanted, err_msg=f"overlap={overlap}")
 
 
 @settings(max_examples=200, deadline=None)
@@ -52,7 +37,7 @@ def test_geometry(data):
         per_channel=data.draw(st.booleans()),
         seed=data.draw(st.integers(0, 5)),
     )
-    assert_vector(model, data.draw(st.integers(0, 3)))
+    assert_vector(model, "conv2d_vector_s8", data.draw(st.integers(0, 3)))
 
 
 def test_pixels_may_be_written_over_the_input():

@@ -75,6 +75,18 @@ def store_first(
     builder.call(function, [value, target, I32(1), mask])
 
 
+def interleaved(builder: Builder, parts: Sequence[Value]) -> Value:
+    """Four <16 x i8> to one vector whose lane i holds byte i of each."""
+    low, high = (
+        pick(builder, parts[i], parts[i + 1], [n // 2 + 16 * (n % 2) for n in range(32)])
+        for i in (0, 2)
+    )
+    pair = ir.VectorType(I16, 16)
+    low, high = builder.bitcast(low, pair), builder.bitcast(high, pair)
+    both = pick(builder, low, high, [n // 2 + 16 * (n % 2) for n in range(32)])
+    return builder.bitcast(both, SUMS)
+
+
 def intrinsic(builder: Builder, name: str, result: Any, kinds: Sequence[Any]) -> Value:
     """An LLVM function by name, declared in the module if it isn't yet."""
     known = builder.module.globals.get(name)

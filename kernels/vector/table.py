@@ -8,9 +8,12 @@ from types import ModuleType
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from .. import table
-from . import conv2d
+from . import conv2d, depthwise_conv2d
 
-MODULES: Mapping[str, ModuleType] = {"conv2d": conv2d}
+MODULES: Mapping[str, ModuleType] = {
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise_conv2d,
+}
 
 
 def lower(graph: Graph, node: Node) -> Lowered:

@@ -1,0 +1,99 @@
+"""Lowering of int8 depthwise convolutions to `depthwise_conv2d_vector_s8`.
+
+A block is 16 neighbouring bytes of a window buffer, four taps a step. With stride 1 a row of few
+channels is taken as a row of 16, several pixels side by side. A single input channel with many
+multiples is an ordinary convolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime.graph import Graph, Node
+from ...runtime.lowering import PIXEL, Constant, Field, Lowered
+from ...runtime.ops import image_size
+from ..convolution import Requantization, requantization
+from ..operation import layout
+from . import packing
+from .window import WINDOW, row_bytes, window_fields
+
+# taps: int32 offsets in the buffer of a row's first pixel's taps, four for each step. A row is
+# `whole` pixels of `channels` bytes, then `tail` bytes more; pixels are y_pixel bytes apart in the
+# output.
+S8 = layout(
+    "depthwise_conv2d_vector_s8",
+    f"{WINDOW} whole channels tail y_pixel taps steps weights parameters least greatest",
+)
+LAYOUTS = (S8,)
+
+
+def lower(graph: Graph, node: Node) -> Lowered | None:
+    """None where the plain kernel must do it: several multiples, zero points of weights."""
+    weights = packing.plain_weights(graph, node)
+    if weights is None or node.attrs.multiplier != 1:
+        return None
+    by_channel = np.ascontiguousarray(weights[0].transpose(2, 0, 1))
+    rule = requantization(graph, node, len(by_channel))
+    together = _pixels_together(graph, node)
+    by_channel, rule = _repeated(by_channel, rule, together)
+    parameters = packing.parameters(rule, by_channel, graph.input(node).zero_point)
+    if parameters is None:
+        return None
+    kernel = (weights.shape[1], weights.shape[2])
+    offsets = _taps(graph, node, kernel)
+    window = window_fields(graph, node, kernel)
+    return S8.lowered(
+        PIXEL,
+        **window | _row(graph, node, together),
+        taps=Constant(offsets),
+        steps=len(offsets) // packing.TAPS,
+        weights=packing.packed_weights(by_channel.reshape(len(by_channel), 1, -1)),
+        parameters=parameters,
+        least=rule.least,
+        greatest=rule.greatest,
+    )
+
+
+def _pixels_together(graph: Graph, node: Node) -> int:
+    """How many neighbouring pixels make up one of 16 channels."""
+    channels = graph.input(node).shape[3]
+    fits = packing.LANES % channels == 0 and node.attrs.stride[1] == 1
+    return packing.LANES // channels if fits else 1
+
+
+def _repeated(
+    weights: NDArray[np.int8], rule: Requantization, times: int
+) -> tuple[NDArray[np.int8], Requantization]:
+    """Weights and requantization of `times` pixels side by side."""
+    shift = np.tile(rule.shift, times)
+    multiplier, bias = np.tile(rule.multiplier, times), np.tile(rule.bias, times)
+    return (
+        np.tile(weights, (times, 1, 1)),
+        replace(rule, bias=bias, multiplier=multiplier, shift=shift),
+    )
+
+
+def _row(graph: Graph, node: Node, together: int) -> dict[str, Field]:
+    """The fields that say what a row is made of."""
+    channels, width = graph.input(node).shape[3], image_size(graph.output(node).shape)[1]
+    return {
+        "whole": width // together,
+        "channels": channels * together,
+        "tail": width % together * channels,
+        "y_pixel": channels * together,
+        "pixel": node.attrs.stride[1] * channels * together,
+    }
+
+
+def _taps(graph: Graph, node: Node, kernel: tuple[int, int]) -> NDArray[np.int32]:
+    """Where each tap lies; those added to fill a step have weights of 0."""
+    channels = graph.input(node).shape[3]
+    lines = np.arange(kernel[0]) * row_bytes(graph, node, kernel)
+    across = np.arange(kernel[1]) * node.attrs.dilation[1] * channels
+    offsets = (lines[:, None] + across).reshape(-1)
+    room = np.zeros(packing.steps_of(len(offsets)) * packing.TAPS, np.int32)
+    room[: len(offsets)] = offsets
+    return room

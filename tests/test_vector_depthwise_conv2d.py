@@ -1,0 +1,48 @@
+"""Vector depthwise convolutions: the bits of the NumPy reference on every geometry."""
+
+from __future__ import annotations
+
+import build_tflite as build
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from native_call import overlapped
+from one_operator import read_operator
+from vector_call import assert_vector
+
+from midge.kernels import table
+from midge.kernels.vector import table as vector
+
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_geometry(data):
+    channels = data.draw(st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 32, 40, 48]))
+    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 11, 19))
+    kernel = data.draw(st.sampled_from([(3, 3), (3, 3), (5, 5), (1, 1), (7, 1), (2, 4)]))
+    stride, dilation = data.draw(pairs), data.draw(pairs)
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
+    extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
+    model = build.depthwise_conv2d(
+        (batch, height, width, channels),
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])),
+        per_channel=data.draw(st.booleans()),
+        seed=data.draw(st.integers(0, 5)),
+    )
+    assert_vector(model, "depthwise_conv2d_vector_s8", data.draw(st.integers(0, 3)))
+
+
+def test_pixels_may_be_written_over_the_input():
+    graph, node = read_operator(build.depthwise_conv2d((1, 6, 5, 4)))
+    assert overlapped(graph, node, vector.lower) == (30 - 7) * 4
+
+
+def test_multiples_are_lowered_as_ever():
+    graph, node = read_operator(build.depthwise_conv2d((1, 6, 5, 2), multiplier=4))
+    assert vector.lower(graph, node).kernel == table.lower(graph, node).kernel
