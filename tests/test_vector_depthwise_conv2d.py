@@ -19,7 +19,7 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 @given(st.data())
 def test_geometry(data):
     channels = data.draw(st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 32, 40, 48]))
-    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 11, 19))
+    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 9, 40))
     kernel = data.draw(st.sampled_from([(3, 3), (3, 3), (5, 5), (1, 1), (7, 1), (2, 4)]))
     stride, dilation = data.draw(pairs), data.draw(pairs)
     padding = data.draw(st.sampled_from(["SAME", "VALID"]))

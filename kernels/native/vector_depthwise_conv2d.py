@@ -110,23 +110,38 @@ def _pixels(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-unt
 
 
 @inline
-def _block(x, y, p, channels, given):  # type: ignore[no-untyped-def]
-    """One block of channels of a row: its whole pixels, then its tail."""
-    _pixels(x, y, p[P.whole], p[P.pixel], p[P.y_pixel], channels, given)
-    if p[P.tail] > 0:
-        x, y = int8_at(x, p[P.whole] * p[P.pixel]), int8_at(y, p[P.whole] * p[P.y_pixel])
-        _pixels(x, y, 1, p[P.pixel], p[P.y_pixel], p[P.tail], given)
+def _block(x, y, columns, p, channels, given):  # type: ignore[no-untyped-def]
+    """One block of channels of a run: pixels taken together, then those left over."""
+    together, depth = p[P.together], p[P.channels]
+    whole, pixel, y_pixel = columns // together, together * p[P.pixel], together * depth
+    _pixels(x, y, whole, pixel, y_pixel, channels, given)
+    tail = columns - whole * together
+    if tail > 0:
+        x, y = int8_at(x, whole * pixel), int8_at(y, whole * y_pixel)
+        _pixels(x, y, 1, pixel, y_pixel, tail * depth, given)
+
+
+@inline
+def _blocks(arena, constants, p, y, columns):  # type: ignore[no-untyped-def]
+    """All channels of a run whose windows are in the buffer."""
+    steps, channels = p[P.steps], p[P.together] * p[P.channels]
+    taps, buffer = int32_at(constants, p[P.taps]), int8_at(arena, p[P.buffer])
+    for block in range((channels + 15) // 16):
+        weights = int8_at(constants, p[P.weights] + block * steps * 64)
+        parameters = int8_at(constants, p[P.parameters] + block * v.PARAMETER_BYTES)
+        given = taps, steps, weights, parameters, p[P.least], p[P.greatest]
+        x, place = int8_at(buffer, 16 * block), int8_at(y, 16 * block)
+        _block(x, place, columns, p, channels - 16 * block, given)
 
 
 @kernel
 def depthwise_conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
-    taps, steps, buffer = int32_at(constants, p[P.taps]), p[P.steps], int8_at(arena, p[P.buffer])
     for row in range(p[P.rows]):
-        copy_windows(arena, p, P, x_rows, row, 1)
-        for block in range((p[P.channels] + 15) // 16):
-            weights = int8_at(constants, p[P.weights] + block * steps * 64)
-            parameters = int8_at(constants, p[P.parameters] + block * v.PARAMETER_BYTES)
-            given = taps, steps, weights, parameters, p[P.least], p[P.greatest]
-            x, y = int8_at(buffer, 16 * block), int8_at(arena, y_rows[row] + 16 * block)
-            _block(x, y, p, p[P.channels] - 16 * block, given)
+        column = 0
+        while column < p[P.width]:  # a range by a variable step could raise
+            columns = min(p[P.columns], p[P.width] - column)
+            copy_windows(arena, p, P, x_rows, row, 1, column, columns)
+            y = int8_at(arena, y_rows[row] + column * p[P.channels])
+            _blocks(arena, constants, p, y, columns)
+            column += columns

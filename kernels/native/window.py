@@ -1,4 +1,4 @@
-"""Copying the windows of a band of output rows into a buffer: see `kernels/vector/window.py`."""
+"""Copying the windows of a run of output pixels into a buffer: see `kernels/vector/window.py`."""
 
 from __future__ import annotations
 
@@ -41,24 +41,27 @@ def _fill(typing_context, target, value, count):  # type: ignore[no-untyped-def]
 
 
 @inline
-def copy_windows(arena, p, P, x_rows, row, count):  # type: ignore[no-untyped-def]
-    """The input rows of output rows row .. row+count-1, padded, one after the other.
+def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ignore[no-untyped-def]
+    """The windows of `columns` pixels from `column` on, of output rows row .. row+count-1.
 
     Each copy may write past its end: what follows is written after it.
     """
-    buffer = int8_at(arena, p[P.buffer])
-    left, body, right, fill = p[P.left], p[P.body], p[P.right], p[P.fill]
+    buffer, fill, pitch = int8_at(arena, p[P.buffer]), p[P.fill], p[P.pitch]
+    begin, span = column * p[P.pixel] - p[P.before], (columns - 1) * p[P.pixel] + p[P.extent]
+    left = min(max(-begin, 0), span)
+    skipped = max(begin, 0)
+    body = max(min(p[P.in_row] - skipped, span - left), 0)
     for output in range(row, row + count):
         first = output * p[P.stride_height]
         for tap in range(p[P.kernel_height]):
             line = x_rows[first + tap * p[P.dilation_height]]
             if line < 0:
-                _fill(buffer, fill, left + body + right)
+                _fill(buffer, fill, span)
             else:
                 _fill(buffer, fill, left)
-                _flip(int8_at(buffer, left), int8_at(arena, line), body)
-                _fill(int8_at(buffer, left + body), fill, right)
-            buffer = int8_at(buffer, left + body + right)
+                _flip(int8_at(buffer, left), int8_at(arena, line + skipped), body)
+                _fill(int8_at(buffer, left + body), fill, span - left - body)
+            buffer = int8_at(buffer, pitch)
 
 
 @inline

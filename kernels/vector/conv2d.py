@@ -15,7 +15,7 @@ from ...runtime.ops import image_size
 from ..convolution import requantization
 from ..operation import layout
 from . import packing
-from .window import WINDOW, row_bytes, window_fields
+from .window import WINDOW, run_of, window_fields
 
 # band: output rows whose pixels are taken as one row. segments: int32 offsets in the buffer of the
 # segments of a row's first pixel, `steps` steps each.
@@ -60,7 +60,7 @@ def _segments(
 ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
     """Weights as [filters, segments, products], and where each segment begins in the buffer."""
     filters, height, taps, depth = weights.shape
-    lines = np.arange(height) * row_bytes(graph, node, (height, taps))
+    lines = np.arange(height) * run_of(graph, node, (height, taps)).pitch
     if node.attrs.dilation[1] == 1 or taps == 1:
         return weights.reshape(filters, height, taps * depth), lines.astype(np.int32)
     across = np.arange(taps) * node.attrs.dilation[1] * depth
@@ -71,7 +71,8 @@ def _segments(
 def _band(graph: Graph, node: Node, kernel: tuple[int, int]) -> int:
     """Rows to take together: more than one only where their pixels are evenly spaced."""
     height, width = image_size(graph.output(node).shape)
-    if kernel != (1, 1) or node.attrs.stride[1] != 1:
+    run = run_of(graph, node, kernel)
+    if kernel != (1, 1) or node.attrs.stride[1] != 1 or run.columns < width:
         return 1
-    room = max(BAND_BYTES // max(row_bytes(graph, node, kernel), 1), 1)
+    room = max(BAND_BYTES // run.pitch, 1)
     return max(min(-(-BAND_PIXELS // width), room, height), 1)

@@ -13,19 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.graph import Graph, Node
-from ...runtime.lowering import PIXEL, Constant, Field, Lowered
-from ...runtime.ops import image_size
+from ...runtime.lowering import PIXEL, Constant, Lowered
 from ..convolution import Requantization, requantization
 from ..operation import layout
 from . import packing
-from .window import WINDOW, row_bytes, window_fields
+from .window import WINDOW, run_of, window_fields
 
-# taps: int32 offsets in the buffer of a row's first pixel's taps, four for each step. A row is
-# `whole` pixels of `channels` bytes, then `tail` bytes more; pixels are y_pixel bytes apart in the
-# output.
+# taps: int32 offsets in the buffer of a run's first pixel's taps, four for each step. `together`
+# pixels of `channels` are taken as one.
 S8 = layout(
     "depthwise_conv2d_vector_s8",
-    f"{WINDOW} whole channels tail y_pixel taps steps weights parameters least greatest",
+    f"{WINDOW} channels together taps steps weights parameters least greatest",
 )
 LAYOUTS = (S8,)
 
@@ -44,10 +42,11 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
     offsets = _taps(graph, node, kernel)
-    window = window_fields(graph, node, kernel)
     return S8.lowered(
         PIXEL,
-        **window | _row(graph, node, together),
+        **window_fields(graph, node, kernel),
+        channels=weights.shape[3],
+        together=together,
         taps=Constant(offsets),
         steps=len(offsets) // packing.TAPS,
         weights=packing.packed_weights(by_channel.reshape(len(by_channel), 1, -1)),
@@ -76,22 +75,10 @@ def _repeated(
     )
 
 
-def _row(graph: Graph, node: Node, together: int) -> dict[str, Field]:
-    """The fields that say what a row is made of."""
-    channels, width = graph.input(node).shape[3], image_size(graph.output(node).shape)[1]
-    return {
-        "whole": width // together,
-        "channels": channels * together,
-        "tail": width % together * channels,
-        "y_pixel": channels * together,
-        "pixel": node.attrs.stride[1] * channels * together,
-    }
-
-
 def _taps(graph: Graph, node: Node, kernel: tuple[int, int]) -> NDArray[np.int32]:
     """Where each tap lies; those added to fill a step have weights of 0."""
     channels = graph.input(node).shape[3]
-    lines = np.arange(kernel[0]) * row_bytes(graph, node, kernel)
+    lines = np.arange(kernel[0]) * run_of(graph, node, kernel).pitch
     across = np.arange(kernel[1]) * node.attrs.dilation[1] * channels
     offsets = (lines[:, None] + across).reshape(-1)
     room = np.zeros(packing.steps_of(len(offsets)) * packing.TAPS, np.int32)
