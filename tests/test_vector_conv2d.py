@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import build_tflite as build
+import numpy as np
 import pytest
+from exact import draw_values
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from native_call import overlapped
 from one_operator import read_operator
-from vector_call import assert_vector
+from vector_call import assert_vector, assert_vector_node
 
 from midge.kernels import table
+from midge.kernels.vector import packing
 from midge.kernels.vector import table as vector
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -58,3 +63,41 @@ def test_what_has_no_vector_kernel_is_lowered_as_ever(model):
     graph, node = read_operator(model)
     plain, chosen = table.lower(graph, node), vector.lower(graph, node)
     assert chosen.kernel == plain.kernel
+
+
+def test_dead_channels_give_their_one_value():
+    """Channels without weights may have any bias and shift: MobileNets have some at 2**30 and 31."""
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=20))
+    x, weights, bias, y = (*(graph.tensors[i] for i in node.inputs), graph.output(node))
+    values, biases = weights.data.copy(), bias.data.copy()
+    scales = weights.quantization.scales.copy()
+    for channel, (value, scale) in {3: (1 << 30, 1e-12), 4: (-(1 << 30), 1e-9), 19: (7, 2.0)}.items():
+        values[channel], biases[channel], scales[channel] = 0, value, scale
+    changed = {
+        weights.index: replace(
+            weights,
+            data=values,
+            quantization=replace(weights.quantization, scales=scales),
+        ),
+        bias.index: replace(bias, data=biases),
+    }
+    graph = graph.with_nodes(graph.nodes, changed)
+    arrays = [draw_values(np.random.default_rng(0), x.shape, "int8"), values, biases]
+    assert_vector_node(graph, node, arrays, "conv2d_vector_s8")
+    (wanted,) = table.OPERATIONS["conv2d"].reference(graph, node, arrays)
+    assert all(len(np.unique(wanted[..., channel])) == 1 for channel in (3, 4, 19)), y.name
+
+
+def test_sums_that_need_64_bits_are_lowered_as_ever():
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=2))
+    bias = graph.tensors[node.inputs[2]]
+    huge = replace(bias, data=np.full_like(bias.data, (1 << 31) - 1))
+    graph = graph.with_nodes(graph.nodes, {bias.index: huge})
+    fine = packing.flipped(-128), packing.flipped(127)
+    assert fine == (0, -1)
+    scale = replace(
+        graph.output(node),
+        quantization=replace(graph.output(node).quantization, scales=np.array([1e4])),
+    )
+    graph = graph.with_nodes(graph.nodes, {scale.index: scale})
+    assert vector.lower(graph, node).kernel == "conv2d_s8"

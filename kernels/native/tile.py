@@ -5,6 +5,7 @@ Their sums stay in registers over all products, and are requantized and stored f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,26 +15,30 @@ from numba.extending import intrinsic
 
 from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER
-from .processor import AVX2, AVX512_VNNI, instruction_set
+from .processor import AVX2, AVX512_VNNI, PORTABLE, instruction_set
 
-# Blocks -> pixels of the tiles that are compiled, the largest first; one pixel must be among them.
-_SHAPES = {
+# Blocks -> pixels of the tiles that are compiled, the largest first; 1 must be among both.
+Shapes = Mapping[int, tuple[int, ...]]
+
+_PIXEL_SHAPES: Mapping[str, Shapes] = {
     AVX512_VNNI: {4: (6, 4, 2, 1), 2: (8, 4, 1), 1: (16, 4, 1)},
     AVX2: {1: (4, 1)},
+    PORTABLE: {1: (2, 1)},
 }
-_PORTABLE = {1: (2, 1)}
-
-
-def shapes() -> dict[int, tuple[int, ...]]:
-    """The tiles of the instruction set that is compiled for."""
-    return _SHAPES.get(instruction_set(), _PORTABLE)
+_SAMPLE_SHAPES: Mapping[str, Shapes] = {
+    AVX512_VNNI: {8: (1,), 2: (1,), 1: (1,)},
+    AVX2: {4: (1,), 1: (1,)},
+    PORTABLE: {1: (1,)},
+}
+PIXEL_SHAPES = _PIXEL_SHAPES[instruction_set()]  # for many pixels
+SAMPLE_SHAPES = _SAMPLE_SHAPES[instruction_set()]  # for one
 
 
 @lru_cache(maxsize=None)
-def tile(pixels: int, blocks: int) -> Any:
-    """The intrinsic for one tile.
+def tile(pixels: int, blocks: int, signed: bool) -> Any:
+    """The intrinsic for one tile, that reads q + 128, or if `signed` q itself.
 
-    Arguments: x (first pixel in a window buffer), pixel (bytes to the next one), segments (int32
+    Arguments: x (first pixel), pixel (bytes to the next one), segments (int32
     offsets), segment_count, steps (of a segment), weights, block_bytes (of a block's weights),
     parameters, y, y_pixel (bytes to the next pixel's output), channels (that are stored; more than
     all but 15 of the tile's), least, greatest.
@@ -50,7 +55,7 @@ def tile(pixels: int, blocks: int) -> Any:
         y, y_pixel, channels, least, greatest,
     ):  # type: ignore[no-untyped-def]  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            sums = _sum(builder, arguments[:8], pixels, blocks)
+            sums = _sum(builder, arguments[:8], pixels, blocks, signed)
             _finish(builder, sums, *arguments[7:])
             return context.get_dummy_value()
 
@@ -59,7 +64,9 @@ def tile(pixels: int, blocks: int) -> Any:
     return run
 
 
-def _sum(builder: Any, arguments: Any, pixels: int, blocks: int) -> list[list[Any]]:
+def _sum(
+    builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool
+) -> list[list[Any]]:
     """[pixel][block] sums, bias included."""
     x, pixel, segments, segment_count, steps, weights, block_bytes, parameters = arguments
     rooms = [[cgutils.alloca_once(builder, v.SUMS) for _ in range(blocks)] for _ in range(pixels)]
@@ -75,13 +82,19 @@ def _sum(builder: Any, arguments: Any, pixels: int, blocks: int) -> list[list[An
         with cgutils.for_range(builder, steps) as step:
             at = builder.gep(line, [builder.mul(step.index, v.I64(4))])
             current = builder.load(place)
-            _step(builder, rooms, at, far, current, block_bytes)
+            _step(builder, rooms, at, far, current, block_bytes, signed)
             builder.store(builder.gep(current, [v.I64(64)]), place)
     return [[builder.load(room) for room in row] for row in rooms]
 
 
 def _step(
-    builder: Any, rooms: list[list[Any]], x: Any, far: list[Any], weights: Any, block_bytes: Any
+    builder: Any,
+    rooms: list[list[Any]],
+    x: Any,
+    far: list[Any],
+    weights: Any,
+    block_bytes: Any,
+    signed: bool,
 ) -> None:
     rule = v.step()
     columns = [
@@ -92,7 +105,9 @@ def _step(
         for number in range(len(rooms[0]))
     ]
     for row, offset in zip(rooms, far, strict=True):
-        quads = rule.activations(builder, v.load(builder, x, offset, v.I32))
+        four = v.load(builder, x, offset, v.I32)
+        four = builder.xor(four, v.I32(0x80808080)) if signed else four
+        quads = rule.activations(builder, four)
         for room, column in zip(row, columns, strict=True):
             builder.store(rule.add(builder, builder.load(room), quads, column), room)
 

@@ -11,7 +11,7 @@ from .memory import INT8_POINTER, int8_at
 
 
 @intrinsic
-def _flip(typing_context, target, source, count):  # type: ignore[no-untyped-def]
+def flip(typing_context, target, source, count):  # type: ignore[no-untyped-def]
     """Copy `count` bytes as q + 128, 64 at a time: up to 63 more are read and written."""
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -59,7 +59,7 @@ def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ign
                 _fill(buffer, fill, span)
             else:
                 _fill(buffer, fill, left)
-                _flip(int8_at(buffer, left), int8_at(arena, line + skipped), body)
+                flip(int8_at(buffer, left), int8_at(arena, line + skipped), body)
                 _fill(int8_at(buffer, left + body), fill, span - left - body)
             buffer = int8_at(buffer, pitch)
 

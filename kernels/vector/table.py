@@ -8,11 +8,14 @@ from types import ModuleType
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from .. import table
-from . import conv2d, depthwise_conv2d
+from . import add, conv2d, depthwise_conv2d, fully_connected
 
 MODULES: Mapping[str, ModuleType] = {
+    "add": add,
+    "sub": add,
     "conv2d": conv2d,
     "depthwise_conv2d": depthwise_conv2d,
+    "fully_connected": fully_connected,
 }
 
 

@@ -1,0 +1,43 @@
+"""Vector kernels are exact with every instruction set, not only this machine's own.
+
+A process is made for one set, so each runs in its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from midge.kernels.native import processor
+
+HERE = Path(__file__).resolve().parent
+TESTS = sorted(path.name for path in HERE.glob("test_vector_*.py"))
+
+
+@pytest.mark.parametrize("name", [processor.AVX2, processor.PORTABLE])
+def test_same_bits_with_instruction_set(name):
+    if processor.instruction_set() == name and not processor.is_stated():
+        pytest.skip("this machine's own set: the vector tests ran with it")
+    if name == processor.AVX2 and "avx2" not in processor.flags():
+        pytest.skip("this processor has no AVX2")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS],
+        cwd=HERE,
+        env={**os.environ, processor.VARIABLE: name},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_an_unknown_set_is_refused(monkeypatch):
+    monkeypatch.setenv(processor.VARIABLE, "mmx")
+    processor.instruction_set.cache_clear()
+    with pytest.raises(ValueError, match="MIDGE_INSTRUCTIONS is 'mmx'; it must be one of: avx512-vnni"):
+        processor.instruction_set()
+    monkeypatch.undo()
+    processor.instruction_set.cache_clear()
