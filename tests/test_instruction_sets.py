@@ -14,8 +14,8 @@ import pytest
 
 from midge.kernels.native import processor
 
-HERE = Path(__file__).resolve().parent
-TESTS = sorted(path.name for path in HERE.glob("test_vector_*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = sorted(str(path) for path in (ROOT / "tests").glob("test_vector_*.py"))
 
 
 @pytest.mark.parametrize("name", [processor.AVX2, processor.PORTABLE])
@@ -25,8 +25,8 @@ def test_same_bits_with_instruction_set(name):
     if name == processor.AVX2 and "avx2" not in processor.flags():
         pytest.skip("this processor has no AVX2")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS],
-        cwd=HERE,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],
+        cwd=ROOT,
         env={**os.environ, processor.VARIABLE: name},
         capture_output=True,
         text=True,
