@@ -147,7 +147,7 @@ class HostExecutor:
 
 
 def _aligned(size: int) -> NDArray[np.int8]:
-    """`size` zero bytes that start at a cache line, and a line behind them that vectors may read."""
+    """`size` zero bytes from a cache line on; vectors may read a line more than that."""
     room = np.zeros(size + 2 * LINE, np.int8)
     skipped = -room.ctypes.data % LINE
     return room[skipped : skipped + size]

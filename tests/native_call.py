@@ -28,7 +28,8 @@ def run_native(
 
     `inputs` are as for the reference: one entry for each of the node's input positions, where that
     of a constant is ignored, and that of a state tensor is updated in place. With `overlap` the
-    output lies over the input as closely as the kernel's granularity and the region rule allow. `lower` chooses the kernel.
+    output lies over the input as closely as the kernel's granularity and the region rule allow.
+    `lower` chooses the kernel.
     """
     single = _single(graph, node)
     lowered = {0: lower(single, node)}

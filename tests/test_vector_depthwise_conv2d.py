@@ -12,6 +12,10 @@ from vector_call import assert_vector
 from midge.kernels import table
 from midge.kernels.vector import table as vector
 
+# uint8 weights have a zero point, and one scale.
+KINDS = st.sampled_from(
+    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
+)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
@@ -32,7 +36,7 @@ def test_geometry(data):
         dilation=dilation,
         padding=padding,
         activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])),
-        per_channel=data.draw(st.booleans()),
+        **data.draw(KINDS),
         seed=data.draw(st.integers(0, 5)),
     )
     assert_vector(model, "depthwise_conv2d_vector_s8", data.draw(st.integers(0, 3)))

@@ -16,6 +16,7 @@ def test_sizes(data):
         units=data.draw(st.sampled_from([1, 3, 16, 17, 33, 64, 128, 150, 300])),
         activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6"])),
         bias=data.draw(st.booleans()),
+        dtype=data.draw(st.sampled_from(["int8", "uint8"])),
         seed=data.draw(st.integers(0, 5)),
     )
     assert_vector(model, "fully_connected_vector_s8", data.draw(st.integers(0, 3)))

@@ -6,7 +6,7 @@ Their sums stay in registers over all products, and are requantized and stored f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -34,7 +34,7 @@ PIXEL_SHAPES = _PIXEL_SHAPES[instruction_set()]  # for many pixels
 SAMPLE_SHAPES = _SAMPLE_SHAPES[instruction_set()]  # for one
 
 
-@lru_cache(maxsize=None)
+@cache
 def tile(pixels: int, blocks: int, signed: bool) -> Any:
     """The intrinsic for one tile, that reads q + 128, or if `signed` q itself.
 
@@ -50,10 +50,10 @@ def tile(pixels: int, blocks: int, signed: bool) -> Any:
     )
 
     @intrinsic
-    def run(
+    def run(  # type: ignore[no-untyped-def]
         typing_context, x, pixel, segments, segment_count, steps, weights, block_bytes, parameters,
         y, y_pixel, channels, least, greatest,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+    ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             sums = _sum(builder, arguments[:8], pixels, blocks, signed)
             _finish(builder, sums, *arguments[7:])
@@ -64,9 +64,7 @@ def tile(pixels: int, blocks: int, signed: bool) -> Any:
     return run
 
 
-def _sum(
-    builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool
-) -> list[list[Any]]:
+def _sum(builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool) -> list[list[Any]]:
     """[pixel][block] sums, bias included."""
     x, pixel, segments, segment_count, steps, weights, block_bytes, parameters = arguments
     rooms = [[cgutils.alloca_once(builder, v.SUMS) for _ in range(blocks)] for _ in range(pixels)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from numba.core import cgutils, types
@@ -21,7 +21,7 @@ P = S8.index
 PIXELS = 1 if instruction_set() == PORTABLE else 4  # of the larger tile
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tile(pixels: int) -> Any:
     """The intrinsic that makes one block of channels of a few pixels.
 
@@ -36,10 +36,10 @@ def _tile(pixels: int) -> Any:
     )
 
     @intrinsic
-    def run(
+    def run(  # type: ignore[no-untyped-def]
         typing_context, x, pixel, taps, steps, weights, parameters,
         y, y_pixel, channels, least, greatest,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+    ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             sums = _sum(builder, pixels, *arguments[:6])
             _finish(builder, sums, *arguments[5:])
@@ -98,9 +98,7 @@ def _pixels(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-unt
     """One block of channels of a row of pixels."""
     taps, steps, weights, parameters, least, greatest = given
     while left >= PIXELS:
-        _several(
-            x, pixel, taps, steps, weights, parameters, y, y_pixel, channels, least, greatest
-        )
+        _several(x, pixel, taps, steps, weights, parameters, y, y_pixel, channels, least, greatest)
         x, y = int8_at(x, PIXELS * pixel), int8_at(y, PIXELS * y_pixel)
         left -= PIXELS
     while left > 0:

@@ -15,11 +15,12 @@ _product = matrix_product(SAMPLE_SHAPES, signed=True)
 
 @kernel
 def fully_connected_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
-    segments, steps, units = int32_at(constants, p[P.segments]), p[P.steps], p[P.units]
+    segments, count = int32_at(constants, p[P.segments]), p[P.segment_count]
+    steps, units = p[P.steps], p[P.units]
     weights, parameters = int8_at(constants, p[P.weights]), int8_at(constants, p[P.parameters])
     depth = p[P.depth]
     given = (
-        segments, 1, steps, weights, steps * 64, parameters,
+        segments, count, steps, weights, count * steps * 64, parameters,
         units, p[P.least], p[P.greatest],
     )  # fmt: skip
     for batch in range(p[P.batches]):

@@ -1,1 +1,1 @@
-"""Lowerings to the host's vector kernels; the arithmetic is that of the plain kernels' references."""
+"""Lowerings to the host's vector kernels, whose references are those of the plain ones."""

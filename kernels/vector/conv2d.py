@@ -29,8 +29,8 @@ BAND_BYTES = 1024
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
-    """None where the plain kernel must do it: groups, weights with a zero point, huge sums."""
-    weights, x = packing.plain_weights(graph, node), graph.input(node)
+    """None where the plain kernel must do it: groups, other types, sums of more than 32 bits."""
+    weights, x = packing.centred_weights(graph, node), graph.input(node)
     if weights is None or weights.shape[3] != x.shape[3]:
         return None
     rule = requantization(graph, node, len(weights))
@@ -56,16 +56,19 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
 
 
 def _segments(
-    graph: Graph, node: Node, weights: NDArray[np.int8]
+    graph: Graph, node: Node, weights: NDArray[np.int64]
 ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """Weights as [filters, segments, products], and where each segment begins in the buffer."""
+    """Weights as [filters, segments, products], and where each segment begins in the buffer.
+
+    Weights of 9 bits are taken in parts, one after the other over the same inputs.
+    """
     filters, height, taps, depth = weights.shape
-    lines = np.arange(height) * run_of(graph, node, (height, taps)).pitch
-    if node.attrs.dilation[1] == 1 or taps == 1:
-        return weights.reshape(filters, height, taps * depth), lines.astype(np.int32)
-    across = np.arange(taps) * node.attrs.dilation[1] * depth
-    offsets = (lines[:, None] + across).reshape(-1)
-    return weights.reshape(filters, height * taps, depth), offsets.astype(np.int32)
+    offsets = np.arange(height) * run_of(graph, node, (height, taps)).pitch
+    if node.attrs.dilation[1] != 1:
+        across = np.arange(taps) * node.attrs.dilation[1] * depth
+        offsets = (offsets[:, None] + across).reshape(-1)
+    parts = [part.reshape(filters, len(offsets), -1) for part in packing.int8_parts(weights)]
+    return np.concatenate(parts, axis=1), np.tile(offsets, len(parts)).astype(np.int32)
 
 
 def _band(graph: Graph, node: Node, kernel: tuple[int, int]) -> int:

@@ -29,8 +29,8 @@ LAYOUTS = (S8,)
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
-    """None where the plain kernel must do it: several multiples, zero points of weights."""
-    weights = packing.plain_weights(graph, node)
+    """None where the plain kernel must do it: several multiples, other types, wide sums."""
+    weights = packing.centred_weights(graph, node)
     if weights is None or node.attrs.multiplier != 1:
         return None
     by_channel = np.ascontiguousarray(weights[0].transpose(2, 0, 1))
@@ -41,7 +41,8 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
     if parameters is None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
-    offsets = _taps(graph, node, kernel)
+    parts = [part.reshape(len(part), -1) for part in packing.int8_parts(by_channel)]
+    offsets = _taps(graph, node, kernel, len(parts))
     return S8.lowered(
         PIXEL,
         **window_fields(graph, node, kernel),
@@ -49,7 +50,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         together=together,
         taps=Constant(offsets),
         steps=len(offsets) // packing.TAPS,
-        weights=packing.packed_weights(by_channel.reshape(len(by_channel), 1, -1)),
+        weights=packing.packed_weights(np.concatenate(parts, axis=1)[:, None]),
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
@@ -64,23 +65,23 @@ def _pixels_together(graph: Graph, node: Node) -> int:
 
 
 def _repeated(
-    weights: NDArray[np.int8], rule: Requantization, times: int
-) -> tuple[NDArray[np.int8], Requantization]:
+    weights: NDArray[np.int64], rule: Requantization, times: int
+) -> tuple[NDArray[np.int64], Requantization]:
     """Weights and requantization of `times` pixels side by side."""
     shift = np.tile(rule.shift, times)
-    multiplier, bias = np.tile(rule.multiplier, times), np.tile(rule.bias, times)
+    multiplier, bias = np.tile(rule.multiplier, times), np.tile(rule.bias, times).astype(np.int32)
     return (
         np.tile(weights, (times, 1, 1)),
         replace(rule, bias=bias, multiplier=multiplier, shift=shift),
     )
 
 
-def _taps(graph: Graph, node: Node, kernel: tuple[int, int]) -> NDArray[np.int32]:
-    """Where each tap lies; those added to fill a step have weights of 0."""
+def _taps(graph: Graph, node: Node, kernel: tuple[int, int], times: int) -> NDArray[np.int32]:
+    """Where each tap lies, `times` over; those added to fill a step have weights of 0."""
     channels = graph.input(node).shape[3]
     lines = np.arange(kernel[0]) * run_of(graph, node, kernel).pitch
     across = np.arange(kernel[1]) * node.attrs.dilation[1] * channels
-    offsets = (lines[:, None] + across).reshape(-1)
+    offsets = np.tile((lines[:, None] + across).reshape(-1), times)
     room = np.zeros(packing.steps_of(len(offsets)) * packing.TAPS, np.int32)
     room[: len(offsets)] = offsets
     return room

@@ -46,16 +46,16 @@ def packed_weights(weights: NDArray[np.int8]) -> Constant:
 
 
 def parameters(
-    rule: Requantization, weights: NDArray[np.int8], input_zero: int
+    rule: Requantization, weights: NDArray[np.int64], input_zero: int
 ) -> Constant | None:
-    """int32 [blocks, 6, 16], rows as in `PARAMETERS`; `weights` are [channels, ...].
+    """int32 [blocks, 6, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
 
     The output zero point is in `half`, scaled up by the right shift that follows; `tie` is all ones
     in lanes that shift right, where a negative tie rounds away from zero. None if 32-bit lanes are
     too narrow: the plain kernels requantize in 64 bits, which live channels of real layers don't
     need. A channel that gives one value whatever comes gets a multiplier of 0, and that value.
     """
-    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    flat = weights.reshape(len(weights), -1)
     sums = sum_range(flat, input_zero)
     greatest = np.abs(sums + rule.bias.astype(np.int64)).max(axis=0)
     least_output, greatest_output = rule.apply(sums, "int8").astype(np.int64)
@@ -64,7 +64,10 @@ def parameters(
     half = ((np.int64(1) << right) >> 1) + (np.int64(rule.zero_point) << right)
     if (((greatest << left) + np.abs(half) + 1 >= 1 << 31) & ~constant).any():
         return None
-    multiplier, half = np.where(constant, 0, rule.multiplier), np.where(constant, least_output, half)
+    multiplier, half = (
+        np.where(constant, 0, rule.multiplier),
+        np.where(constant, least_output, half),
+    )
     left, right = np.where(constant, 0, left), np.where(constant, 0, right)
     bias = rule.bias.astype(np.int64) - (input_zero + SIGN) * flat.sum(axis=1)
     tie = np.where(right > 0, -1, 0)
@@ -87,9 +90,17 @@ def flipped(zero_point: int) -> int:
     return zero_point + SIGN if zero_point < 0 else zero_point - SIGN
 
 
-def plain_weights(graph: Graph, node: Node) -> NDArray[np.int8] | None:
-    """The weights of an int8 node if they are symmetric, else None."""
+def centred_weights(graph: Graph, node: Node) -> NDArray[np.int64] | None:
+    """The weights of an int8 node less their zero point, which have up to 9 bits; else None."""
     weights = graph.input(node, 1)
-    symmetric = weights.quantization is not None and not weights.quantization.zero_points.any()
-    is_int8 = graph.input(node).dtype == "int8" and weights.dtype == "int8"
-    return weights.data if symmetric and is_int8 else None
+    if graph.input(node).dtype != "int8" or weights.data is None:
+        return None
+    return weights.data.astype(np.int64) - weights.zero_point
+
+
+def int8_parts(weights: NDArray[np.int64]) -> list[NDArray[np.int8]]:
+    """int8 arrays that add up to `weights`: one, or more where a zero point makes 9 bits of 8."""
+    parts = [np.clip(weights, -SIGN, SIGN - 1)]
+    while (rest := weights - sum(parts)).any():
+        parts.append(np.clip(rest, -SIGN, SIGN - 1))
+    return [part.astype(np.int8) for part in parts]
