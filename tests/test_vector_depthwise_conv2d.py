@@ -42,6 +42,25 @@ def test_geometry(data):
     assert_vector(model, "depthwise_conv2d_vector_s8", data.draw(st.integers(0, 3)))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_images_one_pixel_wide(data):
+    """As in keyword models: rows are taken as if they were pixels of a row."""
+    kernel, stride = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
+    dilation = data.draw(st.integers(1, 2))
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
+    height = data.draw(st.integers(1 + (kernel - 1) * dilation, 60))
+    model = build.depthwise_conv2d(
+        (data.draw(st.integers(1, 2)), height, 1, data.draw(st.sampled_from([16, 20, 200]))),
+        kernel=(kernel, 1),
+        stride=(stride, 1),
+        dilation=(dilation, 1),
+        padding=padding,
+        **data.draw(KINDS),
+    )
+    assert_vector(model, "depthwise_conv2d_vector_s8")
+
+
 def test_pixels_may_be_written_over_the_input():
     graph, node = read_operator(build.depthwise_conv2d((1, 6, 5, 4)))
     assert overlapped(graph, node, vector.lower) == (30 - 7) * 4

@@ -15,7 +15,7 @@ from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
 from .processor import PORTABLE, instruction_set
 from .registry import kernel
 from .tile import store_blocks
-from .window import copy_windows
+from .window import copy_lines, copy_windows, evenly_spaced
 
 P = S8.index
 PIXELS = 1 if instruction_set() == PORTABLE else 4  # of the larger tile
@@ -132,9 +132,23 @@ def _blocks(arena, constants, p, y, columns):  # type: ignore[no-untyped-def]
         _block(x, place, columns, p, channels - 16 * block, given)
 
 
-@kernel
-def depthwise_conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
-    x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+@inline
+def _tall(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
+    """An image one pixel wide: rows are taken as pixels of a row."""
+    row, rows, depth = 0, p[P.rows], p[P.channels]
+    while row < rows:
+        count = min(p[P.band], rows - row)
+        if not evenly_spaced(y_rows, row, count, depth):
+            count = 1
+        lines = p[P.kernel_height] + (count - 1) * p[P.stride_height]
+        copy_lines(arena, p, P, x_rows, row * p[P.stride_height], lines)
+        _blocks(arena, constants, p, int8_at(arena, y_rows[row]), count)
+        row += count
+
+
+@inline
+def _wide(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
+    """Any other image, row by row, in runs of pixels."""
     for row in range(p[P.rows]):
         column = 0
         while column < p[P.width]:  # a range by a variable step could raise
@@ -143,3 +157,12 @@ def depthwise_conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-
             y = int8_at(arena, y_rows[row] + column * p[P.channels])
             _blocks(arena, constants, p, y, columns)
             column += columns
+
+
+@kernel
+def depthwise_conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+    if p[P.band] > 0:
+        _tall(arena, constants, p, x_rows, y_rows)
+    else:
+        _wide(arena, constants, p, x_rows, y_rows)

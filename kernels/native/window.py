@@ -65,6 +65,19 @@ def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ign
 
 
 @inline
+def copy_lines(arena, p, P, x_rows, first, lines):  # type: ignore[no-untyped-def]
+    """The rows first .. first+lines-1 of an image one pixel wide, one after the other."""
+    buffer, fill, size = int8_at(arena, p[P.buffer]), p[P.fill], p[P.in_row]
+    for number in range(first, first + lines):
+        line = x_rows[number]
+        if line < 0:
+            _fill(buffer, fill, size)
+        else:
+            flip(buffer, int8_at(arena, line), size)
+        buffer = int8_at(buffer, size)
+
+
+@inline
 def evenly_spaced(y_rows, row, count, row_bytes):  # type: ignore[no-untyped-def]
     """Whether output rows row .. row+count-1 lie one after the other in memory."""
     return y_rows[row + count - 1] - y_rows[row] == (count - 1) * row_bytes

@@ -13,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.graph import Graph, Node
-from ...runtime.lowering import PIXEL, Constant, Lowered
+from ...runtime.lowering import PIXEL, Constant, Field, Lowered, Scratch
+from ...runtime.ops import Pair, effective
 from ..convolution import Requantization, requantization
 from ..operation import layout
 from . import packing
-from .window import WINDOW, run_of, window_fields
+from .window import BUFFER_BYTES, WINDOW, run_of, window_fields
 
-# taps: int32 offsets in the buffer of a run's first pixel's taps, four for each step. `together`
+# band: in an image one pixel wide, how many rows are taken as pixels of one row; else 0. kernel_height
+# then counts the rows under dilation too. taps: int32 offsets in the buffer of a run's first pixel's taps, four for each step. `together`
 # pixels of `channels` are taken as one.
 S8 = layout(
     "depthwise_conv2d_vector_s8",
-    f"{WINDOW} channels together taps steps weights parameters least greatest",
+    f"{WINDOW} band channels together taps steps weights parameters least greatest",
 )
 LAYOUTS = (S8,)
+LEAST_BAND = 4  # rows, whatever they take
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
@@ -42,14 +45,16 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
     parts = [part.reshape(len(part), -1) for part in packing.int8_parts(by_channel)]
-    offsets = _taps(graph, node, kernel, len(parts))
+    band = _band(graph, node, kernel)
+    offsets = np.tile(_taps(graph, node, kernel, band), len(parts))
     return S8.lowered(
         PIXEL,
-        **window_fields(graph, node, kernel),
+        **window_fields(graph, node, kernel) | _tall_fields(graph, node, kernel, band),
+        band=band,
         channels=weights.shape[3],
         together=together,
-        taps=Constant(offsets),
-        steps=len(offsets) // packing.TAPS,
+        taps=Constant(_in_steps(offsets)),
+        steps=packing.steps_of(len(offsets)),
         weights=packing.packed_weights(np.concatenate(parts, axis=1)[:, None]),
         parameters=parameters,
         least=rule.least,
@@ -76,12 +81,40 @@ def _repeated(
     )
 
 
-def _taps(graph: Graph, node: Node, kernel: tuple[int, int], times: int) -> NDArray[np.int32]:
-    """Where each tap lies, `times` over; those added to fill a step have weights of 0."""
-    channels = graph.input(node).shape[3]
-    lines = np.arange(kernel[0]) * run_of(graph, node, kernel).pitch
-    across = np.arange(kernel[1]) * node.attrs.dilation[1] * channels
-    offsets = np.tile((lines[:, None] + across).reshape(-1), times)
+def _band(graph: Graph, node: Node, kernel: Pair) -> int:
+    """Rows taken together where image and kernel are one pixel wide; else 0."""
+    x, y, attrs = graph.input(node), graph.output(node), node.attrs
+    if (x.shape[2], y.shape[2], kernel[1]) != (1, 1, 1) or x.shape[3] < packing.LANES:
+        return 0
+    lines = BUFFER_BYTES // x.shape[3] - effective(kernel, attrs.dilation)[0]
+    return min(max(lines // attrs.stride[0] + 1, LEAST_BAND), y.shape[1])
+
+
+def _tall_fields(graph: Graph, node: Node, kernel: Pair, band: int) -> dict[str, Field]:
+    """What a band of rows changes in the fields of a window."""
+    if band == 0:
+        return {}
+    channels, down = graph.input(node).shape[3], node.attrs.stride[0]
+    lines = effective(kernel, node.attrs.dilation)[0]
+    size = (lines + (band - 1) * down) * channels
+    return {
+        "kernel_height": lines,
+        "pixel": down * channels,
+        "buffer": Scratch(size + packing.SLACK),
+    }
+
+
+def _taps(graph: Graph, node: Node, kernel: Pair, band: int) -> NDArray[np.int64]:
+    """Where each tap of a run's first pixel lies in the buffer."""
+    channels, dilation = graph.input(node).shape[3], node.attrs.dilation
+    pitch = dilation[0] * channels if band else run_of(graph, node, kernel).pitch
+    across = np.arange(kernel[1]) * dilation[1] * channels
+    offsets: NDArray[np.int64] = np.arange(kernel[0])[:, None] * pitch + across
+    return offsets.reshape(-1)
+
+
+def _in_steps(offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """As many as fill whole steps; those added have weights of 0."""
     room = np.zeros(packing.steps_of(len(offsets)) * packing.TAPS, np.int32)
     room[: len(offsets)] = offsets
     return room
