@@ -14,8 +14,10 @@ from native_call import overlapped
 from one_operator import read_operator
 from vector_call import assert_vector, assert_vector_node
 
+from cases import model
 from midge.kernels import table
 from midge.kernels.vector import table as vector
+from midge.runtime.pipeline import compile_model
 
 # uint8 weights have a zero point, and one scale.
 KINDS = st.sampled_from(
@@ -34,7 +36,7 @@ def test_geometry(data):
     padding = data.draw(st.sampled_from(["SAME", "VALID"]))
     extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
-    model = build.conv2d(
+    content = build.conv2d(
         (batch, height, width, depth),
         filters=data.draw(st.sampled_from([1, 3, 15, 16, 17, 32, 33, 48, 64, 70, 115])),
         kernel=kernel,
@@ -45,7 +47,7 @@ def test_geometry(data):
         **data.draw(KINDS),
         seed=data.draw(st.integers(0, 5)),
     )
-    assert_vector(model, "conv2d_vector_s8", data.draw(st.integers(0, 3)))
+    assert_vector(content, "conv2d_vector_s8", data.draw(st.integers(0, 3)))
 
 
 def test_pixels_may_be_written_over_the_input():
@@ -54,7 +56,7 @@ def test_pixels_may_be_written_over_the_input():
 
 
 @pytest.mark.parametrize(
-    "model",
+    "content",
     [
         build.conv2d((1, 5, 6, 6), filters=6, groups=3),
         build.conv2d(dtype="int16"),
@@ -62,10 +64,15 @@ def test_pixels_may_be_written_over_the_input():
     ],
     ids=["groups", "int16", "float32"],
 )
-def test_what_has_no_vector_kernel_is_lowered_as_ever(model):
-    graph, node = read_operator(model)
+def test_what_has_no_vector_kernel_is_lowered_as_ever(content):
+    graph, node = read_operator(content)
     plain, chosen = table.lower(graph, node), vector.lower(graph, node)
     assert chosen.kernel == plain.kernel
+
+
+def test_window_buffers_leave_the_arena_small():
+    program = compile_model(model("vww_96_int8").model(), "host")
+    assert program.arena_bytes <= 38_912
 
 
 def test_dead_channels_give_their_one_value():
