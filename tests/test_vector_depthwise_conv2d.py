@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import build_tflite as build
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from native_call import overlapped
@@ -59,6 +60,12 @@ def test_images_one_pixel_wide(data):
         **data.draw(KINDS),
     )
     assert_vector(model, "depthwise_conv2d_vector_s8")
+
+
+@pytest.mark.parametrize("kind", [{"per_channel": True}, {"dtype": "uint8", "per_channel": False}])
+def test_multiples_of_one_channel_are_a_convolution(kind):
+    model = build.depthwise_conv2d((2, 11, 9, 1), (4, 3), (2, 2), multiplier=20, **kind)
+    assert_vector(model, "conv2d_vector_s8")
 
 
 def test_pixels_may_be_written_over_the_input():

@@ -30,9 +30,15 @@ BAND_BYTES = 1024
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
     """None where the plain kernel must do it: groups, other types, sums of more than 32 bits."""
-    weights, x = packing.centred_weights(graph, node), graph.input(node)
-    if weights is None or weights.shape[3] != x.shape[3]:
+    weights = packing.centred_weights(graph, node)
+    if weights is None or weights.shape[3] != graph.input(node).shape[3]:
         return None
+    return lower_weights(graph, node, weights)
+
+
+def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lowered | None:
+    """The same for a node whose centred weights as a convolution's are stated."""
+    x = graph.input(node)
     rule = requantization(graph, node, len(weights))
     parameters = packing.parameters(rule, weights, x.zero_point)
     if parameters is None:

@@ -17,12 +17,12 @@ from ...runtime.lowering import PIXEL, Constant, Field, Lowered, Scratch
 from ...runtime.ops import Pair, effective
 from ..convolution import Requantization, requantization
 from ..operation import layout
-from . import packing
+from . import conv2d, packing
 from .window import BUFFER_BYTES, WINDOW, run_of, window_fields
 
-# band: in an image one pixel wide, how many rows are taken as pixels of one row; else 0. kernel_height
-# then counts the rows under dilation too. taps: int32 offsets in the buffer of a run's first pixel's taps, four for each step. `together`
-# pixels of `channels` are taken as one.
+# band: in an image one pixel wide, how many rows are taken as pixels of one row, and kernel_height
+# counts the rows under dilation too; else 0. taps: int32 offsets in the buffer of a run's first
+# pixel's taps, four for each step. `together` pixels of `channels` are taken as one.
 S8 = layout(
     "depthwise_conv2d_vector_s8",
     f"{WINDOW} band channels together taps steps weights parameters least greatest",
@@ -34,6 +34,8 @@ LEAST_BAND = 4  # rows, whatever they take
 def lower(graph: Graph, node: Node) -> Lowered | None:
     """None where the plain kernel must do it: several multiples, other types, wide sums."""
     weights = packing.centred_weights(graph, node)
+    if weights is not None and weights.shape[3] == node.attrs.multiplier > 1:
+        return conv2d.lower_weights(graph, node, weights.transpose(3, 1, 2, 0))
     if weights is None or node.attrs.multiplier != 1:
         return None
     by_channel = np.ascontiguousarray(weights[0].transpose(2, 0, 1))
