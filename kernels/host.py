@@ -18,6 +18,7 @@ from ..runtime.program import Call, Loop, Program
 from . import table
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
+from .vector import table as vector
 
 ALIGNMENT = 16  # of buffers in the arena, bytes
 LINE = 64  # the arena and the constants start at a cache line
@@ -38,7 +39,7 @@ class HostBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The native kernel call that makes this node."""
-        return table.lower(graph, node)
+        return vector.lower(graph, node)
 
     def build(self, program: Program, out: Path | None = None) -> HostExecutor:
         """An executor with an arena of its own; nothing is written to `out`."""
@@ -146,8 +147,8 @@ class HostExecutor:
 
 
 def _aligned(size: int) -> NDArray[np.int8]:
-    """`size` zero bytes that start at a cache line."""
-    room = np.zeros(size + LINE, np.int8)
+    """`size` zero bytes from a cache line on; vectors may read a line more than that."""
+    room = np.zeros(size + 2 * LINE, np.int8)
     skipped = -room.ctypes.data % LINE
     return room[skipped : skipped + size]
 

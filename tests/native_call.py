@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,22 +10,29 @@ from midge.kernels import table
 from midge.kernels.host import HostExecutor
 from midge.runtime.assemble import assemble
 from midge.runtime.graph import Graph, Node
+from midge.runtime.lowering import Lowered
 from midge.runtime.schedule import layer_by_layer
 
+Lower = Callable[[Graph, Node], Lowered]
 GUARD = 0x5A  # what the arena holds before the inputs: a byte that no kernel should rely on
 
 
 def run_native(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None], overlap: bool = False
+    graph: Graph,
+    node: Node,
+    inputs: Sequence[np.ndarray | None],
+    overlap: bool = False,
+    lower: Lower = table.lower,
 ) -> list[np.ndarray]:
     """The node's outputs, computed by its native kernel in an arena of its own.
 
     `inputs` are as for the reference: one entry for each of the node's input positions, where that
     of a constant is ignored, and that of a state tensor is updated in place. With `overlap` the
     output lies over the input as closely as the kernel's granularity and the region rule allow.
+    `lower` chooses the kernel.
     """
     single = _single(graph, node)
-    lowered = {0: table.lower(single, node)}
+    lowered = {0: lower(single, node)}
     program = assemble(
         single, lowered, layer_by_layer(single, lowered), "host", 16, exact=True, overlap=overlap
     )
@@ -41,10 +48,10 @@ def run_native(
     return outputs
 
 
-def overlapped(graph: Graph, node: Node) -> int:
+def overlapped(graph: Graph, node: Node, lower: Lower = table.lower) -> int:
     """Bytes that `run_native(..., overlap=True)` saves for this node: 0 where nothing overlaps."""
     single = _single(graph, node)
-    lowered = {0: table.lower(single, node)}
+    lowered = {0: lower(single, node)}
     sizes = [
         assemble(single, lowered, layer_by_layer(single, lowered), "host", 1, True, overlap)
         for overlap in (False, True)

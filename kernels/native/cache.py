@@ -17,6 +17,8 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from .processor import instruction_set, is_stated
+
 FORMAT = 2  # raise when images of the same source would differ in another way
 KERNELS = Path(__file__).resolve().parent.parent
 
@@ -86,7 +88,8 @@ def _digest(path: Path, modified_ns: int) -> bytes:
 @lru_cache(maxsize=1)
 def _surroundings() -> str:
     tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
-    return repr((FORMAT, tools, platform.system(), platform.machine(), _processor()))
+    made_for = (instruction_set(), is_stated(), _processor())
+    return repr((FORMAT, tools, platform.system(), platform.machine(), made_for))
 
 
 def _processor() -> str:

@@ -12,6 +12,7 @@ import numba
 from numba.core import types
 from numba.core.codegen import CPUCodeLibrary
 
+from . import processor
 from .memory import INT8_POINTER, INT32_POINTER
 from .registry import NativeFunction
 
@@ -66,9 +67,11 @@ def _target_machine() -> llvm.TargetMachine:
     llvm.initialize_native_asmprinter()
     machine = llvm.get_process_triple().partition("-")[0]
     target = llvm.Target.from_triple(f"{machine}-unknown-linux-gnu")  # ELF, which the linker reads
+    stated = processor.is_stated()
+    least = processor.LEAST_PROCESSOR[processor.instruction_set()]
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
+        cpu=least if stated else llvm.get_host_cpu_name(),
+        features="" if stated else llvm.get_host_cpu_features().flatten(),
         opt=3,
         reloc="pic",
         codemodel="small",  # data within 2 GB of the code: relative to it, whatever the place

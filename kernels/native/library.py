@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from ..table import native_module
+from ..vector.table import native_module
 from . import cache, loader
 from .linker import Image, link
 

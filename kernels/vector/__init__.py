@@ -1,0 +1,1 @@
+"""Lowerings to the host's vector kernels, whose references are those of the plain ones."""

@@ -1,0 +1,35 @@
+"""The operators that have vector kernels on the host, and where a kernel's native twin stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+from ...runtime.graph import Graph, Node
+from ...runtime.lowering import Lowered
+from .. import table
+from . import add, conv2d, depthwise_conv2d, fully_connected
+
+MODULES: Mapping[str, ModuleType] = {
+    "add": add,
+    "sub": add,
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise_conv2d,
+    "fully_connected": fully_connected,
+}
+
+
+def lower(graph: Graph, node: Node) -> Lowered:
+    """The vector kernel's call where there is one for this node, else the plain kernel's."""
+    module = MODULES.get(node.op)
+    attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
+    lowered = attempt(graph, node) if attempt else None
+    return lowered or table.lower(graph, node)
+
+
+def native_module(name: str) -> str:
+    """The module of `kernels/native/` that defines a native function, vector or plain."""
+    for module in MODULES.values():
+        if any(words.kernel == name for words in module.LAYOUTS):
+            return f"vector_{module.__name__.rpartition('.')[2]}"
+    return table.native_module(name)

@@ -1,0 +1,76 @@
+"""The words by which a vector kernel copies the windows of some output pixels.
+
+A kernel of sliding windows first copies the input that a run of output pixels needs, padding
+included, into a buffer in the arena, as q + 128. The taps of an output pixel are then at fixed
+distances, and pixels are written only when all that they need is in the buffer: what `PIXEL`
+granularity allows is kept whatever the order within a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...runtime.graph import Graph, Node
+from ...runtime.lowering import Cursor, Field, Rows, Scratch
+from ...runtime.ops import Pair, image_size
+from ..conv2d import window_cursor
+from .packing import SLACK, flipped
+
+# A run is `columns` pixels of a row, or less at its end. Bytes: `before` of padding left of a row
+# of `in_row`; `extent` of one window along a row, `pixel` to the next one; `pitch` from row to row
+# in the buffer.
+WINDOW = (
+    "rows width columns kernel_height stride_height dilation_height before in_row extent pixel "
+    "pitch fill buffer y x"
+)
+BUFFER_BYTES = 1920  # a longer row is taken in several runs
+LEAST_RUN = 12  # pixels, whatever they take
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the windows of a run of pixels lie in the buffer."""
+
+    columns: int
+    pitch: int
+    extent: int
+
+
+def run_of(graph: Graph, node: Node, kernel: Pair) -> Run:
+    """Runs of a row of even length, so that the buffer stays small."""
+    x, attrs = graph.input(node), node.attrs
+    channels, width = x.shape[3], image_size(graph.output(node).shape)[1]
+    extent = ((kernel[1] - 1) * attrs.dilation[1] + 1) * channels
+    pixel = attrs.stride[1] * channels
+    longest = max((BUFFER_BYTES // kernel[0] - extent) // pixel + 1, LEAST_RUN)
+    runs = -(-width // longest)
+    columns = width if runs == 1 else _rounded_up(-(-width // runs))
+    return Run(columns, (columns - 1) * pixel + extent, extent)
+
+
+def _rounded_up(columns: int) -> int:
+    """To what tiles of 2, 4 and 6 pixels fill."""
+    return -(-columns // LEAST_RUN) * LEAST_RUN
+
+
+def window_fields(graph: Graph, node: Node, kernel: Pair, band: int = 1) -> dict[str, Field]:
+    """The fields of `WINDOW`; the buffer holds `band` times the rows of one window."""
+    x, attrs, run = graph.input(node), node.attrs, run_of(graph, node, kernel)
+    channels = x.shape[3]
+    return {
+        "rows": Rows(),
+        "width": image_size(graph.output(node).shape)[1],
+        "columns": run.columns,
+        "kernel_height": kernel[0],
+        "stride_height": attrs.stride[0],
+        "dilation_height": attrs.dilation[0],
+        "before": attrs.padding.left * channels,
+        "in_row": x.shape[2] * channels,
+        "extent": run.extent,
+        "pixel": attrs.stride[1] * channels,
+        "pitch": run.pitch,
+        "fill": flipped(x.zero_point),
+        "buffer": Scratch(band * kernel[0] * run.pitch + SLACK),
+        "y": Cursor(node.outputs[0]),
+        "x": window_cursor(graph, node, kernel),
+    }

@@ -1,0 +1,44 @@
+"""Vector kernels are exact with every instruction set, not only this machine's own.
+
+A process is made for one set, so each runs in its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from midge.kernels.native import processor
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = sorted(str(path) for path in (ROOT / "tests").glob("test_vector_*.py"))
+
+
+@pytest.mark.parametrize("name", [processor.AVX2, processor.PORTABLE])
+def test_same_bits_with_instruction_set(name):
+    if processor.instruction_set() == name and not processor.is_stated():
+        pytest.skip("this machine's own set: the vector tests ran with it")
+    if name == processor.AVX2 and "avx2" not in processor.flags():
+        pytest.skip("this processor has no AVX2")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],
+        cwd=ROOT,
+        env={**os.environ, processor.VARIABLE: name},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_an_unknown_set_is_refused(monkeypatch):
+    monkeypatch.setenv(processor.VARIABLE, "mmx")
+    processor.instruction_set.cache_clear()
+    why = "MIDGE_INSTRUCTIONS is 'mmx'; it must be one of: avx512-vnni, avx2, portable"
+    with pytest.raises(ValueError, match=why):
+        processor.instruction_set()
+    monkeypatch.undo()
+    processor.instruction_set.cache_clear()

@@ -1,0 +1,112 @@
+"""Vector convolutions: the bits of the NumPy reference on every geometry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import build_tflite as build
+import numpy as np
+import pytest
+from exact import draw_values
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from native_call import overlapped
+from one_operator import read_operator
+from vector_call import assert_vector, assert_vector_node
+
+from cases import model
+from midge.kernels import table
+from midge.kernels.vector import table as vector
+from midge.runtime.pipeline import compile_model
+
+# uint8 weights have a zero point, and one scale.
+KINDS = st.sampled_from(
+    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
+)
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_geometry(data):
+    depth = data.draw(st.sampled_from([1, 3, 4, 16, 17, 20]))
+    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 9, 40))
+    kernel = data.draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 4), (5, 2), (2, 3)]))
+    stride, dilation = data.draw(pairs), data.draw(pairs)
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
+    extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
+    content = build.conv2d(
+        (batch, height, width, depth),
+        filters=data.draw(st.sampled_from([1, 3, 15, 16, 17, 32, 33, 48, 64, 70, 115])),
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])),
+        **data.draw(KINDS),
+        seed=data.draw(st.integers(0, 5)),
+    )
+    assert_vector(content, "conv2d_vector_s8", data.draw(st.integers(0, 3)))
+
+
+def test_pixels_may_be_written_over_the_input():
+    graph, node = read_operator(build.conv2d((1, 6, 5, 4), filters=4))
+    assert overlapped(graph, node, vector.lower) == (30 - 7) * 4
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        build.conv2d((1, 5, 6, 6), filters=6, groups=3),
+        build.conv2d(dtype="int16"),
+        build.conv2d(dtype="float32"),
+    ],
+    ids=["groups", "int16", "float32"],
+)
+def test_what_has_no_vector_kernel_is_lowered_as_ever(content):
+    graph, node = read_operator(content)
+    plain, chosen = table.lower(graph, node), vector.lower(graph, node)
+    assert chosen.kernel == plain.kernel
+
+
+def test_window_buffers_leave_the_arena_small():
+    program = compile_model(model("vww_96_int8").model(), "host")
+    assert program.arena_bytes <= 38_912
+
+
+def test_dead_channels_give_their_one_value():
+    """Channels without weights have any bias and shift: in MobileNets up to 2**30 and 31."""
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=20))
+    x, weights, bias = (graph.tensors[i] for i in node.inputs)
+    values, biases = weights.data.copy(), bias.data.copy()
+    scales = weights.quantization.scales.copy()
+    dead = {3: (1 << 30, 1e-12), 4: (-(1 << 30), 1e-9), 19: (7, 2.0)}
+    for channel, (value, scale) in dead.items():
+        values[channel], biases[channel], scales[channel] = 0, value, scale
+    changed = {
+        weights.index: replace(
+            weights,
+            data=values,
+            quantization=replace(weights.quantization, scales=scales),
+        ),
+        bias.index: replace(bias, data=biases),
+    }
+    graph = graph.with_nodes(graph.nodes, changed)
+    arrays = [draw_values(np.random.default_rng(0), x.shape, "int8"), values, biases]
+    assert_vector_node(graph, node, arrays, "conv2d_vector_s8")
+    (wanted,) = table.OPERATIONS["conv2d"].reference(graph, node, arrays)
+    assert all(len(np.unique(wanted[..., channel])) == 1 for channel in dead)
+
+
+def test_sums_that_need_64_bits_are_lowered_as_ever():
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=2))
+    bias = graph.tensors[node.inputs[2]]
+    huge = replace(bias, data=np.full_like(bias.data, (1 << 31) - 1))
+    graph = graph.with_nodes(graph.nodes, {bias.index: huge})
+    scale = replace(
+        graph.output(node),
+        quantization=replace(graph.output(node).quantization, scales=np.array([1e4])),
+    )
+    graph = graph.with_nodes(graph.nodes, {scale.index: scale})
+    assert vector.lower(graph, node).kernel == "conv2d_s8"
