@@ -55,9 +55,7 @@ class HostExecutor:
         self.arena = _aligned(program.arena_bytes)
         self._constants = _aligned(len(program.constants))
         self._constants[:] = np.frombuffer(program.constants, np.int8)
-        self._fed = (
-            FedDispatcher(program, self.arena, self._constants) if is_fed(program) else None
-        )
+        self._fed = FedDispatcher(program, self.arena, self._constants) if is_fed(program) else None
         self._dispatcher = Dispatcher(
             () if self._fed else program.items, self.arena, self._constants
         )

@@ -128,9 +128,7 @@ def _operation(
         window = (value.first, value.step, value.extent) if isinstance(value, Cursor) else (0, 0, 0)
         home = homes[value.tensor]
         source = made.get(home, -1)
-        reads.append(
-            Read(value.tensor, home, source, *window, height, width * tensor.itemsize)
-        )
+        reads.append(Read(value.tensor, home, source, *window, height, width * tensor.itemsize))
     row_bytes = elements * graph.output(node).itemsize
     return Operation(
         node=index,

@@ -79,9 +79,7 @@ def compile_graph(
 
 def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
     calls = lower_nodes(graph, backend)
-    return Planner(
-        graph, calls, backend.name, backend.alignment, options.exact, options.overlap
-    )
+    return Planner(graph, calls, backend.name, backend.alignment, options.exact, options.overlap)
 
 
 def _fed_planner(graph: Graph, backend: Backend, options: Options) -> Planner | None:

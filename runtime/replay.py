@@ -132,8 +132,11 @@ class Replay:
             )
 
     def _output_at(self, call: Call, how: Lowered, output: int) -> int:
-        name = next(n for n, f in how.fields.items() if isinstance(f, Cursor | Address)
-                    and f.tensor == output)
+        name = next(
+            n
+            for n, f in how.fields.items()
+            if isinstance(f, Cursor | Address) and f.tensor == output
+        )
         if isinstance(how.fields[name], Address):
             return call.args[name]
         return int(np.frombuffer(self.program.constants, "<i4", 1, call.args[name])[0])

@@ -72,9 +72,7 @@ def layer_by_layer(graph: Graph, lowered: Mapping[int, Lowered]) -> Schedule:
     return Schedule(tuple(w for node in lowered for w in _whole(graph, lowered, node)))
 
 
-def _whole(
-    graph: Graph, lowered: Mapping[int, Lowered], node: int
-) -> Sequence[Work | Repeat]:
+def _whole(graph: Graph, lowered: Mapping[int, Lowered], node: int) -> Sequence[Work | Repeat]:
     if not lowered[node].by_rows:
         return [Work(node)]
     images, rows = output_rows(graph, node)

@@ -84,7 +84,8 @@ class SegmentCosts:
         return [
             life
             for life in self.flow.lives
-            if life.birth < end and life.death >= begin
+            if life.birth < end
+            and life.death >= begin
             and (alone or life.birth < begin or life.death >= end or not life.ring)
         ]
 

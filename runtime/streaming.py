@@ -90,9 +90,7 @@ class _Keeper:
         self.internal = {v.home for v in inside if v.death < end and v.ring}
         self.outputs = {v.home for v in inside if v.death >= end}
         self.dying = [
-            v.home
-            for v in flow.lives
-            if v.birth < begin <= v.death < end and not v.variable
+            v.home for v in flow.lives if v.birth < begin <= v.death < end and not v.variable
         ]
         self.oldest: dict[int, int] = {}
         self.rings: dict[int, int] = {}
@@ -145,7 +143,9 @@ class _Keeper:
 def most_alive(spans: Sequence[tuple[int, int, int]]) -> int:
     """Most bytes alive at one time, of (first time, last time, bytes)."""
     return max(
-        (sum(size for first, last, size in spans if first <= time <= last)
-         for time in {first for first, _, _ in spans}),
+        (
+            sum(size for first, last, size in spans if first <= time <= last)
+            for time in {first for first, _, _ in spans}
+        ),
         default=0,
     )

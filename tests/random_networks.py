@@ -71,8 +71,7 @@ class RandomNetwork:
         )
         stride = self.draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (2, 1)]))
         size = tuple(
-            windows(n, k, s, padding)
-            for n, k, s in zip(x.shape[1:3], extent, stride, strict=True)
+            windows(n, k, s, padding) for n, k, s in zip(x.shape[1:3], extent, stride, strict=True)
         )
         return extent, {"padding": padding, "stride_h": stride[0], "stride_w": stride[1]}, size
 

@@ -183,6 +183,7 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
         "largest buffer is "
     )
 
+
 def test_input_by_row_has_the_same_answer(capsys, conv: str) -> None:  # type: ignore[no-untyped-def]
     whole, fed = (
         call(capsys, "run", conv, *extra)[1]["output_sha256"] for extra in ([], ["--input-by-row"])

@@ -12,9 +12,9 @@ import build_tflite as build
 import numpy as np
 import pytest
 from c_call import aligned, compile_library
-from cases import model as model_case
 from oracle import random_inputs
 
+from cases import model as model_case
 from midge.kernels.reference import ReferenceBackend
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import ExecutionError, TargetError, ToolError
@@ -161,12 +161,18 @@ def written(request, tmp_path) -> tuple[Program, tuple[Path, ...]]:
     return program, write_sources(program, tmp_path / "c")
 
 
+def model_library(files: tuple[Path, ...], folder: Path) -> ctypes.CDLL:
+    """The printed C for this machine."""
+    library = compile_library({path.name: path.read_text() for path in files}, folder)
+    library.midge_model_input.restype = ctypes.c_void_p
+    library.midge_model_output.restype = ctypes.c_void_p
+    return library
+
+
 def test_printed_model_on_this_machine(written, tmp_path):
     """The printed C itself, with undefined behaviour trapped and every warning an error."""
     program, files = written
-    library = compile_library({path.name: path.read_text() for path in files}, tmp_path)
-    for name in ("midge_model_input", "midge_model_output"):
-        library[name].restype = ctypes.c_void_p
+    library = model_library(files, tmp_path)
     arena = aligned(program.arena_bytes, 0x5A)
     at = ctypes.c_void_p(arena.ctypes.data)
     assert library.midge_model_init(at, ctypes.c_size_t(len(arena))) == 0
@@ -184,9 +190,7 @@ def test_printed_model_on_this_machine(written, tmp_path):
 
 def test_status_codes(written, tmp_path):
     program, files = written
-    library = compile_library({path.name: path.read_text() for path in files}, tmp_path)
-    for name in ("midge_model_input", "midge_model_output"):
-        library[name].restype = ctypes.c_void_p
+    library = model_library(files, tmp_path)
     arena = aligned(program.arena_bytes + 16)
     start, size = arena.ctypes.data, ctypes.c_size_t(program.arena_bytes)
 
@@ -252,8 +256,10 @@ def test_names_cannot_leave_their_comments():
         print_model(program).values(), print_model(hostile).values(), strict=True
     ):
         assert text.count("*/") == plain.count("*/")
-        assert "\\" not in text and text.isascii() and len(text.splitlines()) == len(
-            plain.splitlines()
+        assert (
+            "\\" not in text
+            and text.isascii()
+            and len(text.splitlines()) == len(plain.splitlines())
         )
 
 

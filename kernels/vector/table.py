@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import ModuleType
 
 from ...runtime.graph import Graph, Node
@@ -22,9 +23,10 @@ MODULES: Mapping[str, ModuleType] = {
 def lower(graph: Graph, node: Node) -> Lowered:
     """The vector kernel's call where there is one for this node, else the plain kernel's."""
     module = MODULES.get(node.op)
+    plain = table.lower(graph, node)
     attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
     lowered = attempt(graph, node) if attempt else None
-    return lowered or table.lower(graph, node)
+    return plain if lowered is None else replace(lowered, by_row=plain.by_row)
 
 
 def native_module(name: str) -> str:
