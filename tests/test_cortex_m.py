@@ -328,8 +328,8 @@ def test_missing_tool_says_how_to_install_it(monkeypatch):
 
 
 def test_node_without_a_c_kernel_is_refused(monkeypatch):
-    monkeypatch.setattr("midge.targets.cortex_m.backend.c_kernels", dict)
     graph = compiled(DIGITS.model()).graph
+    monkeypatch.setattr("midge.targets.cortex_m.backend.c_kernels", dict)
     node: Node = next(node for node in graph.nodes if node.op == "fully_connected")
     refused = find_backend(TARGET).refuse(graph, node)
     assert refused is not None

@@ -7,6 +7,8 @@ import platform
 from functools import lru_cache
 from pathlib import Path
 
+from ...runtime.errors import TargetError
+
 VARIABLE = "MIDGE_INSTRUCTIONS"
 AVX512_VNNI, AVX2, PORTABLE = "avx512-vnni", "avx2", "portable"
 
@@ -27,7 +29,7 @@ def instruction_set() -> str:
         return _widest()
     if stated not in (*_NEEDS, PORTABLE):
         known = ", ".join((*_NEEDS, PORTABLE))
-        raise ValueError(f"{VARIABLE} is {stated!r}; it must be one of: {known}")
+        raise TargetError(f"{VARIABLE} is {stated!r}; it must be one of: {known}")
     return stated
 
 

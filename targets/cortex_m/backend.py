@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -105,7 +104,9 @@ class CortexMExecutor:
         self.measurement = Measurement()
         self.stack_bytes: int | None = None  # deepest stack of the last run
         self._arena: bytes | None = None  # keeps the state between two runs
-        self._folder = Path(tempfile.mkdtemp(prefix="midge-"))
+        # Removed by `close`, or with the executor if nobody calls it.
+        self._temporary = tempfile.TemporaryDirectory(prefix="midge-", ignore_cleanup_errors=True)
+        self._folder = Path(self._temporary.name)
         self._traced: Path | None = None
         try:
             files = write_sources(program, out or self._folder / "c")
@@ -146,7 +147,7 @@ class CortexMExecutor:
 
     def close(self) -> None:
         """Remove the temporary files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._temporary.cleanup()
 
     # ---- building ----
 

@@ -338,7 +338,7 @@ def _call_text(kernel: str, params: str) -> str:
 def _quoted(text: str) -> str:
     """A name from a model file, safe inside a C comment."""
     plain = "".join(c if c.isprintable() and c.isascii() else "_" for c in text)
-    return '"' + plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/") + '"'
+    return '"' + plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *") + '"'
 
 
 def _scale(tensor: Tensor) -> str:

@@ -65,31 +65,54 @@ void midge_resize_bilinear_s16(
     int8_t *arena, const int8_t *constants, const midge_resize_bilinear_s16_params *p)
 MIDGE_BILINEAR_BODY(midge_int16)
 
+/* A float32 as it is, but that -0.0 becomes 0.0. */
+#define KEPT(value) ((value) + 0.0f)
+
+/* A number that was uint8 and is stored less 128. */
+#define FROM_UINT8(value) ((float)((value) + 128))
+
+/* Rounded half away from zero, and stored less 128. */
+static int8_t to_uint8(float value)
+{
+    const int32_t whole = (int32_t)value;
+    const float fraction = value - (float)whole; /* exact */
+    return (int8_t)(whole + (fraction >= 0.5f) - (fraction <= -0.5f) - 128);
+}
+
+/* Four products of three factors, added in TFLite's order. */
+#define MIDGE_BILINEAR_FLOAT_BODY(type, load, store)                                              \
+    {                                                                                             \
+        const midge_int32 *rows = midge_int32_at(constants, p->rows);                             \
+        const midge_int32 *columns = midge_int32_at(constants, p->columns);                       \
+        const midge_float *row_weights = midge_float_at(constants, p->row_weights);               \
+        const midge_float *column_weights = midge_float_at(constants, p->column_weights);         \
+        const type *x = (const type *)(const void *)(arena + p->x);                               \
+        type *y = (type *)(void *)(arena + p->y);                                                 \
+        const int32_t line = p->width * p->channels;                                              \
+        for (int32_t image = 0; image < p->images; image++)                                       \
+            for (int32_t row = 0; row < p->y_height; row++) {                                     \
+                const type *top = x + (image * p->height + rows[row]) * line;                     \
+                const type *bottom = x + (image * p->height + rows[p->y_height + row]) * line;    \
+                const float down = row_weights[row];                                              \
+                for (int32_t column = 0; column < p->y_width; column++) {                         \
+                    const int32_t left = columns[column] * p->channels;                           \
+                    const int32_t right = columns[p->y_width + column] * p->channels;             \
+                    const float across = column_weights[column];                                  \
+                    for (int32_t c = 0; c < p->channels; c++) {                                   \
+                        float total = load(top[left + c]) * (1.0f - down) * (1.0f - across);      \
+                        total += load(bottom[left + c]) * down * (1.0f - across);                 \
+                        total += load(top[right + c]) * (1.0f - down) * across;                   \
+                        total += load(bottom[right + c]) * down * across;                         \
+                        *y++ = store(total);                                                      \
+                    }                                                                             \
+                }                                                                                 \
+            }                                                                                     \
+    }
+
+void midge_resize_bilinear_u8(
+    int8_t *arena, const int8_t *constants, const midge_resize_bilinear_u8_params *p)
+MIDGE_BILINEAR_FLOAT_BODY(int8_t, FROM_UINT8, to_uint8)
+
 void midge_resize_bilinear_f32(
     int8_t *arena, const int8_t *constants, const midge_resize_bilinear_f32_params *p)
-{
-    const midge_int32 *rows = midge_int32_at(constants, p->rows);
-    const midge_int32 *columns = midge_int32_at(constants, p->columns);
-    const midge_float *row_weights = midge_float_at(constants, p->row_weights);
-    const midge_float *column_weights = midge_float_at(constants, p->column_weights);
-    const midge_float *x = midge_float_at(arena, p->x);
-    midge_float *y = (midge_float *)(void *)(arena + p->y);
-    const int32_t line = p->width * p->channels;
-    for (int32_t image = 0; image < p->images; image++)
-        for (int32_t row = 0; row < p->y_height; row++) {
-            const midge_float *top = x + (image * p->height + rows[row]) * line;
-            const midge_float *bottom = x + (image * p->height + rows[p->y_height + row]) * line;
-            const float down = row_weights[row];
-            for (int32_t column = 0; column < p->y_width; column++) {
-                const int32_t left = columns[column] * p->channels;
-                const int32_t right = columns[p->y_width + column] * p->channels;
-                const float across = column_weights[column];
-                for (int32_t c = 0; c < p->channels; c++) {
-                    float total = top[left + c] * (1.0f - down) * (1.0f - across);
-                    total += bottom[left + c] * down * (1.0f - across);
-                    total += top[right + c] * (1.0f - down) * across;
-                    *y++ = total + bottom[right + c] * down * across;
-                }
-            }
-        }
-}
+MIDGE_BILINEAR_FLOAT_BODY(midge_float, KEPT, KEPT)

@@ -81,28 +81,40 @@ static int infer(int input, int output)
     return 0;
 }
 
-int main(void)
+static int serve(int input, int output)
 {
-    const int input = semihosting_open_read("input.bin");
-    const int output = semihosting_open_write("output.bin");
     struct request request;
-    trace_file = output;
     if (semihosting_read(input, &request, sizeof request) != 0)
         return FILE_ERROR;
     if (request.load_arena) {
         if (semihosting_read(input, arena, sizeof arena) != 0)
             return FILE_ERROR;
-    } else if (midge_model_init(arena, sizeof arena) != MIDGE_MODEL_OK) {
-        return MODEL_ERROR;
+    } else {
+        const int status = midge_model_init(arena, sizeof arena);
+        if (status != MIDGE_MODEL_OK)
+            return MODEL_ERROR + status;
     }
     counter_start();
     for (uint32_t i = 0; i < request.inferences; i++) {
         const int failure = infer(input, output);
-        if (failure)
+        if (failure != 0)
             return failure;
     }
     if (request.save_arena && semihosting_write(output, arena, sizeof arena) != 0)
         return FILE_ERROR;
-    semihosting_close(output);
     return 0;
+}
+
+int main(void)
+{
+    const int input = semihosting_open_read("input.bin");
+    const int output = semihosting_open_write("output.bin");
+    trace_file = output;
+    const int failure = serve(input, output);
+    if (failure == FILE_ERROR)
+        semihosting_say("input.bin is too short, or output.bin can't be written\n");
+    else if (failure != 0)
+        semihosting_say("the model returned an error\n");
+    semihosting_close(output);
+    return failure;
 }
