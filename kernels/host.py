@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..runtime.errors import InputError, Refusal, TargetError
 from ..runtime.feeding import is_fed
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
-from ..runtime.program import Call, Loop, Program
+from ..runtime.program import Program
 from . import table
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
@@ -28,7 +28,8 @@ class HostBackend:
     """This machine's processor."""
 
     alignment = ALIGNMENT
-    strategy = "layers"  # of plans, unless the user names another
+    strategy = "layers"
+    progress_bytes = 0
 
     def __init__(self, name: str = "host") -> None:
         self.name = name
@@ -125,7 +126,7 @@ class HostExecutor:
 
     def finished(self, item: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """(node, tensor index, value) of the tensors that are whole once an item has run."""
-        for node, tensor in _finished(self.program).get(item, ()):
+        for node, tensor in self.program.finished().get(item, ()):
             yield node, tensor, self.tensor(tensor).copy()
 
     def copy_out(self) -> list[np.ndarray]:
@@ -149,24 +150,3 @@ def _aligned(size: int) -> NDArray[np.int8]:
     room = np.zeros(size + 2 * LINE, np.int8)
     skipped = -room.ctypes.data % LINE
     return room[skipped : skipped + size]
-
-
-def _finished(program: Program) -> Mapping[int, list[tuple[int, int]]]:
-    """Item -> the (node, tensor)s that are whole in the arena once it has run."""
-    last: dict[int, int] = {}
-    for number, item in enumerate(program.items):
-        last |= dict.fromkeys(_nodes(item), number)
-    finished: dict[int, list[tuple[int, int]]] = {}
-    when = dict.fromkeys(program.graph.inputs, 0)
-    for index, node in enumerate(program.graph.nodes):
-        # A node without a call is a reshape: it is there as soon as its operand is.
-        item_number = last.get(index, when.get(node.operands[0] if node.operands else -1, 0))
-        for tensor in node.outputs:
-            when[tensor] = item_number
-            if tensor in program.addresses:
-                finished.setdefault(item_number, []).append((index, tensor))
-    return finished
-
-
-def _nodes(item: Call | Loop) -> set[int]:
-    return {call.node for call in item.body} if isinstance(item, Loop) else {item.node}

@@ -24,6 +24,8 @@ class ReferenceBackend:
     """The NumPy reference kernels; slow, and the measure of all others."""
 
     alignment = ALIGNMENT
+    strategy = None
+    progress_bytes = 0
 
     def __init__(self, name: str = "reference") -> None:
         self.name = name

@@ -57,7 +57,7 @@ def compile_graph(
     options, backend = options or Options(), find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
-    own: str | None = getattr(backend, "strategy", None)
+    own = backend.strategy
     if own is None and (options.input_by_row or options.strategy not in (None, "layers")):
         raise PlanError(
             f"target {target} takes whole inputs and runs layer by layer only; leave out "
@@ -97,7 +97,7 @@ def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:
     """
     last = len(graph.nodes) - 1
     fed = last >= 0 and graph.nodes[last].op == FEED
-    return ({last: feed_call(graph, getattr(backend, "progress_bytes", 0))} if fed else {}) | {
+    return ({last: feed_call(graph, backend.progress_bytes)} if fed else {}) | {
         i: backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i) and node.op != FEED

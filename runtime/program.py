@@ -91,6 +91,26 @@ class Program:
         for item in self.items:
             yield from item.body if isinstance(item, Loop) else (item,)
 
+    def finished(self) -> Mapping[int, list[tuple[int, int]]]:
+        """Item -> the (node, tensor)s that are whole in the arena once it has run, in node order.
+
+        A tensor that streams through a ring is never whole, and is left out.
+        """
+        last: dict[int, int] = {}
+        for number, item in enumerate(self.items):
+            for call in item.body if isinstance(item, Loop) else (item,):
+                last[call.node] = number
+        finished: dict[int, list[tuple[int, int]]] = {}
+        ready: dict[int, int] = {}
+        for index, node in enumerate(self.graph.nodes):
+            # A node without a call is a reshape: it is there as soon as its operand is.
+            number = last.get(index, ready.get(node.operands[0], 0) if node.operands else 0)
+            for tensor in node.outputs:
+                ready[tensor] = number
+                if tensor in self.addresses:
+                    finished.setdefault(number, []).append((index, tensor))
+        return finished
+
     def save(self, path: str | Path) -> None:
         """Write the program to one file."""
         from .program_file import save_program  # it imports this module

@@ -22,7 +22,7 @@ from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
 from .fed import PROGRESS_BYTES
 from .lowering import lower
-from .printer import finished_tensors, print_model
+from .printer import print_model
 from .sources import c_kernels, sources
 from .toolchain import FIRMWARE, compile_files, link_firmware, measure
 
@@ -39,8 +39,8 @@ class CortexMBackend:
     """A Cortex-M core, on the board that an emulator has for it."""
 
     alignment = ALIGNMENT
-    strategy = "auto"  # of plans, unless the user names another
-    progress_bytes = PROGRESS_BYTES  # of the arena, for a model that takes its input by row
+    strategy = "auto"
+    progress_bytes = PROGRESS_BYTES
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -137,7 +137,7 @@ class CortexMExecutor:
         if self._traced is None:
             self._traced = self._build_traced()
         reader = _Reader(self._emulate(self._traced, [inputs]))
-        for _, finished in sorted(finished_tensors(self.program).items()):
+        for _, finished in sorted(self.program.finished().items()):
             for node, tensor in finished:
                 yield node, tensor, self._read_tensor(reader, tensor)
 

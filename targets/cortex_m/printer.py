@@ -6,7 +6,7 @@ and midge's own headers. The same program gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,27 +35,6 @@ def print_model(program: Program, name: str = "model", trace: bool = False) -> d
         f"{name}.h": "\n".join(printer.header()) + "\n",
         f"{name}.c": "\n".join(printer.source()) + "\n",
     }
-
-
-def finished_tensors(program: Program) -> Mapping[int, list[tuple[int, int]]]:
-    """Item -> the (node, tensor)s that are whole in the arena once it has run, in node order.
-
-    A tensor that streams through a ring is never whole, and is left out.
-    """
-    last: dict[int, int] = {}
-    for number, item in enumerate(program.items):
-        for call in item.body if isinstance(item, Loop) else (item,):
-            last[call.node] = number
-    finished: dict[int, list[tuple[int, int]]] = {}
-    ready: dict[int, int] = {}
-    for index, node in enumerate(program.graph.nodes):
-        # A node without a call is a reshape: it is there as soon as its operand is.
-        item_number = last.get(index, ready.get(node.operands[0], 0) if node.operands else 0)
-        for tensor in node.outputs:
-            ready[tensor] = item_number
-            if tensor in program.addresses:
-                finished.setdefault(item_number, []).append((index, tensor))
-    return finished
 
 
 @dataclass(frozen=True)
@@ -272,7 +251,7 @@ class _Printer:
                 yield f"    memset({at}, {fill}, {value.nbytes});"
 
     def _run(self) -> Iterator[str]:
-        finished = finished_tensors(self.program)
+        finished = self.program.finished()
         yield f"int {self.prefix}_run(void *arena_start)"
         yield "{"
         yield "    int8_t *arena = arena_start;"

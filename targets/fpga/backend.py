@@ -25,6 +25,9 @@ from .lower import conv2d_job, fully_connected_job
 class FpgaSimBackend:
     """The accelerator in compiled RTL simulation, with the host for what the array refuses."""
 
+    strategy = None
+    progress_bytes = 0
+
     def __init__(self, name: str = "fpga-sim") -> None:
         self.name = name
         self._host = HostBackend("host")

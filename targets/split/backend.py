@@ -25,6 +25,9 @@ DEADLINE_S = 10.0
 class SplitBackend:
     """Refuses and lowers as the host does, which must be able to finish alone."""
 
+    strategy = None
+    progress_bytes = 0
+
     def __init__(self, name: str = "split") -> None:
         self.name = name
         self._host = find_backend("host")
