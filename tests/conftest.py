@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Compiled kernels are kept between runs, but apart from the user's own.
 os.environ.setdefault("MIDGE_CACHE", str(ROOT / ".pytest_cache" / "midge"))
+
+# A change passes or fails by what it changes: CI draws the same examples each time, people's own
+# runs draw new ones. Compiling kernels in an example takes what it takes, so there is no deadline.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("people", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 # Test argument -> files in the shared folder; the test runs once for each.
 SHARED_FILES = {
