@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cases import MODELS, OPERATORS, Case
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import UnsupportedModel
 from midge.runtime.memory import MemoryPlan, Overlap, Request, plan_memory
 from midge.runtime.pipeline import compile_model, is_alias
 from midge.runtime.replay import replay
@@ -106,10 +105,7 @@ def check_replay(model: bytes, target: str = "host") -> None:
 
 @pytest.mark.parametrize("case", OPERATORS, ids=str)
 def test_operator_plans_replay(case: Case) -> None:
-    try:
-        check_replay(case.model())
-    except UnsupportedModel as error:
-        pytest.skip(str(error))
+    check_replay(case.model())
 
 
 @pytest.mark.parametrize("case", [m for m in MODELS if "224" not in m.name], ids=str)

@@ -10,7 +10,7 @@ from oracle import tflite_reference_runs
 
 from cases import CASES, MODELS, OPERATORS, Case
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import MissingTool, UnsupportedModel
+from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
 from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_model
@@ -73,10 +73,6 @@ def test_same_bits(backend: str, case: Case) -> None:
         program = compile_model(case.model(), backend)
         executor = find_backend(backend).build(program)
     except MissingTool as error:
-        pytest.skip(str(error))
-    except UnsupportedModel as error:
-        if backend != "cortex-m4":  # its C kernels are still fewer than the host's
-            raise
         pytest.skip(str(error))
     try:
         for values, wanted in zip(*expected(case), strict=True):

@@ -12,7 +12,7 @@ from native_call import GUARD
 from random_networks import networks
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import ToolError
+from midge.runtime.errors import MissingTool
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
@@ -115,7 +115,7 @@ def test_c_kernels_have_the_same_bits(model: bytes) -> None:
     c_call = pytest.importorskip("c_call")
     try:
         c_call.kernel_library()
-    except ToolError as error:
+    except MissingTool as error:
         pytest.skip(str(error))
     found = planner(model, "cortex-m4", alignment=16)
     for strategy in ("rows", "auto"):
