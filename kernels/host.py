@@ -126,7 +126,7 @@ class HostExecutor:
 
     def finished(self, item: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """(node, tensor index, value) of the tensors that are whole once an item has run."""
-        for node, tensor in self.program.finished().get(item, ()):
+        for node, tensor in self.program.finished.get(item, ()):
             yield node, tensor, self.tensor(tensor).copy()
 
     def copy_out(self) -> list[np.ndarray]:

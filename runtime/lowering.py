@@ -1,6 +1,6 @@
 """How a backend says which kernel call makes a node: the vocabulary between kernels and schedule.
 
-A backend's `lower(node, graph)` answers with a `Lowered`: a kernel's name and a value for each of
+A backend's `lower(graph, node)` answers with a `Lowered`: a kernel's name and a value for each of
 its fields, in the kernel's own order. A field's value is a number, or stands for an address that
 only the schedule and the memory plan know. The schedule replaces them by numbers (`Call.args`).
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,7 @@ class Program:
         for item in self.items:
             yield from item.body if isinstance(item, Loop) else (item,)
 
+    @cached_property
     def finished(self) -> Mapping[int, list[tuple[int, int]]]:
         """Item -> the (node, tensor)s that are whole in the arena once it has run, in node order.
 

@@ -137,7 +137,7 @@ class CortexMExecutor:
         if self._traced is None:
             self._traced = self._build_traced()
         reader = _Reader(self._emulate(self._traced, [inputs]))
-        for _, finished in sorted(self.program.finished().items()):
+        for _, finished in sorted(self.program.finished.items()):
             for node, tensor in finished:
                 yield node, tensor, self._read_tensor(reader, tensor)
 

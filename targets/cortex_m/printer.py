@@ -251,7 +251,7 @@ class _Printer:
                 yield f"    memset({at}, {fill}, {value.nbytes});"
 
     def _run(self) -> Iterator[str]:
-        finished = self.program.finished()
+        finished = self.program.finished
         yield f"int {self.prefix}_run(void *arena_start)"
         yield "{"
         yield "    int8_t *arena = arena_start;"
