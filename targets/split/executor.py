@@ -58,10 +58,10 @@ class SplitExecutor:
             self._retry_at = time.monotonic() + RETRY_S
             self.remarks = [f"{error}; the device answered alone"]
             return self._tail.run(crossing)
-        nodes = len(self._graph.nodes)
+        here, nodes = self.cut.position, len(self._graph.nodes)
         self.remarks = [
-            f"nodes 0-{self.cut.position - 1} here, {self.cut.position}-{nodes - 1} at "
-            f"{self._client.address}, {self.cut.sent_bytes} bytes sent"
+            f"{here} of {nodes} nodes here, the others at {self._client.address}, "
+            f"{self.cut.sent_bytes} bytes sent"
         ]
         return answer
 
