@@ -13,7 +13,7 @@ import numpy as np
 from .errors import InputError, MissingTool, Refusal, TargetError
 from .graph import DTYPES, Graph, Node
 from .lowering import Lowered
-from .program import Program
+from .program import Call, Program
 
 # target name -> "module:class", relative to this package's parent. None of them is imported here.
 BACKENDS: Mapping[str, str] = {
@@ -32,6 +32,28 @@ class Measurement:
     latency_ms: float | None = None
     instructions: int | None = None  # guest instructions in the emulator
     cycles: int | None = None  # RTL clock cycles
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """What one call of the program's text cost in an inference, all passes of its loop together."""
+
+    call: Call
+    passes: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One inference by calls, in the order of `Program.calls`.
+
+    `total` was measured without the counters round each call, so it is the sum of the calls and of
+    what runs between them, give or take the counters' own error.
+    """
+
+    unit: str  # ms or instructions
+    calls: tuple[CallCost, ...]
+    total: float
 
 
 class Executor(Protocol):

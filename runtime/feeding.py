@@ -59,6 +59,26 @@ def is_fed(program: Program) -> bool:
     return any(call.kernel == FEED for call in program.calls())
 
 
+def unrolled_calls(program: Program) -> Iterator[tuple[int, Call]]:
+    """Every call that an inference makes, with its number in `Program.calls`."""
+    number = 0
+    for item in program.items:
+        body = item.body if isinstance(item, Loop) else (item,)
+        for turn in range(item.count if isinstance(item, Loop) else 1):
+            for position, call in enumerate(body):
+                yield number + position, _in_pass(item, position, call, turn)
+        number += len(body)
+
+
+def _in_pass(item: Call | Loop, position: int, call: Call, turn: int) -> Call:
+    if isinstance(item, Call):
+        return call
+    steps = {s.field: turn * s.by for s in item.steps if s.call == position}
+    return replace(
+        call, args={name: value + steps.get(name, 0) for name, value in call.args.items()}
+    )
+
+
 def unrolled(program: Program) -> Iterator[Call | Loop]:
     """The program's items, with loops that take rows in them written out."""
     for item in program.items:
@@ -67,6 +87,4 @@ def unrolled(program: Program) -> Iterator[Call | Loop]:
             continue
         for turn in range(item.count):
             for position, call in enumerate(item.body):
-                steps = {s.field: turn * s.by for s in item.steps if s.call == position}
-                words = {name: value + steps.get(name, 0) for name, value in call.args.items()}
-                yield replace(call, args=words)
+                yield _in_pass(item, position, call, turn)

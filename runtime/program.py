@@ -15,6 +15,8 @@ import numpy as np
 
 from .graph import Graph, Tensor
 
+UNNAMED = "model"
+
 
 @dataclass(frozen=True, eq=False)
 class Call:
@@ -78,6 +80,7 @@ class Program:
     live_set_bytes: int  # most bytes alive at once if no buffer may lie on another
     planner: str  # what packed the arena: first-fit or cp-sat
     alignment: int = 16  # of the arena's start
+    name: str = UNNAMED  # a C identifier: what is made of the program is called by it
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -91,6 +94,13 @@ class Program:
         """Every call of the program text once, loops entered."""
         for item in self.items:
             yield from item.body if isinstance(item, Loop) else (item,)
+
+    def passes(self) -> Iterator[tuple[Call, int]]:
+        """Each of `calls` with the number of times that an inference makes it."""
+        for item in self.items:
+            yield from (
+                ((c, item.count) for c in item.body) if isinstance(item, Loop) else ((item, 1),)
+            )
 
     @cached_property
     def finished(self) -> Mapping[int, list[tuple[int, int]]]:

@@ -24,7 +24,7 @@ from .program import Buffer, Call, Loop, Program, Step
 from .verify import verify
 
 MAGIC = b"MIDGEPRG"
-VERSION = 1
+VERSION = 2
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -109,7 +109,7 @@ class _Blobs:
 def _describe(program: Program, blobs: _Blobs) -> dict[str, Any]:
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return {
-        **{name: getattr(program, name) for name in (*plain, "alignment")},
+        **{name: getattr(program, name) for name in (*plain, "alignment", "name")},
         "graph": _describe_graph(program.graph, blobs),
         "items": [_describe_item(item) for item in program.items],
         "constants": blobs.put(program.constants),
@@ -177,7 +177,7 @@ def _build(header: Mapping[str, Any], blobs: bytes) -> Program:
     graph = _build_graph(header["graph"], blobs)
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return Program(
-        **{name: header[name] for name in (*plain, "alignment")},
+        **{name: header[name] for name in (*plain, "alignment", "name")},
         graph=graph,
         items=tuple(_build_item(item) for item in header["items"]),
         constants=_blob(blobs, header["constants"]),

@@ -25,6 +25,7 @@ from midge.sim import qemu
 from midge.targets import boards
 from midge.targets.cortex_m.backend import CortexMBackend, CortexMExecutor, write_sources
 from midge.targets.cortex_m.printer import print_model
+from midge.targets.cortex_m.sources import c_name
 from midge.targets.cortex_m.toolchain import FIRMWARE, compile_files, link_firmware
 
 BOARD = boards.find_board("mps2-an386")
@@ -108,16 +109,14 @@ def test_many_inferences_in_one_run(digits):
         assert_same(outputs, expected(model, inputs))
 
 
-def test_keyword_is_found():
+def test_keyword_is_found(shared):
     """The real recording of the MLPerf Tiny keyword: class 5, certain."""
     model = model_case("kws_ref_model").model()
-    shared = Path(__file__).resolve().parents[2] / "shared" / "inputs" / "kws_ref_model.npy"
-    if not shared.exists():
-        pytest.skip("needs shared/inputs/kws_ref_model.npy")
+    recording = np.load(shared / "inputs" / "kws_ref_model.npy")
     executor = CortexMBackend(TARGET).build(compiled(model))
-    (scores,) = executor.run([np.load(shared)])
+    (scores,) = executor.run([recording])
     executor.close()
-    assert_same([scores], expected(model, [np.load(shared)]))
+    assert_same([scores], expected(model, [recording]))
     assert (int(scores.argmax()), int(scores.max())) == (5, 127)
     assert executor.measurement.instructions < 7_699_892  # TFLM with CMSIS-NN, same emulator
 
@@ -226,7 +225,8 @@ def test_same_program_same_bytes(tmp_path):
         folder.mkdir()
         files = [*sorted((tmp_path / name).glob("*.c")), FIRMWARE / "main.c"]
         files += [FIRMWARE / f"{n}.c" for n in ("startup", "semihosting", "counter_cmsdk")]
-        objects = compile_files(files, [tmp_path / name, FIRMWARE], BOARD, folder)
+        (folder / "model_under_test.h").write_text('#include "model.h"\n')
+        objects = compile_files(files, [tmp_path / name, folder, FIRMWARE], BOARD, folder)
         elves.append(link_firmware(objects, BOARD, folder, "firmware.elf").read_bytes())
     assert elves[0] == elves[1]
 
@@ -264,8 +264,57 @@ def test_names_cannot_leave_their_comments():
 
 
 def test_name_must_be_an_identifier():
-    with pytest.raises(ValueError, match="a model's name must be a C identifier, not 'a b'"):
-        print_model(compiled(DIGITS.model()), "a b")
+    for name in ("a b", "1st", "é"):
+        with pytest.raises(TargetError, match=f"must be a C identifier .*, not '{name}'"):
+            print_model(replace(compiled(DIGITS.model()), name=name))
+
+
+def test_names_of_files_become_identifiers():
+    assert [c_name(text) for text in ("KWS ref-model", "1.0_224", "é", "__x__")] == [
+        "kws_ref_model", "m1_0_224", "m", "x",
+    ]  # fmt: skip
+
+
+def test_two_models_in_one_firmware(tmp_path):
+    """Both in one folder, with the kernels that they share there once."""
+    programs = [
+        replace(compiled(model), name=name)
+        for name, model in (("first", build.conv2d()), ("second", DIGITS.model()))
+    ]
+    paths = {path for program in programs for path in write_sources(program, tmp_path / "c")}
+    library = compile_library({path.name: path.read_text() for path in paths}, tmp_path)
+    for program, model in zip(programs, (build.conv2d(), DIGITS.model()), strict=True):
+        arena, inputs = aligned(program.arena_bytes), random_inputs(model, 0)
+        at = ctypes.c_void_p(arena.ctypes.data)
+
+        def function(name, kind=ctypes.c_int, program=program):
+            found = getattr(library, f"midge_{program.name}_{name}")
+            found.restype = kind
+            return found
+
+        assert function("init")(at, ctypes.c_size_t(len(arena))) == 0
+        place = function("input", ctypes.c_void_p)(at, 0)
+        ctypes.memmove(place, inputs[0].tobytes(), inputs[0].nbytes)
+        assert function("run")(at) == 0
+        (wanted,) = expected(model, inputs)
+        content = ctypes.string_at(function("output", ctypes.c_void_p)(at, 0), wanted.nbytes)
+        assert content == wanted.tobytes()
+
+
+def test_header_says_what_the_model_takes():
+    program = replace(compiled(DIGITS.model()), name="d")
+    text = print_model(program)["d.h"]
+    tensor = program.inputs[0]
+    for name, value in (
+        ("INPUT_0_SHAPE", "{" + ", ".join(map(str, tensor.shape)) + "}"),
+        ("INPUT_0_TYPE", "int8_t"),
+        ("INPUT_0_ZERO_POINT", f"({tensor.zero_point})"),
+        ("OUTPUT_0_ELEMENTS", "10"),
+        ("SHA256", f'"{program.graph.sha256}"'),
+    ):
+        assert f"#define MIDGE_D_{name} {value}" in text
+    scale = re.search(r"MIDGE_D_INPUT_0_SCALE (\S+)f$", text, re.MULTILINE)
+    assert np.float32(scale[1]) == np.float32(tensor.scale)
 
 
 # ---- what it takes -----------------------------------------------------------------------------

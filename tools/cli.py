@@ -28,6 +28,7 @@ VERBS = (
     "run",
     "compare",
     "bench",
+    "profile",
     "serve",
     "split",
     "doctor",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...kernels import table
-from ...runtime.backend import Measurement, check_inputs
+from ...runtime.backend import CallCost, Measurement, Profile, check_inputs
 from ...runtime.errors import ExecutionError, Refusal, TargetError
 from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import DTYPES, Graph, Node
@@ -22,12 +22,11 @@ from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
 from .fed import PROGRESS_BYTES
 from .lowering import lower
-from .printer import print_model
+from .printer import PROFILE, PROFILE_PAIRS, TRACE, model_under_test, print_model
 from .sources import c_kernels, sources
 from .toolchain import FIRMWARE, compile_files, link_firmware, measure
 
 ALIGNMENT = 16  # of buffers in the arena, bytes
-MODEL = "model"  # prefix of what the printed C defines
 HARNESS = ("main.c", "startup.c", "semihosting.c")
 TIMEOUT_S = 600.0
 
@@ -84,9 +83,9 @@ class Report:
     files: tuple[Path, ...]
 
 
-def write_sources(program: Program, folder: Path, trace: bool = False) -> tuple[Path, ...]:
+def write_sources(program: Program, folder: Path, hook: str | None = None) -> tuple[Path, ...]:
     """Write the model's C files and all that they need to `folder`."""
-    printed = print_model(program, MODEL, trace)
+    printed = print_model(program, hook)
     kernels = {call.kernel for call in program.calls()} - {FEED}
     texts = printed | sources(kernels, printed.values())
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +106,7 @@ class CortexMExecutor:
         # Removed by `close`, or with the executor if nobody calls it.
         self._temporary = tempfile.TemporaryDirectory(prefix="midge-", ignore_cleanup_errors=True)
         self._folder = Path(self._temporary.name)
-        self._traced: Path | None = None
+        self._hooked: dict[str, Path] = {}
         try:
             files = write_sources(program, out or self._folder / "c")
             self._elf, self.report = self._build(files)
@@ -134,12 +133,29 @@ class CortexMExecutor:
         """
         if is_fed(self.program):
             raise TargetError("a program that takes its input by row can't be traced")
-        if self._traced is None:
-            self._traced = self._build_traced()
-        reader = _Reader(self._emulate(self._traced, [inputs]))
+        reader = _Reader(self._emulate(self._build_hooked(TRACE), [inputs]))
         for _, finished in sorted(self.program.finished.items()):
             for node, tensor in finished:
                 yield node, tensor, self._read_tensor(reader, tensor)
+
+    def profile(self, inputs: Sequence[np.ndarray]) -> Profile:
+        """Instructions of each call in one inference; state is left as it was."""
+        arena = self._arena
+        answer = self._emulate(self._build_hooked(PROFILE), [inputs])
+        self._arena = arena
+        self.run(inputs)
+        self._arena, total = arena, self.measurement.instructions
+        assert total is not None
+        passes = list(self.program.passes())
+        end = len(answer) - (self.program.arena_bytes if self.program.state else 0)
+        ticks = np.frombuffer(answer[:end][-8 * (len(passes) + 1) :], "<u8")
+        *spent, pairs = ticks / self._emulator.ticks_per_instruction
+        pair = pairs / PROFILE_PAIRS
+        costs = (
+            CallCost(call, count, max(round(cost - count * pair), 0))
+            for (call, count), cost in zip(passes, spent, strict=True)
+        )
+        return Profile("instructions", tuple(costs), total)
 
     def reset(self) -> None:
         """Set state tensors to their initial values."""
@@ -158,21 +174,28 @@ class CortexMExecutor:
         model = objects[: len(objects) - len(self._harness(HARNESS))]
         elf = link_firmware(objects, self.board, folder, "firmware.elf")
         run = "push_rows" if is_fed(self.program) else "run"
-        roots = [f"midge_{MODEL}_{name}" for name in (run, "init", "reset", "input", "output")]
+        functions = (run, "init", "reset", "input", "output")
+        roots = [f"midge_{self.program.name}_{name}" for name in functions]
         sizes = measure(model, roots, self.board, folder)
         arena = self.program.arena_bytes
         return elf, Report(arena, sizes.flash, sizes.code, sizes.constants, tuple(files))
 
-    def _build_traced(self) -> Path:
-        files = write_sources(self.program, self._folder / "traced_c", trace=True)
-        folder = self._folder / "traced_build"
-        folder.mkdir()
-        objects = self._compile(files, (*HARNESS, "trace.c"), folder)
-        return link_firmware(objects, self.board, folder, "firmware.elf")
+    def _build_hooked(self, hook: str) -> Path:
+        """A firmware of the same calls with a hook: trace or profile."""
+        if hook not in self._hooked:
+            files = write_sources(self.program, self._folder / f"{hook}_c", hook)
+            folder = self._folder / f"{hook}_build"
+            folder.mkdir()
+            objects = self._compile(files, (*HARNESS, f"{hook}.c"), folder, hook)
+            self._hooked[hook] = link_firmware(objects, self.board, folder, "firmware.elf")
+        return self._hooked[hook]
 
-    def _compile(self, files: Sequence[Path], harness: Sequence[str], folder: Path) -> list[Path]:
+    def _compile(
+        self, files: Sequence[Path], harness: Sequence[str], folder: Path, hook: str | None = None
+    ) -> list[Path]:
         model = [file for file in files if file.suffix == ".c"]
-        include = [files[0].parent.resolve(), FIRMWARE]
+        (folder / "model_under_test.h").write_text(model_under_test(self.program, hook))
+        include = [files[0].parent.resolve(), folder, FIRMWARE]
         return compile_files([*model, *self._harness(harness)], include, self.board, folder)
 
     def _harness(self, names: Sequence[str]) -> list[Path]:

@@ -18,12 +18,16 @@ PROGRESS_BYTES = 12  # of struct progress below
 
 @dataclass(frozen=True)
 class FedPrinter:
-    """Prints the functions of one model; `name_of` gives the name of a call's parameters."""
+    """Prints the functions of one model.
+
+    `name_of` gives the name of a call's parameters, `run` the statement that makes a call.
+    """
 
     program: Program
     name: str
     name_of: Callable[[int, int | None], str]
     describe: Callable[[Call], str]
+    run: Callable[[Call, str], str]
 
     @property
     def _macro(self) -> str:
@@ -92,15 +96,14 @@ class FedPrinter:
             yield from self._feed(call, steps, place + 1, indent)
             return place + 1
         yield f"{indent}/* {self.describe(call)} */"
-        run = f"midge_{call.kernel}(arena, constants,"
         if not steps:
-            yield f"{indent}{run} &{name});"
+            yield f"{indent}{self.run(call, '&' + name)}"
             return place
         yield f"{indent}{{"
         yield f"{indent}    {params_type(call.kernel)} here = {name};"
         for field, by in steps:
             yield f"{indent}    here.{c_field(field)} += pass * {by};"
-        yield f"{indent}    {run} &here);"
+        yield f"{indent}    {self.run(call, '&here')}"
         yield f"{indent}}}"
         return place
 

@@ -6,6 +6,7 @@ and midge's own headers. The same program gives the same bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,35 +14,67 @@ from functools import cached_property
 import numpy as np
 
 from ... import __version__
+from ...runtime.errors import TargetError
 from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
 from .fed import FedPrinter
-from .sources import KERNELS_HEADER, c_field, params_type
+from .sources import KERNELS_HEADER, c_field, is_c_name, params_type
 
 BYTES_A_LINE = 16
 C_ALIGNMENT = 16  # of the constants and of the arena
+C_TYPES = {
+    "bool": "uint8_t",
+    "float32": "float",
+    "float64": "double",
+    **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
 
 
-def print_model(program: Program, name: str = "model", trace: bool = False) -> dict[str, str]:
-    """File name -> text. `name` prefixes all that the C defines, and must be a C identifier.
+TRACE, PROFILE = "trace", "profile"  # hooks of printed models
+PROFILE_PAIRS = 1000  # hooks with nothing between, by which the hooks' own cost is found
 
-    With `trace` the model calls `midge_trace` with every finished tensor (`trace.h` declares it).
+
+def print_model(program: Program, hook: str | None = None) -> dict[str, str]:
+    """File name -> text. The program's name prefixes all that the C defines.
+
+    With a hook the model calls `midge_trace` with every finished tensor, or `midge_profile_begin` and
+    `_end` round every kernel call; `trace.h` and `profile.h` declare them.
     """
-    if not name.isidentifier():
-        raise ValueError(f"a model's name must be a C identifier, not {name!r}")
-    printer = _Printer(program, name, trace)
+    name = program.name
+    if not is_c_name(name):
+        raise TargetError(
+            f"a model's name must be a C identifier of ASCII letters, digits and _, not {name!r}"
+        )
+    printer = _Printer(program, name, hook)
     return {
         f"{name}.h": "\n".join(printer.header()) + "\n",
         f"{name}.c": "\n".join(printer.source()) + "\n",
     }
 
 
+def model_under_test(program: Program, hook: str | None = None) -> str:
+    """The header by which a harness names any model `midge_model_...` and `MIDGE_MODEL_...`."""
+    name = program.name
+    printer = _Printer(program, name, None)
+    text = "\n".join(printer.header())
+    found = sorted(set(re.findall(rf"\b(?:midge_{name}|MIDGE_{name.upper()})_\w+", text)))
+    aliases = [
+        f"#define {word[:6]}{'model' if word[0] == 'm' else 'MODEL'}{word[6 + len(name) :]} {word}"
+        for word in found
+    ]
+    lines = [f'#include "{name}.h"', *([] if name == "model" else aliases)]
+    if hook == PROFILE:
+        lines.append(f"#define MIDGE_PROFILE_CALLS {len(list(program.calls()))}")
+        lines.append(f"#define MIDGE_PROFILE_PAIRS {PROFILE_PAIRS}")
+    return "\n".join(lines) + "\n"
+
+
 @dataclass(frozen=True)
 class _Printer:
     program: Program
     name: str
-    trace: bool
+    hook: str | None
 
     @property
     def graph(self) -> Graph:
@@ -56,7 +89,7 @@ class _Printer:
         """Prints what takes the input by row, if the program does."""
         if not is_fed(self.program):
             return None
-        return FedPrinter(self.program, self.name, _call_name, self._describe)
+        return FedPrinter(self.program, self.name, _call_name, self._describe, self._call_text)
 
     @property
     def prefix(self) -> str:
@@ -79,6 +112,7 @@ class _Printer:
         yield f"#define {macro}_ARENA_BYTES {max(p.arena_bytes, 1)}"
         yield f"#define {macro}_ARENA_ALIGNMENT {C_ALIGNMENT}"
         yield f"#define {macro}_STATE_BYTES {sum(v.nbytes for v in p.state.values())}"
+        yield f'#define {macro}_SHA256 "{self.graph.sha256}" /* of the model file */'
         yield ""
         yield from self._operand_macros("INPUT", p.inputs)
         yield ""
@@ -134,9 +168,17 @@ class _Printer:
     def _operand_macros(self, kind: str, tensors: tuple[Tensor, ...]) -> Iterator[str]:
         yield f"#define {self.macro}_{kind}S {len(tensors)}"
         for i, tensor in enumerate(tensors):
+            macro = f"{self.macro}_{kind}_{i}"
             shape = "x".join(map(str, tensor.shape)) or "scalar"
             yield f"/* {_quoted(tensor.name)}, {tensor.dtype} {shape}{_scale(tensor)} */"
-            yield f"#define {self.macro}_{kind}_{i}_BYTES {tensor.bytes}"
+            yield f"#define {macro}_BYTES {tensor.bytes}"
+            yield f"#define {macro}_TYPE {C_TYPES[tensor.dtype]}"
+            yield f"#define {macro}_RANK {len(tensor.shape)}"
+            yield f"#define {macro}_SHAPE {{{', '.join(map(str, tensor.shape)) or '1'}}}"
+            yield f"#define {macro}_ELEMENTS {tensor.elements}"
+            if tensor.quantization is not None and not tensor.quantization.per_axis:
+                yield f"#define {macro}_SCALE {float(np.float32(tensor.scale))!r}f"
+                yield f"#define {macro}_ZERO_POINT ({tensor.zero_point})"
 
     # ---- the rest ----
 
@@ -148,8 +190,8 @@ class _Printer:
         yield ""
         yield f'#include "{KERNELS_HEADER}"'
         yield '#include "midge_memory.h"'
-        if self.trace:
-            yield '#include "trace.h"'
+        if self.hook:
+            yield f'#include "{self.hook}.h"'
         yield ""
         if self.program.items:  # a model of reshapes alone has nothing to call
             yield from _byte_array("constants", self.program.constants)
@@ -263,8 +305,8 @@ class _Printer:
                 yield from self._loop(number, item)
             else:
                 yield f"    /* {self._describe(item)} */"
-                yield f"    {_call_text(item.kernel, '&' + _call_name(number))}"
-            if self.trace:
+                yield f"    {self._call_text(item, '&' + _call_name(number))}"
+            if self.hook == TRACE:
                 for _, tensor in finished.get(number, ()):
                     size = self.graph.tensors[tensor].bytes
                     yield f"    midge_trace(arena + {self.program.addresses[tensor]}, {size});"
@@ -283,11 +325,22 @@ class _Printer:
             steps = any(step.call == position for step in loop.steps)
             name = f"step_{position}" if steps else _call_name(number, position)
             yield f"            /* {self._describe(call)} */"
-            yield f"            {_call_text(call.kernel, '&' + name)}"
+            yield f"            {self._call_text(call, '&' + name)}"
         for step in loop.steps:
             yield f"            step_{step.call}.{c_field(step.field)} += {step.by};"
         yield "        }"
         yield "    }"
+
+    def _call_text(self, call: Call, params: str) -> str:
+        text = f"midge_{call.kernel}(arena, constants, {params});"
+        if self.hook != PROFILE:
+            return text
+        return f"midge_profile_begin(); {text} midge_profile_end({self._numbers[id(call)]});"
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        """id of a call -> its number in the program's text."""
+        return {id(call): number for number, call in enumerate(self.program.calls())}
 
     def _describe(self, call: Call) -> str:
         """Node, operator and where its operands lie."""
@@ -308,10 +361,6 @@ class _Printer:
 
 def _call_name(item: int, position: int | None = None) -> str:
     return f"call_{item}" if position is None else f"call_{item}_{position}"
-
-
-def _call_text(kernel: str, params: str) -> str:
-    return f"midge_{kernel}(arena, constants, {params});"
 
 
 def _quoted(text: str) -> str:

@@ -41,11 +41,8 @@ def sources(kernels: Collection[str], printed: Collection[str] = ()) -> dict[str
     """File name -> text of all that these kernels and these `printed` texts need."""
     files = sorted({c_kernels()[kernel] for kernel in kernels})
     texts = {name: (CSRC / name).read_text() for name in files}
-    # A file's other kernels are compiled too (the linker drops them), so they need their structs.
-    known = layouts()
-    texts[KERNELS_HEADER] = kernels_header(
-        [known[kernel] for kernel, file in sorted(c_kernels().items()) if file in files]
-    )
+    # It has every kernel, so that it is the same file for two models in one firmware.
+    texts[KERNELS_HEADER] = kernels_header([layouts()[kernel] for kernel in sorted(c_kernels())])
     pending = [*texts.values(), *printed]
     while pending:
         for header in _INCLUDE.findall(pending.pop()):
@@ -79,6 +76,17 @@ def _header_lines(described: Collection[Layout]) -> Iterator[str]:
         yield f"{prototype(words.kernel)};"
     yield ""
     yield "#endif"
+
+
+def is_c_name(name: str) -> bool:
+    """True for a C identifier; what begins with one is one too, so keywords don't matter."""
+    return name.isascii() and name.isidentifier()
+
+
+def c_name(text: str) -> str:
+    """A C identifier that reads like `text`, such as the name of a model file."""
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return f"m{plain}" if not plain or plain[0].isdigit() else plain
 
 
 def c_field(name: str) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ...runtime.backend import find_backend
+from ...runtime.errors import TargetError
+from ...runtime.program import UNNAMED, Program
+from ...targets.cortex_m.sources import c_name, is_c_name
 from ..arguments import add_model, add_planning, add_target, compile_for
 
 HELP = "compile a model and write the artefacts for a target"
@@ -19,10 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     add_planning(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--name", metavar="NAME", help="prefix of the C names (default: from the file's name)"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    program = compile_for(args)
+    program = named(compile_for(args), args.name, args.model)
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{Path(args.model).stem}.midge"
@@ -41,6 +48,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "files": [str(path) for path in (saved, *(report.files if report else ()))],
         "model_sha256": program.graph.sha256,
     }
+
+
+def named(program: Program, name: str | None, model: str) -> Program:
+    """The program with the name that was asked for, else its own, else its file's."""
+    if name is None:
+        name = program.name if program.name != UNNAMED else c_name(Path(model).stem)
+    if not is_c_name(name):
+        raise TargetError(
+            f"--name {name!r}: a C identifier of ASCII letters, digits and _ is needed"
+        )
+    return replace(program, name=name)
 
 
 def show(result: dict[str, Any], console: Console) -> None:

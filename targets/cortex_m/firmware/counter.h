@@ -8,6 +8,9 @@ typedef int (*counted_function)(void *argument);
 
 void counter_start(void);
 
+/* Ticks since some time; wraps after 2**32. */
+uint32_t counter_now(void);
+
 /* Ticks from before to after `function(argument)`, the call itself included. */
 uint64_t counter_measure(counted_function function, void *argument, int *result);
 

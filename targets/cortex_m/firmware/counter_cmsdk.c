@@ -33,6 +33,8 @@ void counter_start(void)
     DUAL_CONTROL = DUAL_ENABLE | DUAL_PERIODIC | DUAL_PRESCALE_256 | DUAL_32_BITS;
 }
 
+uint32_t counter_now(void) { return UINT32_MAX - TIMER0_VALUE; }
+
 __attribute__((noinline)) uint64_t counter_measure(
     counted_function function, void *argument, int *result)
 {

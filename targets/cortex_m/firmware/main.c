@@ -5,7 +5,10 @@
  * if `save_arena`. Reading and writing are outside the counted region.
  */
 #include "counter.h"
-#include "model.h"
+#include "model_under_test.h"
+#ifdef MIDGE_PROFILE_CALLS
+#include "profile.h"
+#endif
 #include "semihosting.h"
 #include "stack.h"
 #include "trace.h"
@@ -100,6 +103,10 @@ static int serve(int input, int output)
         if (failure != 0)
             return failure;
     }
+#ifdef MIDGE_PROFILE_CALLS
+    if (midge_profile_write(output) != 0)
+        return FILE_ERROR;
+#endif
     if (request.save_arena && semihosting_write(output, arena, sizeof arena) != 0)
         return FILE_ERROR;
     return 0;
