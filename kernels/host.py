@@ -21,7 +21,7 @@ from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
 from .vector import table as vector
 
-ALIGNMENT = 16  # of buffers in the arena, bytes
+ALIGNMENT = 8  # of buffers in the arena, bytes
 LINE = 64  # the arena and the constants start at a cache line
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..runtime.graph import Graph, Node, Tensor
-from ..runtime.lowering import Address, Constant, Field, Lowered
+from ..runtime.lowering import ROW, Address, Constant, Cursor, Field, Lowered, Rows
 from .fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
@@ -26,14 +26,13 @@ from .scales import checked_log2
 
 Int64Array = NDArray[np.int64]
 
-# x, y, hidden (the output state), cell: addresses. Bytes from a batch and from a time step to the
-# next in x and y. `gates` matrices lie in the order of GATES; `rescale` has four numbers for each:
+# rows: time steps, each of `width` batches. x, y: cursors; hidden (the output state), cell:
+# addresses. `gates` matrices lie in the order of GATES; `rescale` has four numbers for each:
 # multiplier and shift of the input's product, then of the recurrent one.
 S8 = layout(
     "lstm_s8",
-    "x y hidden cell batches steps depth units x_batch x_step y_batch y_step gates input_weights"
-    " recurrent_weights input_bias recurrent_bias rescale cell_bits cell_clip hidden_multiplier"
-    " hidden_shift hidden_zero",
+    "rows width x y hidden cell depth units gates input_weights recurrent_weights input_bias"
+    " recurrent_bias rescale cell_bits cell_clip hidden_multiplier hidden_shift hidden_zero",
 )
 
 # Operand positions.
@@ -111,19 +110,18 @@ def output_of(graph: Graph, node: Node) -> Output:
 
 
 def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """The hidden value after each time step. The arrays of both states are updated in place."""
+    """The hidden value after each time step of x [batch, time, batch, depth].
+
+    The arrays of both states are updated in place.
+    """
     x, hidden, cell = arrays[0], arrays[HIDDEN], arrays[CELL]
     assert x is not None and hidden is not None and cell is not None
-    gates, output, time = gates_of(graph, node), output_of(graph, node), _time_axis(node)
+    gates, output, shape = gates_of(graph, node), output_of(graph, node), graph.output(node).shape
     answers = []
-    for step in np.moveaxis(x, time, 0):
+    for step in np.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[3]):
         hidden[...], cell[...] = _step(gates, output, step, hidden, cell)
-        answers.append(hidden.copy())
-    return [np.stack(answers, axis=time)]
-
-
-def _time_axis(node: Node) -> int:
-    return 0 if node.attrs.time_major else 1
+        answers.append(hidden.reshape(shape[0], shape[2], shape[3]).copy())
+    return [np.stack(answers, axis=1)]
 
 
 def _step(
@@ -161,20 +159,19 @@ def _gate(gates: Gates, index: int, x: np.ndarray, hidden: np.ndarray) -> Int64A
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
-    """One call for all time steps; the states are updated in place."""
+    """Time steps are rows; the states are updated in place."""
     x, y = graph.input(node), graph.output(node)
     hidden, cell = graph.input(node, HIDDEN), graph.input(node, CELL)
-    gates, output, time = gates_of(graph, node), output_of(graph, node), _time_axis(node)
-    depth, units = x.shape[2], y.shape[2]
+    gates, output = gates_of(graph, node), output_of(graph, node)
     fields: dict[str, Field] = {
-        "x": Address(x.index),
-        "y": Address(y.index),
-        "hidden": Address(hidden.index),
-        "cell": Address(cell.index),
-        "batches": x.shape[1 - time],
-        "steps": x.shape[time],
-        "depth": depth,
-        "units": units,
+        "rows": Rows(),
+        "width": x.shape[2],
+        "x": Cursor(x.index),
+        "y": Cursor(y.index),
+        "hidden": Address(hidden.index, image=True),
+        "cell": Address(cell.index, image=True),
+        "depth": x.shape[3],
+        "units": y.shape[3],
         "gates": len(gates.rescale),
         "input_weights": Constant(gates.input_weights),
         "recurrent_weights": Constant(gates.recurrent_weights),
@@ -187,10 +184,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
         "hidden_shift": output.shift,
         "hidden_zero": output.zero,
     }
-    for name, row, shape in (("x", depth, x.shape), ("y", units, y.shape)):
-        fields[f"{name}_batch"] = row * (1 if time == 0 else shape[1])
-        fields[f"{name}_step"] = row * (shape[1] if time == 0 else 1)
-    return S8.lowered(**fields)
+    return S8.lowered(ROW, **fields)
 
 
 # ---- constraints -------------------------------------------------------------------------------

@@ -29,10 +29,11 @@ from .memory import MemoryPlan, Overlap, Request, plan_memory
 from .ops import image_size, need
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
-from .schedule import Repeat, Schedule, Work
+from .schedule import Repeat, Schedule, Work, output_rows
 
 PADDING_ROW = -1
 TABLE_ENTRY = 4  # bytes of a row table's int32
+SUM_BYTES = 4  # of one of the sums that a node keeps
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,12 @@ def _lay_out(
 ) -> Layout:
     storage = storage_homes(graph, lowered) | dict(schedule.merged)
     span = _lifetimes(graph, schedule, storage)
+    widest: dict[int, int] = {}
+    for tensor, home in storage.items():
+        widest[home] = max(widest.get(home, 1), graph.tensors[tensor].itemsize)
     requests = [
-        Request(str(home), _storage_size(graph, schedule, home), *span[home]) for home in span
+        Request(str(home), _storage_size(graph, schedule, home), *span[home], widest[home])
+        for home in span
     ]
     requests.extend(_scratches(lowered, schedule))
     requests.extend(_sums(lowered, schedule))
@@ -155,15 +160,16 @@ def _lifetimes(
 def _scratches(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
     """One request for each streamed segment or single item: its calls take turns."""
     spans = {item: span for span in schedule.spans for item in range(span[0], span[1] + 1)}
-    sizes: dict[tuple[int, int], int] = {}
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
     for item in range(len(schedule.items)):
         span = spans.get(item, (item, item))
         for work in schedule.works(item):
             for value in lowered[work.node].fields.values():
                 if isinstance(value, Scratch):
-                    sizes[span] = max(sizes.get(span, 0), value.size)
-    for (first, last), size in sizes.items():
-        yield Request(_scratch_key(first), size, first, last)
+                    size, alignment = sizes.get(span, (0, 1))
+                    sizes[span] = max(size, value.size), max(alignment, value.alignment)
+    for (first, last), (size, alignment) in sizes.items():
+        yield Request(_scratch_key(first), size, first, last, alignment)
 
 
 def _scratch_key(first_item: int) -> str:
@@ -181,7 +187,7 @@ def _sums(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Reques
             first, last = -1, len(schedule.items)
         for value in lowered[node].fields.values():
             if isinstance(value, Sums):
-                yield Request(_sums_key(node), value.size, first, last)
+                yield Request(_sums_key(node), value.size, first, last, SUM_BYTES)
 
 
 def _sums_key(node: int) -> str:
@@ -338,8 +344,9 @@ class _Assembler:
             row = value.first + work.begin * value.step - self.reach[value.tensor][0]
             return self._table(value.tensor, work.image) + TABLE_ENTRY * row
         if isinstance(value, Address):
-            image = work.image * self._image_bytes(value.tensor) if value.image else 0
-            return self._address(value.tensor) + image
+            images, _ = output_rows(self.graph, work.node) if value.image else (1, 1)
+            share = self.graph.tensors[value.tensor].bytes // images
+            return self._address(value.tensor) + work.image * share
         if isinstance(value, Scratch):
             return self.plan.offsets[self.scratch]
         if isinstance(value, Sums):

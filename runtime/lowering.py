@@ -25,8 +25,8 @@ class Constant:
 class Address:
     """Becomes the byte offset of a whole contiguous activation or variable in the arena.
 
-    For a constant tensor use `Constant`. With `image` true the address moves on by one image when
-    a row kernel is called once for each image of a batch.
+    For a constant tensor use `Constant`. With `image` true the address moves on by one image's
+    share when a row kernel is called once for each image of a batch.
     """
 
     tensor: int

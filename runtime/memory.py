@@ -17,12 +17,13 @@ FIRST_FIT_ORDERS = 200
 
 @dataclass(frozen=True)
 class Request:
-    """A buffer to place: `size` bytes while items first .. last run."""
+    """`size` bytes to place while items first .. last run, at a multiple of `alignment`."""
 
     key: str
     size: int
     first: int
     last: int
+    alignment: int = 1
 
     def meets(self, other: Request) -> bool:
         return self.first <= other.last and other.first <= self.last
@@ -67,7 +68,10 @@ def plan_memory(
     alignment: int = 1,
     exact: bool = True,
 ) -> MemoryPlan:
-    """Pack the buffers; with `exact`, use CP-SAT where first-fit doesn't reach the bound."""
+    """Pack the buffers; with `exact`, use CP-SAT where first-fit doesn't reach the bound.
+
+    Each starts at a multiple of `alignment`, and of its own where that is a multiple of it.
+    """
     problem = _Problem(requests, overlaps, alignment)
     bound = problem.bound()
     offsets = problem.first_fit(bound)
@@ -94,6 +98,7 @@ class _Problem:
     ) -> None:
         self.requests, self.unit = requests, alignment
         self.sizes = [-(-r.size // alignment) for r in requests]
+        self.steps = [max(r.alignment // alignment, 1) for r in requests]
         number = {r.key: i for i, r in enumerate(requests)}
         # (over, under) -> distance in units, rounded up: further apart is always safe
         self.distance = {
@@ -144,13 +149,14 @@ class _Problem:
     def candidates(self, i: int, placed: Mapping[int, int]) -> Iterable[int]:
         """Offsets where buffer i can touch a placed one, or the arena's start."""
         yield 0
+        step = self.steps[i]
         for j in self.meeting[i]:
             if j in placed:
-                yield placed[j] + self.sizes[j]
+                yield -(-(placed[j] + self.sizes[j]) // step) * step
                 if (i, j) in self.distance:
-                    yield max(placed[j] + self.distance[i, j], 0)
+                    yield -(-max(placed[j] + self.distance[i, j], 0) // step) * step
                 if (j, i) in self.distance:
-                    yield max(placed[j] - self.distance[j, i], 0)
+                    yield max(placed[j] - self.distance[j, i], 0) // step * step
 
     def place(self, order: Iterable[int]) -> list[int]:
         placed: dict[int, int] = {}
@@ -184,10 +190,14 @@ def _solve_exactly(
     limit = problem.end(hint)
     model = cp_model.CpModel()
     end = model.new_int_var(bound, limit, "end")
-    at = [model.new_int_var(0, limit - size, "") for size in problem.sizes]
+    unit = [
+        model.new_int_var(0, (limit - size) // step, "")
+        for size, step in zip(problem.sizes, problem.steps, strict=True)
+    ]
+    at = [step * number for step, number in zip(problem.steps, unit, strict=True)]
     for i, size in enumerate(problem.sizes):
         model.add(at[i] + size <= end)
-        model.add_hint(at[i], hint[i])
+        model.add_hint(unit[i], hint[i] // problem.steps[i])
         for j in (j for j in problem.meeting[i] if j > i):
             choices = [(at[i] + size, at[j]), (at[j] + problem.sizes[j], at[i])]
             for over, under in ((i, j), (j, i)):

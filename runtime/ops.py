@@ -162,6 +162,8 @@ class Resize:
 class Lstm:
     """Unidirectional sequence LSTM; input positions are those of the TFLite operator.
 
+    Of an input with four axes, time is the second, and the first and third are batches.
+
     `intermediates` has (scale, zero point) of the operator's intermediate tensors, None where one
     has no quantization; the fifth is that of the hidden value before it is projected.
     """
@@ -297,7 +299,7 @@ def _resize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
 
 def _lstm_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     units = graph.input(node, 6).shape[1]  # recurrent weights [gate units, output units]
-    return ((*graph.input(node).shape[:2], units),)
+    return ((*graph.input(node).shape[:-1], units),)
 
 
 def _svdf_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
@@ -369,6 +371,12 @@ def _resize_need(graph: Graph, node: Node, position: int) -> Need:
     )
 
 
+def _lstm_need(graph: Graph, node: Node, position: int) -> Need:
+    """A time step needs its own row; earlier ones are in the states."""
+    height, width = image_size(graph.input(node, position).shape)
+    return Need(window(height, height), whole(width, width))
+
+
 # ---- MAC counts --------------------------------------------------------------------------------
 
 
@@ -390,7 +398,7 @@ def _fully_connected_macs(graph: Graph, node: Node) -> int:
 
 
 def _lstm_macs(graph: Graph, node: Node) -> int:
-    steps = math.prod(graph.input(node).shape[:2])
+    steps = math.prod(graph.input(node).shape[:-1])
     weights = (graph.operand(node, position) for position in range(1, 9))
     return steps * sum(tensor.elements for tensor in weights if tensor is not None)
 
@@ -440,7 +448,7 @@ OPERATORS: Mapping[str, Operator] = {
     "resize_nearest": Operator(Resize, _resize_shapes, _resize_need),
     "resize_bilinear": Operator(Resize, _resize_shapes, _resize_need),
     # inputs: the 24 positions of TFLite's UNIDIRECTIONAL_SEQUENCE_LSTM
-    "lstm": Operator(Lstm, _lstm_shapes, None, _lstm_macs),
+    "lstm": Operator(Lstm, _lstm_shapes, _lstm_need, _lstm_macs),
     # inputs: x, feature weights [filters, in], time weights [filters, memory], bias, state
     "svdf": Operator(Svdf, _svdf_shapes, None, _svdf_macs),
 }

@@ -159,6 +159,7 @@ class Replay:
             begin = ((first + r) * width + x) * pixel
             at = self._row(call, how, y.index, r, first + r) + x * pixel
             self._write(y.index, begin, pixel, at)
+            self._window(call, node, how, image, (row, x), r)  # it may be read until now
         self.rows_made[y.index] += rows
 
     def _window(
@@ -200,6 +201,8 @@ class Replay:
             if how.granularity == ELEMENT:
                 self._check_in_place(call, node, how, r, at)
             self._write(output, (first + r) * size, size, at)
+            if how.granularity != ELEMENT:  # the kernel may read until the row is done
+                self._read_row(call, how, first + r, r, node)
         self.rows_made[output] += call.args["rows"]
 
     def _check_in_place(self, call: Call, node: Node, how: Lowered, r: int, at: int) -> None:

@@ -12,14 +12,16 @@ from midge.kernels import table
 from midge.runtime.graph import Graph, Node
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.passes.legacy_uint8 import legacy_uint8
+from midge.runtime.passes.time_as_rows import time_as_rows
 
 SIGN = np.uint8(128)
 
 
 def read_operator(model: bytes) -> tuple[Graph, Node]:
-    """The graph of a one-operator model as kernels see it (int8 for uint8), and that node."""
-    graph = legacy_uint8(read_tflite(model))
+    """The graph of a one-operator model as kernels see it (int8 for uint8), and its node."""
+    graph = time_as_rows(legacy_uint8(read_tflite(model)))
     nodes = [node for node in graph.nodes if node.op != "quantize"]
+    nodes = [node for node in nodes if node.op != "reshape"] or nodes
     assert len(nodes) == 1, [node.op for node in graph.nodes]
     return graph, nodes[0]
 

@@ -46,8 +46,9 @@ def assert_states_are_carried(model: bytes, seed: int = 0, count: int = 3) -> No
             start = tensor.zero_point if tensor.quantization else 0
             arrays[index] = np.full(tensor.shape, start, DTYPES[tensor.dtype])
         for number, x in enumerate(runs):
-            arrays[node.inputs[0]] = x
+            arrays[node.inputs[0]] = x.reshape(graph.input(node).shape)
             (y,) = run([None if index is None else arrays[index] for index in node.inputs])
+            y = y.reshape(wanted[number][0].shape)
             actual = [y, *(arrays[index] for index in states)]
             for part, ours, theirs in zip(["output", *states], actual, wanted[number], strict=True):
                 assert ours.dtype == theirs.dtype

@@ -23,7 +23,8 @@ from midge.kernels.lstm import output_of
 from midge.kernels.native import gemmlowp_int16 as native
 from midge.runtime.backend import find_backend
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.pipeline import compile_model
+from midge.runtime.passes.time_as_rows import time_as_rows
+from midge.runtime.pipeline import Options, compile_model
 
 GATE_NAMES = ("input", "forget", "cell", "output")  # in the order of TFLite's operands
 
@@ -263,7 +264,7 @@ def test_float_is_refused():
 def test_the_layer_of_a_real_model(shared):
     """Three inferences in a row of TFLM's MNIST example, of which the LSTM is the first layer."""
     content = (shared / "models/mnist_lstm_int8.tflite").read_bytes()
-    graph = read_tflite(content)
+    graph = time_as_rows(read_tflite(content))
     node = next(node for node in graph.nodes if node.op == "lstm")
     interpreter = reference_interpreter(content, preserve_all_tensors=True)
     rng = np.random.default_rng(0)
@@ -274,12 +275,17 @@ def test_the_layer_of_a_real_model(shared):
         x = rng.integers(-128, 128, (1, 28, 28)).astype(np.int8)
         interpreter.set_tensor(graph.inputs[0], x)
         interpreter.invoke()
-        wanted = [interpreter.get_tensor(i) for i in (node.outputs[0], *node.inputs[18:20])]
+        y = interpreter.get_tensor(graph.nodes[1 + graph.nodes.index(node)].outputs[0])
+        wanted = [y.reshape(1, 28, 1, 20), *map(interpreter.get_tensor, node.inputs[18:20])]
         for states, run in (
             ((hidden, cell), table.OPERATIONS["lstm"].reference),
             (native, run_native),
         ):
-            arrays |= {node.inputs[0]: x, node.inputs[18]: states[0], node.inputs[19]: states[1]}
+            arrays |= {
+                node.inputs[0]: x.reshape(1, 28, 1, 28),
+                node.inputs[18]: states[0],
+                node.inputs[19]: states[1],
+            }
             (y,) = run(graph, node, [None if i is None else arrays[i] for i in node.inputs])
             for ours, theirs in zip((y, *states), wanted, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
@@ -297,4 +303,26 @@ def test_a_real_model_keeps_its_state_until_reset(shared, target):
         for inputs, outputs in zip(runs, wanted, strict=True):
             np.testing.assert_array_equal(executor.run(inputs), outputs, err_msg=str(repetition))
         executor.reset()
+    executor.close()
+
+
+@pytest.mark.parametrize("time_major", [False, True])
+def test_time_steps_may_come_one_by_one(time_major):
+    """The input is a ring of one step, and the states are carried from inference to inference."""
+    batch = 2 if time_major else 1
+    content = LstmModel(batch=batch, steps=6, depth=20, time_major=time_major).content()
+    rng = np.random.default_rng(0)
+    shape = (6, batch, 20) if time_major else (1, 6, 20)
+    runs = [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(3)]
+    executor = find_backend("host").build(
+        compile_model(content, options=Options(input_by_row=True))
+    )
+    whole = compile_model(content, options=Options(strategy="layers")).arena_bytes
+    assert executor.program.arena_bytes < whole - runs[0].nbytes // 2
+    wanted = tflite_reference_runs(content, [[x] for x in runs])
+    for x, (y,) in zip(runs, wanted, strict=True):
+        steps = x.reshape(6, batch, 20)
+        left = [executor.push_rows(steps[i : i + 1]) for i in range(6)]
+        assert left == [5, 4, 3, 2, 1, 0]
+        np.testing.assert_array_equal(executor.copy_out()[0], y)
     executor.close()

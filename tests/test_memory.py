@@ -23,7 +23,8 @@ def problems(draw: st.DrawFn) -> tuple[list[Request], list[Overlap]]:
     requests = []
     for key in "abcd"[: draw(st.integers(1, 4))]:
         first = draw(st.integers(0, 3))
-        requests.append(Request(key, draw(sizes), first, first + draw(st.integers(0, 2))))
+        last, alignment = first + draw(st.integers(0, 2)), draw(st.sampled_from([1, 1, 2]))
+        requests.append(Request(key, draw(sizes), first, last, alignment))
     overlaps = [
         Overlap(over.key, under.key, draw(st.integers(-2, 3)))
         for over in requests
@@ -35,6 +36,8 @@ def problems(draw: st.DrawFn) -> tuple[list[Request], list[Overlap]]:
 
 def is_valid(offsets: dict[str, int], requests: list[Request], overlaps: list[Overlap]) -> bool:
     allowed = {(o.over, o.under): o.distance for o in overlaps}
+    if any(offsets[r.key] % r.alignment for r in requests):
+        return False
     for a, b in product(requests, requests):
         if a.key == b.key or not a.meets(b):
             continue

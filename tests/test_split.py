@@ -74,10 +74,10 @@ def test_a_tensor_with_two_readers_crosses_once(program: Program) -> None:
 
 def test_state_stays_on_the_device() -> None:
     graph = rewrite(read_model(b.lstm()), Options())
-    assert legal_cuts(graph) == [1]
+    assert legal_cuts(graph) == [2, 3]
     with pytest.raises(TargetError, match="nodes with state stay on the device"):
         cut_at(graph, 0)
-    with pytest.raises(TargetError, match="can be cut before node 1 to 1, not before 7"):
+    with pytest.raises(TargetError, match="can be cut before node 2 to 3, not before 7"):
         cut_at(graph, 7)
 
 

@@ -62,12 +62,13 @@ def _next_cell(constants, p, unit, x, hidden, cell):  # type: ignore[no-untyped-
 @kernel
 def lstm_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     units, bits = p[P.units], p[P.cell_bits]
-    for batch in range(p[P.batches]):
-        hidden = int8_at(arena, p[P.hidden] + batch * units)
-        cell = int16_at(arena, p[P.cell] + 2 * batch * units)
-        for step in range(p[P.steps]):
-            x = int8_at(arena, p[P.x] + batch * p[P.x_batch] + step * p[P.x_step])
-            y = int8_at(arena, p[P.y] + batch * p[P.y_batch] + step * p[P.y_step])
+    x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+    for step in range(p[P.rows]):
+        for batch in range(p[P.width]):
+            hidden = int8_at(arena, p[P.hidden] + batch * units)
+            cell = int16_at(arena, p[P.cell] + 2 * batch * units)
+            x = int8_at(arena, x_rows[step] + batch * p[P.depth])
+            y = int8_at(arena, y_rows[step] + batch * units)
             for unit in range(units):
                 changed = _next_cell(constants, p, unit, x, hidden, np.int64(cell[unit]))
                 cell[unit] = changed

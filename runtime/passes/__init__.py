@@ -9,8 +9,15 @@ from .fold_pad import fold_pad
 from .fuse_activation import fuse_activation
 from .legacy_uint8 import legacy_uint8
 from .remove_dead import remove_dead
+from .time_as_rows import time_as_rows
 
 Pass = Callable[[Graph], Graph]
 
 # In this order; folding constants comes before them, since it needs a backend's arithmetic.
-PASSES: tuple[Pass, ...] = (remove_dead, legacy_uint8, fold_pad, fuse_activation)
+PASSES: tuple[Pass, ...] = (
+    remove_dead,
+    legacy_uint8,
+    fold_pad,
+    fuse_activation,
+    time_as_rows,
+)

@@ -53,13 +53,14 @@ static int32_t next_cell(const step_inputs *s, int32_t unit, int32_t cell)
 
 void midge_lstm_s8(int8_t *arena, const int8_t *constants, const midge_lstm_s8_params *p)
 {
-    for (int32_t batch = 0; batch < p->batches; batch++) {
-        int8_t *hidden = arena + p->hidden + batch * p->units;
-        midge_int16 *cell = (midge_int16 *)(void *)(arena + p->cell) + batch * p->units;
-        for (int32_t step = 0; step < p->steps; step++) {
-            const step_inputs s = {
-                p, constants, arena + p->x + batch * p->x_batch + step * p->x_step, hidden};
-            int8_t *y = arena + p->y + batch * p->y_batch + step * p->y_step;
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    const midge_int32 *y_rows = midge_int32_at(constants, p->y);
+    for (int32_t step = 0; step < p->rows; step++)
+        for (int32_t batch = 0; batch < p->width; batch++) {
+            int8_t *hidden = arena + p->hidden + batch * p->units;
+            midge_int16 *cell = (midge_int16 *)(void *)(arena + p->cell) + batch * p->units;
+            const step_inputs s = {p, constants, arena + x_rows[step] + batch * p->depth, hidden};
+            int8_t *y = arena + y_rows[step] + batch * p->units;
             for (int32_t unit = 0; unit < p->units; unit++) {
                 const int32_t changed = next_cell(&s, unit, cell[unit]);
                 cell[unit] = (int16_t)changed;
@@ -73,5 +74,4 @@ void midge_lstm_s8(int8_t *arena, const int8_t *constants, const midge_lstm_s8_p
             /* The gates of every unit read the old hidden state, so it changes only now. */
             memcpy(hidden, y, (size_t)p->units);
         }
-    }
 }
