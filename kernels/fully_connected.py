@@ -37,7 +37,7 @@ BY_ROW_S8 = layout(
     "input_zero weights_zero output_zero least greatest",
 )
 S16 = layout("fully_connected_s16", f"{GEOMETRY} multiplier shift wide least greatest")
-F32 = layout("fully_connected_f32", f"{GEOMETRY} bounds")
+F32 = layout("fully_connected_f32", f"{GEOMETRY} bounds lanes")
 
 
 def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -47,11 +47,19 @@ def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> 
     units, depth = weights.shape
     x = given.reshape(-1, depth)
     if x.dtype == np.float32:
-        sums = _float_sums(x, weights) + bias_values(graph, node, units)
+        sums = _lane_sums(x, weights, node.attrs.lanes) + bias_values(graph, node, units)
         return [clamp_float(sums, node.attrs.activation).reshape(y.shape)]
     exact = centred(x, graph.input(node)) @ centred(weights, graph.input(node, 1)).T
     rule = requantization(graph, node, units)
     return [rule.apply(exact.astype(np.int64), y.dtype).reshape(y.shape)]
+
+
+def _lane_sums(x: np.ndarray, weights: np.ndarray, lanes: int) -> np.ndarray:
+    """float32 sums; in four lanes they are (0 + 1) + (2 + 3)."""
+    sums = [_float_sums(x[:, lane::lanes], weights[:, lane::lanes]) for lane in range(lanes)]
+    while len(sums) > 1:
+        sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=True)]
+    return sums[0]
 
 
 def _float_sums(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -71,6 +79,12 @@ def has_matching_depth(graph: Graph, node: Node) -> bool:
     return len(weights) == 2 and weights[1] > 0 and graph.input(node).elements % weights[1] == 0
 
 
+def sums_in_known_lanes(graph: Graph, node: Node) -> bool:
+    """Float sums run in one lane, or in four if the depth is a multiple of four."""
+    depth = graph.input(node, 1).shape[-1]
+    return node.attrs.lanes == 1 or (node.attrs.lanes == 4 and depth % 4 == 0)
+
+
 def has_scale_per_unit(graph: Graph, node: Node) -> bool:
     """Weights must have one scale, or one for each unit and zero points 0."""
     return scales_fit(graph.input(node, 1), axis=0)
@@ -83,7 +97,8 @@ def lower(graph: Graph, node: Node) -> Lowered:
     """A kernel of this node's type over the whole tensor."""
     suffix, fields = SUFFIXES[graph.input(node).dtype], _geometry(graph, node)
     if suffix == "f32":
-        return F32.lowered(**fields, bounds=Constant(float_bounds(node.attrs.activation)))
+        bounds = Constant(float_bounds(node.attrs.activation))
+        return F32.lowered(**fields, bounds=bounds, lanes=node.attrs.lanes)
     rule = requantization(graph, node, graph.input(node, 1).shape[0])
     fields |= rule.fields(int16=suffix == "s16")
     if suffix == "s16":
@@ -142,5 +157,5 @@ OPERATION = Operation(
     reference,
     lower,
     (S8, BY_ROW_S8, S16, F32),
-    (*CONSTRAINTS, has_matching_depth, has_scale_per_unit),
+    (*CONSTRAINTS, has_matching_depth, has_scale_per_unit, sums_in_known_lanes),
 )

@@ -10,6 +10,9 @@ from ..runtime.lowering import Lowered
 from . import (
     activations,
     add,
+    bconv2d,
+    binarize,
+    bmax_pool2d,
     concatenation,
     conv2d,
     depthwise_conv2d,
@@ -60,6 +63,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "reshape": reshape.OPERATION,
     "lstm": lstm.OPERATION,
     "svdf": svdf.OPERATION,
+    "binarize": binarize.BINARIZE_OPERATION,
+    "bit_planes": binarize.BIT_PLANES,
+    "debinarize": binarize.DEBINARIZE_OPERATION,
+    "bconv2d": bconv2d.OPERATION,
+    "bdense": bconv2d.OPERATION,
+    "bmax_pool2d": bmax_pool2d.OPERATION,
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Graph, Node
+from .graph import BINARY, WORD_BITS, Graph, Node
 from .regions import Need, Span, scaled, whole, window
 
 Shape = tuple[int, ...]
@@ -66,6 +66,7 @@ class TransposeConv:
 class FullyConnected:
     activation: str = "none"
     keep_dims: bool = False
+    lanes: int = 1  # float sums run in this many, 1 or 4, added up in pairs: another rounding
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,54 @@ class Svdf:
 
 
 @dataclass(frozen=True)
+class Binarize:
+    """Bit 1 where x is below a threshold, else 0: `levels` thresholds for each channel.
+
+    Channel level * channels + c of the output compares channel c with its threshold `level`.
+    """
+
+    levels: int = 1
+
+
+@dataclass(frozen=True)
+class BitPlanes:
+    """q - zero point as `bits` planes, plane i holding bit i of two's complement."""
+
+    bits: int = 8
+
+
+@dataclass(frozen=True)
+class Debinarize:
+    channels: int = 32  # of the output: the last word of a pixel may not be full
+
+
+@dataclass(frozen=True)
+class BConv2D:
+    """A convolution of bits. The number at a place is the sum of its planes' values, each times its
+    coefficient; a plane's value is +1 or -1, or if `plain` the bit itself, 0 or 1.
+    """
+
+    channels: int = 32  # of the input, those of all groups
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = Padding()
+    pad_value: int = 1  # of every plane outside the image: 1, 0 or -1; 0 if `plain`
+    activation: str = "none"  # on the sum, before multiplier and bias
+    x_planes: tuple[int, ...] = (1,)
+    weight_planes: tuple[int, ...] = (1,)
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class BDense:
+    channels: int = 32
+    activation: str = "none"
+    x_planes: tuple[int, ...] = (1,)
+    weight_planes: tuple[int, ...] = (1,)
+    plain: bool = False
+
+
+@dataclass(frozen=True)
 class Operator:
     """One entry: `shapes` gives the output shapes, `need` what an output region needs of an input,
     `macs` the multiply-accumulates of the whole node."""
@@ -190,6 +239,16 @@ class Operator:
     shapes: Callable[[Graph, Node], tuple[Shape, ...]]
     need: Callable[[Graph, Node, int], Need] | None = None  # None: all of the input
     macs: Callable[[Graph, Node], int] = lambda graph, node: 0
+
+
+def words_of(channels: int) -> int:
+    """Words of a binary tensor that hold this many channels of a pixel."""
+    return -(-channels // WORD_BITS)
+
+
+def weight_words(graph: Graph, node: Node) -> int:
+    """Words that one plane of one tap of a binary layer's weights takes."""
+    return graph.input(node, 1).shape[-1] // len(node.attrs.weight_planes)
 
 
 def same_padding(size: int, extent: int, stride: int) -> Pair:
@@ -307,6 +366,35 @@ def _svdf_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return ((graph.input(node).shape[0], filters // node.attrs.rank),)
 
 
+def _binarize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape = graph.input(node).shape
+    return ((*shape[:-1], words_of(shape[-1] * node.attrs.levels)),)
+
+
+def _bit_planes_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape = graph.input(node).shape
+    return ((*shape[:-1], words_of(shape[-1]) * node.attrs.bits),)
+
+
+def _debinarize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return ((*graph.input(node).shape[:-1], node.attrs.channels),)
+
+
+def _binary_units(graph: Graph, node: Node) -> int:
+    """The last axis of a binary layer's output: words if it is bits, else channels."""
+    units = graph.input(node, 1).shape[0]
+    return words_of(units) if graph.output(node).dtype == BINARY else units
+
+
+def _bconv2d_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    batch = graph.input(node).shape[0]
+    return ((batch, *_window_outputs(graph, node), _binary_units(graph, node)),)
+
+
+def _bdense_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return ((*graph.input(node).shape[:-1], _binary_units(graph, node)),)
+
+
 # ---- region rules ------------------------------------------------------------------------------
 
 
@@ -408,6 +496,13 @@ def _svdf_macs(graph: Graph, node: Node) -> int:
     return batch * (graph.input(node, 1).elements + graph.input(node, 2).elements)
 
 
+def _binary_macs(graph: Graph, node: Node) -> int:
+    """One for each pair of input and weight, whatever their planes."""
+    weights, y = graph.input(node, 1).shape, graph.output(node)
+    groups = max(words_of(node.attrs.channels) // weight_words(graph, node), 1)
+    return math.prod((*y.shape[:-1], *weights[:-1])) * (node.attrs.channels // groups)
+
+
 _ELEMENTWISE = (_same_shape, _pointwise_need)
 
 OPERATORS: Mapping[str, Operator] = {
@@ -451,6 +546,15 @@ OPERATORS: Mapping[str, Operator] = {
     "lstm": Operator(Lstm, _lstm_shapes, _lstm_need, _lstm_macs),
     # inputs: x, feature weights [filters, in], time weights [filters, memory], bias, state
     "svdf": Operator(Svdf, _svdf_shapes, None, _svdf_macs),
+    # inputs: x, thresholds [levels, channels] (left out: the zero point)
+    "binarize": Operator(Binarize, _binarize_shapes, _pointwise_need),
+    "bit_planes": Operator(BitPlanes, _bit_planes_shapes, _pointwise_need),
+    "debinarize": Operator(Debinarize, _debinarize_shapes, _pointwise_need),
+    # inputs: x, weights [out, h, w, words], multiplier, bias, thresholds, gates
+    "bconv2d": Operator(BConv2D, _bconv2d_shapes, _window_need, _binary_macs),
+    # the same with weights [units, words]
+    "bdense": Operator(BDense, _bdense_shapes, None, _binary_macs),
+    "bmax_pool2d": Operator(Pool2D, _pool_shapes, _window_need),
 }
 
 

@@ -23,6 +23,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "people")
 SHARED_FILES = {
     "shared_model": "models/*.tflite",
     "seanet_model": "op_tests/seanet/*/*.tflite",
+    "larq_model": "*/larq/*.tflite",
 }
 
 

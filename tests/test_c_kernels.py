@@ -17,6 +17,7 @@ from midge.kernels.reference import ReferenceBackend
 from midge.runtime.errors import MissingTool
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool
+from midge.tools import arguments
 
 try:
     find_tool("gcc")
@@ -133,7 +134,7 @@ def test_operator_cases(case: Case) -> None:
     twin = CTwin(compile_model(model, "cortex-m4"))
     reference = ReferenceBackend().build(compile_model(model, "reference"))
     for seed in range(3):
-        inputs = random_inputs(model, seed)
+        inputs = arguments.random_inputs(twin.program.graph, seed)
         for actual, wanted in zip(twin.run(inputs), reference.run(inputs), strict=True):
             assert actual.dtype == wanted.dtype
             np.testing.assert_array_equal(actual, wanted)

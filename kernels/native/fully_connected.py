@@ -8,6 +8,7 @@ from .. import fully_connected
 from .fixedpoint import (
     add16,
     clamp,
+    inline,
     mac32,
     mac64,
     multiply_by_quantized_multiplier,
@@ -83,16 +84,35 @@ def fully_connected_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             y[o] = clamp(scaled, p[P16.least], p[P16.greatest])
 
 
+@inline
+def sum_in_order(x, w, depth):  # type: ignore[no-untyped-def]
+    """Products one after the other."""
+    total = np.float32(0)
+    for i in range(depth):
+        total += x[i] * w[i]
+    return total
+
+
+@inline
+def lanes_sum(x, w, depth):  # type: ignore[no-untyped-def]
+    """Every fourth product in a lane of its own."""
+    a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for i in range(0, depth, 4):
+        a += x[i] * w[i]
+        b += x[i + 1] * w[i + 1]
+        c += x[i + 2] * w[i + 2]
+        d += x[i + 3] * w[i + 3]
+    return (a + b) + (c + d)
+
+
 @kernel
 def fully_connected_f32(arena, constants, p):  # type: ignore[no-untyped-def]
-    weights, bias = float32_at(constants, p[PF.weights]), float32_at(constants, p[PF.bias])
-    bounds = float32_at(constants, p[PF.bounds])
+    bias, bounds = float32_at(constants, p[PF.bias]), float32_at(constants, p[PF.bounds])
     units, depth = p[PF.units], p[PF.depth]
     for batch in range(p[PF.batches]):
         x = float32_at(arena, p[PF.x] + 4 * batch * depth)
         y = float32_at(arena, p[PF.y] + 4 * batch * units)
         for o in range(units):
-            total = np.float32(0)
-            for i in range(depth):
-                total += x[i] * weights[o * depth + i]
+            w = float32_at(constants, p[PF.weights] + 4 * o * depth)
+            total = lanes_sum(x, w, depth) if p[PF.lanes] == 4 else sum_in_order(x, w, depth)
             y[o] = clamp(total + bias[o], bounds[0], bounds[1])

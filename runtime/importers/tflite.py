@@ -16,8 +16,9 @@ from types import MappingProxyType
 import numpy as np
 
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
-from ..graph import DTYPES, Graph, Node, Quantization, Tensor
+from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS, Shape
+from . import larq
 from . import tflite_compute as compute
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
@@ -99,7 +100,7 @@ KINDS: Mapping[str, str] = {
 }
 
 # Custom operators by their custom code.
-CUSTOM_READERS: Mapping[str, Reader] = {}
+CUSTOM_READERS: Mapping[str, Reader] = larq.READERS
 
 
 def read_tflite(
@@ -182,6 +183,8 @@ class _Import:
         nodes = [node for op in self.model.operators if (node := self.node(op)) is not None]
         if self.refusals:
             raise UnsupportedModel(self.label, self.refusals)
+        if any(op.custom_code in larq.READERS for op in self.model.operators):
+            nodes = larq.as_larq_rounds(nodes, self.tensors)
         for index in (*self.model.inputs, *self.model.outputs):
             if index not in self.tensors:
                 type_name = self.model.tensors[index].type
@@ -210,6 +213,8 @@ class _Import:
         self.check_operands(operator, reader)
         reading = Reading(operator, self.tensors, self.graph_inputs)
         parts = reader.read(reading)
+        for index in parts.binary:
+            self.tensors[index] = replace(self.tensors[index], dtype=BINARY, quantization=None)
         name = reading.output().name
         node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, name, operator.index)
         self.check_states(node)

@@ -34,6 +34,7 @@ class Parts(NamedTuple):
     op: str
     attrs: Any
     inputs: tuple[int | None, ...]
+    binary: tuple[int, ...] = ()  # int32 tensors of the file whose numbers are packed bits
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ DATATYPES = {
     "int32": "INT32",
     "int64": "INT64",
     "float32": "FP32",
+    "binary": "INT32",
 }
 
 

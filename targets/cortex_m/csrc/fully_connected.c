@@ -91,9 +91,12 @@ void midge_fully_connected_f32(
     for (int32_t batch = 0; batch < p->batches; batch++, x += p->depth) {
         const midge_float *w = midge_float_at(constants, p->weights);
         for (int32_t o = 0; o < p->units; o++, w += p->depth) {
-            float sum = 0.0f;
+            /* In four lanes if the layer is to round so, else in the first alone. */
+            float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+            const int32_t mask = p->lanes - 1;
             for (int32_t i = 0; i < p->depth; i++)
-                sum += x[i] * w[i];
+                sums[i & mask] += x[i] * w[i];
+            const float sum = mask ? (sums[0] + sums[1]) + (sums[2] + sums[3]) : sums[0];
             *y++ = midge_clamp_float(sum + bias[o], bounds[0], bounds[1]);
         }
     }

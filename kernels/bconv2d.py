@@ -1,0 +1,391 @@
+"""Layers of bits: bconv2d (Larq's LceBconv2d) and bdense, on any number of bit planes.
+
+The sum D of products is an integer. With planes of +1 and -1 it is counted as `K - 2 * popcount(x
+xor w)`, with `plain` planes of 0 and 1 as `popcount(x and w)`, each pair of planes times both
+coefficients. What outputs are made from is v = whole - D, where `whole` is the greatest D, or 0 if
+`plain`: so v is 2 * popcount, or -popcount. Operands after x and weights:
+
+multiplier, bias: float32 [filters]. The activation clamps D, then y = D * multiplier + bias, which
+    is computed as Larq Compute Engine does: v * m + b in float32, not fused, with m and b folded in
+    float64 (with the output's scale and zero point, too, for int8, which rounds half away from 0).
+thresholds: int32 [filters], of a binary output. A bit is 1 (that is -1) where the popcount of
+    differences is over the threshold (v > 2 * threshold), or where v > threshold if `plain`.
+gates: int32 [filters], or none. Where the first plane's own sum, without its coefficient, isn't
+    over the gate, the second plane of x counts as zero (FracBNN's sparse second convolution).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime.graph import BINARY, WORD_BITS, Graph, Node, Tensor
+from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
+from ..runtime.ops import BConv2D, BDense, weight_words, words_of
+from . import bits
+from . import fixedpoint as fp
+from .conv2d import window_cursor
+from .operation import Operation, layout
+from .scales import round_half_away
+from .windows import windows
+
+# in_words: of a pixel, all planes; `words`: of a group and plane. weights: [filters][weight planes]
+# [taps][words]. pairs: int32 [pair_count][3], plane of x, plane of the weights, coefficient.
+# padding: outside the image 0: bits are 0; 1: bits are 1, `tail` in a pixel's last word; 2: the
+# mean of both. gated: the second pair counts where v of the first is under the filter's gate, else
+# it is `closed`. window: room for the pixels that an output sees.
+WORDS = (
+    "rows width filters group_filters in_width in_words words planes weight_planes kernel_height "
+    "kernel_width stride_height stride_width dilation_height dilation_width pad_left padding tail "
+    "plain pair_count pairs gated closed gates weights window y x"
+)
+LAYOUTS = {
+    "float32": layout("bconv2d_f32", f"{WORDS} multiplier bias least greatest"),
+    "int8": layout("bconv2d_s8", f"{WORDS} multiplier bias least greatest"),
+    BINARY: layout("bconv2d_b1", f"{WORDS} thresholds"),
+}
+BITS_ZERO, BITS_ONE, MEAN_OF_BOTH = 0, 1, 2
+INT32 = np.iinfo(np.int32)
+
+
+def convolution(node: Node) -> BConv2D:
+    """The node's attributes; a dense layer is a convolution of one tap."""
+    attrs = node.attrs
+    if isinstance(attrs, BDense):
+        return BConv2D(
+            attrs.channels,
+            pad_value=0 if attrs.plain else 1,
+            activation=attrs.activation,
+            x_planes=attrs.x_planes,
+            weight_planes=attrs.weight_planes,
+            plain=attrs.plain,
+        )
+    assert isinstance(attrs, BConv2D)
+    return attrs
+
+
+# ---- reference ---------------------------------------------------------------------------------
+
+
+def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """[batch, height, width, planes * words] and [filters, height, width, planes * words]; a dense
+    layer's without height and width."""
+    x = inputs[0]
+    assert x is not None
+    y, attrs = graph.output(node), convolution(node)
+    if isinstance(node.attrs, BDense):
+        x = x.reshape(1, 1, -1, x.shape[-1])
+    sums = _sums(graph, node, x, attrs.x_planes)
+    if graph.operand(node, 3 + 2) is not None:
+        first = _sums(graph, node, x[..., : x.shape[3] // 2], (1,))
+        rest = sums - attrs.x_planes[0] * first
+        sums = attrs.x_planes[0] * first + np.where(first > _operand(graph, node, 5), rest, 0)
+    return [finish(graph, node, whole(graph, node) - sums).reshape(y.shape)]
+
+
+def _sums(graph: Graph, node: Node, x: np.ndarray, planes: tuple[int, ...]) -> NDArray[np.int64]:
+    """D without clamp, [batch, rows, columns, filters]."""
+    attrs, weights = convolution(node), _filters(graph, node)
+    depth, groups = group_depth(graph, node), group_count(graph, node)
+    numbers = bits.values(x, attrs.channels, planes, attrs.plain)
+    w = bits.values(weights, depth, attrs.weight_planes, attrs.plain)
+    fill = 0 if attrs.plain else attrs.pad_value * sum(planes)
+    filters, parts = len(w) // groups, []
+    for group in range(groups):
+        own = numbers[..., group * depth : (group + 1) * depth]
+        seen = windows(own, (w.shape[1], w.shape[2]), attrs.stride, attrs.padding, attrs.dilation, fill)
+        columns = seen.reshape(*seen.shape[:3], -1)
+        of_group = w[group * filters : (group + 1) * filters]
+        parts.append(columns @ of_group.reshape(filters, -1).T)  # whole numbers: exact
+    return np.concatenate(parts, axis=3).astype(np.int64)
+
+
+def finish(graph: Graph, node: Node, v: NDArray[np.int64]) -> np.ndarray:
+    """Outputs [..., channels or words] of v [..., filters]."""
+    y = graph.output(node)
+    if y.dtype == BINARY:
+        return bits.pack(v > _thresholds(graph, node))
+    multiplier, bias = folded(graph, node)
+    clamped = np.clip(v, *bounds(graph, node)).astype(np.float32)
+    real = clamped * multiplier + bias
+    if y.dtype == "float32":
+        return real
+    return np.clip(round_half_away(real), -128, 127).astype(np.int8)
+
+
+# ---- what follows from the operands ------------------------------------------------------------
+
+
+def _filters(graph: Graph, node: Node) -> np.ndarray:
+    """Weights as [filters, height, width, planes * words]."""
+    data = graph.input(node, 1).data
+    assert data is not None
+    return data if data.ndim == 4 else data[:, None, None, :]
+
+
+def group_count(graph: Graph, node: Node) -> int:
+    return max(words_of(node.attrs.channels) // weight_words(graph, node), 1)
+
+
+def group_depth(graph: Graph, node: Node) -> int:
+    """Channels of a group."""
+    return int(node.attrs.channels) // group_count(graph, node)
+
+
+def products(graph: Graph, node: Node) -> int:
+    """Products of a sum: taps times channels."""
+    return math.prod(_filters(graph, node).shape[1:3]) * group_depth(graph, node)
+
+
+def whole(graph: Graph, node: Node) -> int:
+    """What D is taken from: its value where no bit differs."""
+    attrs = convolution(node)
+    if attrs.plain:
+        return 0
+    return sum(attrs.x_planes) * sum(attrs.weight_planes) * products(graph, node)
+
+
+def bounds(graph: Graph, node: Node) -> tuple[int, int]:
+    """(least, greatest) v once the activation has clamped D."""
+    attrs = convolution(node)
+    most = products(graph, node)
+    for planes in (attrs.x_planes, attrs.weight_planes):
+        most *= sum(map(abs, planes))
+    low, high = (float(bound) for bound in fp.float_activation_range(attrs.activation))
+    low, high = max(low, float(-most)), min(high, float(most))
+    return whole(graph, node) - int(high), whole(graph, node) - int(low)
+
+
+def folded(graph: Graph, node: Node) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """m and b of y = v * m + b."""
+    y, filters = graph.output(node), graph.input(node, 1).shape[0]
+    given = [graph.operand(node, position) for position in (2, 3)]
+    multiplier, bias = (
+        np.full(filters, default) if tensor is None else _data(tensor).astype(np.float64)
+        for tensor, default in zip(given, (1.0, 0.0), strict=True)
+    )
+    scale, zero = (y.scale, y.zero_point) if y.dtype == "int8" else (1.0, 0)
+    with np.errstate(over="ignore"):  # a constraint refuses what isn't finite
+        m = (-multiplier / scale).astype(np.float32)
+        b = ((bias + whole(graph, node) * multiplier) / scale + zero).astype(np.float32)
+    return m, b
+
+
+def _thresholds(graph: Graph, node: Node) -> NDArray[np.int32]:
+    """int32 [filters]: a bit is 1 where v is over it."""
+    factor = 1 if convolution(node).plain else 2
+    limits = _operand(graph, node, 4).astype(np.int64) * factor
+    return np.clip(limits, INT32.min, INT32.max).astype(np.int32)
+
+
+def _gates(graph: Graph, node: Node) -> NDArray[np.int32]:
+    """int32 [filters]: a gate is open where v of the first plane is under it."""
+    own = products(graph, node) - _operand(graph, node, 5).astype(np.int64)
+    scaled = convolution(node).x_planes[0] * own
+    return np.clip(scaled, INT32.min, INT32.max).astype(np.int32)
+
+
+def _operand(graph: Graph, node: Node, position: int) -> np.ndarray:
+    return _data(graph.input(node, position))
+
+
+def _data(tensor: Tensor) -> np.ndarray:
+    assert tensor.data is not None
+    return tensor.data.reshape(-1)
+
+
+# ---- constraints -------------------------------------------------------------------------------
+
+
+def works_on_bits(graph: Graph, node: Node) -> bool:
+    """Input and weights must be binary, the weights constant, and the output float32, int8 with one
+    scale, or binary."""
+    x, weights, y = graph.input(node), graph.input(node, 1), graph.output(node)
+    if (x.dtype, weights.dtype) != (BINARY, BINARY) or weights.data is None:
+        return False
+    if y.dtype == "int8" and (y.quantization is None or y.quantization.per_axis):
+        return False
+    return y.dtype in LAYOUTS
+
+
+def planes_fit(graph: Graph, node: Node) -> bool:
+    """Words of input and weights must hold the channels of all planes; several groups need whole
+    words, and filters a multiple of the groups."""
+    attrs, x, weights = node.attrs, graph.input(node), graph.input(node, 1)
+    if not attrs.x_planes or not attrs.weight_planes or attrs.channels < 1:
+        return False
+    if weights.shape[-1] % len(attrs.weight_planes):
+        return False
+    words, own = words_of(attrs.channels), weights.shape[-1] // len(attrs.weight_planes)
+    if x.shape[-1] != words * len(attrs.x_planes) or not own or words % own:
+        return False
+    groups = words // own
+    return groups == 1 or (
+        attrs.channels % (WORD_BITS * groups) == 0 and not weights.shape[0] % groups
+    )
+
+
+def has_operand_per_filter(graph: Graph, node: Node) -> bool:
+    """Multiplier and bias must be float32, thresholds and gates int32: constants with a value for
+    each filter, thresholds just where the output is binary."""
+    filters = graph.input(node, 1).shape[0]
+    for position, dtype in ((2, "float32"), (3, "float32"), (4, "int32"), (5, "int32")):
+        tensor = graph.operand(node, position)
+        if tensor is None:
+            continue
+        if tensor.data is None or tensor.dtype != dtype or tensor.elements != filters:
+            return False
+    return (graph.output(node).dtype == BINARY) == (graph.operand(node, 4) is not None)
+
+
+def has_finite_scales(graph: Graph, node: Node) -> bool:
+    """Multiplier and bias must be finite, folded with the output's scale, too."""
+    if graph.output(node).dtype == BINARY:
+        return True
+    return all(bool(np.isfinite(values).all()) for values in folded(graph, node))
+
+
+def sums_fit(graph: Graph, node: Node) -> bool:
+    """Sums must stay under 2^30, and the activation must be none, relu, relu6 or relu_n1_to_1."""
+    if node.attrs.activation not in fp.ACTIVATIONS:
+        return False
+    return max(map(abs, bounds(graph, node))) < 1 << 30
+
+
+def has_gates_for_two_planes(graph: Graph, node: Node) -> bool:
+    """Gates need two planes of +1 and -1 with positive coefficients against one of weights."""
+    attrs = node.attrs
+    if graph.operand(node, 5) is None:
+        return True
+    planes = len(attrs.x_planes) == 2 and attrs.weight_planes == (1,)
+    return planes and not attrs.plain and min(attrs.x_planes) > 0
+
+
+def pads_with_a_unit(graph: Graph, node: Node) -> bool:
+    """Padding must be +1, 0 or -1, with planes of 0 and 1 it must be 0; strides and dilations must
+    be at least 1."""
+    attrs = convolution(node)
+    steps = min(*attrs.stride, *attrs.dilation)
+    return attrs.pad_value in ((0,) if attrs.plain else (1, 0, -1)) and steps >= 1
+
+
+CONSTRAINTS = (
+    works_on_bits,
+    planes_fit,
+    has_operand_per_filter,
+    has_finite_scales,
+    sums_fit,
+    has_gates_for_two_planes,
+    pads_with_a_unit,
+)
+
+
+# ---- lowering ----------------------------------------------------------------------------------
+
+
+def lower(graph: Graph, node: Node) -> Lowered:
+    """A row kernel of the output's type."""
+    return LAYOUTS[graph.output(node).dtype].lowered(
+        PIXEL, **_geometry(graph, node), **_planes(graph, node), **output_fields(graph, node)
+    )
+
+
+def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
+    x, y, attrs = graph.input(node), graph.output(node), convolution(node)
+    filters, height, width, _ = _filters(graph, node).shape
+    image = x.shape if isinstance(node.attrs, BConv2D) else (1, 1, x.elements // x.shape[-1], 0)
+    columns = y.shape[2] if isinstance(node.attrs, BConv2D) else image[2]
+    return {
+        "rows": Rows(),
+        "width": columns,
+        "filters": filters,
+        "group_filters": filters // group_count(graph, node),
+        "in_width": image[2],
+        "in_words": x.shape[-1],
+        "words": weight_words(graph, node),
+        "planes": len(attrs.x_planes),
+        "weight_planes": len(attrs.weight_planes),
+        "kernel_height": height,
+        "kernel_width": width,
+        "stride_height": attrs.stride[0],
+        "stride_width": attrs.stride[1],
+        "dilation_height": attrs.dilation[0],
+        "dilation_width": attrs.dilation[1],
+        "pad_left": attrs.padding.left,
+        "y": Cursor(node.outputs[0]),
+        "x": window_cursor(graph, node, (height, width))
+        if isinstance(node.attrs, BConv2D)
+        else Cursor(x.index),
+    }
+
+
+def _planes(graph: Graph, node: Node) -> dict[str, Field]:
+    attrs = convolution(node)
+    pairs = pair_table(node)
+    gated = graph.operand(node, 5) is not None
+    planes, room = len(attrs.x_planes), math.prod(_filters(graph, node).shape[1:3])
+    both = padding_mode(node) == MEAN_OF_BOTH
+    window = 4 * room * weight_words(graph, node) * planes * (2 if both else 1)
+    spare = group_depth(graph, node) % WORD_BITS
+    return {
+        "padding": padding_mode(node),
+        "tail": (1 << spare) - 1 if spare else -1,
+        "plain": int(attrs.plain),
+        "pair_count": len(pairs),
+        "pairs": Constant(pairs),
+        "gated": int(gated),
+        "closed": attrs.x_planes[-1] * products(graph, node) if gated else 0,
+        "gates": Constant(_gates(graph, node) if gated else np.zeros(1, np.int32)),
+        "weights": Constant(weights_by_plane(graph, node)),
+        "window": Scratch(window),
+    }
+
+
+def pair_table(node: Node) -> NDArray[np.int32]:
+    """int32 [pairs, 3]: plane of x, plane of the weights, product of their coefficients."""
+    attrs = convolution(node)
+    rows = [
+        (i, j, a * b)
+        for i, a in enumerate(attrs.x_planes)
+        for j, b in enumerate(attrs.weight_planes)
+    ]
+    return np.array(rows, np.int32)
+
+
+def padding_mode(node: Node) -> int:
+    """How the kernels fill what is outside the image."""
+    attrs = convolution(node)
+    padding = attrs.padding
+    inside = not any((padding.top, padding.bottom, padding.left, padding.right))
+    if inside or attrs.plain or attrs.pad_value == 1:
+        return BITS_ZERO
+    return BITS_ONE if attrs.pad_value == -1 else MEAN_OF_BOTH
+
+
+def weights_by_plane(graph: Graph, node: Node) -> NDArray[np.int32]:
+    """[filters, weight planes, taps, words]."""
+    weights = _filters(graph, node)
+    planes = np.split(weights, len(convolution(node).weight_planes), axis=3)
+    flat = [plane.reshape(len(weights), -1, plane.shape[3]) for plane in planes]
+    return np.ascontiguousarray(np.stack(flat, axis=1))
+
+
+def output_fields(graph: Graph, node: Node) -> dict[str, Any]:
+    """What makes outputs of v."""
+    if graph.output(node).dtype == BINARY:
+        return {"thresholds": Constant(_thresholds(graph, node))}
+    multiplier, bias = folded(graph, node)
+    least, greatest = bounds(graph, node)
+    return {
+        "multiplier": Constant(multiplier),
+        "bias": Constant(bias),
+        "least": least,
+        "greatest": greatest,
+    }
+
+
+OPERATION = Operation(reference, lower, tuple(LAYOUTS.values()), CONSTRAINTS)

@@ -1,0 +1,150 @@
+/* Convolutions and dense layers of bits (kernels/bconv2d.py). */
+#include "midge_bits.h"
+#include "midge_fixedpoint.h"
+#include "midge_kernels.h"
+#include "midge_window.h"
+
+enum { BITS_ONE = 1, MEAN_OF_BOTH = 2 };
+
+/* What the kernels of all output types share; their parameters begin alike. */
+typedef midge_bconv2d_b1_params bits_layer;
+
+/* What an output pixel and a group of filters see, by plane and tap; with `outside` for the bits
+ * outside the image, in a pixel's last word cut to its channels. True if some of it is outside. */
+static int gather_bits(
+    midge_uint32 *window, const int8_t *arena, const bits_layer *p, const midge_int32 *lines,
+    midge_taps taps, int32_t group, uint32_t outside)
+{
+    const int32_t step = p->dilation_width * p->in_words;
+    const int32_t whole = p->kernel_height * p->kernel_width * p->planes;
+    int32_t inside = 0;
+    for (int32_t plane = 0; plane < p->planes; plane++) {
+        const int32_t start =
+            taps.left * p->in_words + plane * (p->in_words / p->planes) + group * p->words;
+        for (int32_t ky = 0; ky < p->kernel_height; ky++) {
+            const int32_t line = lines[ky * p->dilation_height];
+            for (int32_t kx = 0; kx < p->kernel_width; kx++) {
+                if (line >= 0 && kx >= taps.begin && kx < taps.end) {
+                    const midge_uint32 *x =
+                        (const midge_uint32 *)(const void *)(arena + line) + start + kx * step;
+                    for (int32_t i = 0; i < p->words; i++)
+                        *window++ = x[i];
+                    inside++;
+                } else {
+                    for (int32_t i = 1; i < p->words; i++)
+                        *window++ = outside;
+                    *window++ = outside & (uint32_t)p->tail;
+                }
+            }
+        }
+    }
+    return inside < whole;
+}
+
+/* Any planes, padding with the mean of both bits (`other` has all bits outside 1), and gates. */
+static int32_t sum_of_pairs(
+    const int8_t *constants, const bits_layer *p, const midge_uint32 *window,
+    const midge_uint32 *other, int32_t size, int32_t o)
+{
+    const midge_int32 *pairs = midge_int32_at(constants, p->pairs);
+    const midge_uint32 *weights = (const midge_uint32 *)(const void *)(constants + p->weights);
+    int32_t v = 0;
+    for (int32_t pair = 0; pair < p->pair_count; pair++, pairs += 3) {
+        const midge_uint32 *w = weights + (o * p->weight_planes + pairs[1]) * size;
+        if (pair == 1 && p->gated && v >= midge_int32_at(constants, p->gates)[o])
+            return v + p->closed;
+        if (p->plain) {
+            v -= pairs[2] * midge_count_bits(window + pairs[0] * size, w, size, 1);
+        } else {
+            const int32_t first = midge_count_bits(window + pairs[0] * size, w, size, 0);
+            const int32_t second =
+                other == window ? first
+                                : midge_count_bits(other + pairs[0] * size, w, size, 0);
+            v += pairs[2] * (first + second);
+        }
+    }
+    return v;
+}
+
+/* One pair of planes, and what is outside the image of one kind. */
+MIDGE_INLINE int32_t sum_of_bits(
+    const int8_t *constants, const bits_layer *p, const midge_uint32 *window, int32_t size,
+    int32_t o)
+{
+    const midge_uint32 *w = (const midge_uint32 *)(const void *)(constants + p->weights) + o * size;
+    return 2 * midge_count_bits(window, w, size, 0);
+}
+
+/* Walks output pixels, groups and filters; `put` sees `o`, its `v`, and `y`, the pixel's output. */
+#define MIDGE_BITS_BODY(type, y_step, put)                                                        \
+    {                                                                                             \
+        const bits_layer *shared = (const bits_layer *)(const void *)p;                           \
+        const midge_int32 *lines = midge_int32_at(constants, p->x);                               \
+        const midge_int32 *y_rows = midge_int32_at(constants, p->y);                              \
+        midge_uint32 *window = (midge_uint32 *)(void *)(arena + p->window);                       \
+        const int32_t size = p->kernel_height * p->kernel_width * p->words;                       \
+        const uint32_t outside = p->padding == BITS_ONE ? ~0u : 0;                                \
+        const int simple = !p->plain && p->pair_count == 1;                                       \
+        for (int32_t row = 0; row < p->rows; row++, lines += p->stride_height) {                  \
+            type *y = (type *)(void *)(arena + y_rows[row]);                                      \
+            for (int32_t column = 0; column < p->width; column++, y += (y_step)) {                \
+                const midge_taps taps = midge_taps_at(                                            \
+                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
+                    p->in_width);                                                                 \
+                int32_t o = 0;                                                                    \
+                for (int32_t group = 0; o < p->filters; group++) {                                \
+                    const midge_uint32 *other = window;                                           \
+                    const int bare =                                                              \
+                        gather_bits(window, arena, shared, lines, taps, group, outside);          \
+                    if (bare && p->padding == MEAN_OF_BOTH) {                                     \
+                        midge_uint32 *second = window + size * p->planes;                         \
+                        gather_bits(second, arena, shared, lines, taps, group, ~0u);              \
+                        other = second;                                                           \
+                    }                                                                             \
+                    const int32_t end = o + p->group_filters;                                     \
+                    for (; o < end; o++) {                                                        \
+                        const int32_t v =                                                         \
+                            simple && other == window                                             \
+                                ? sum_of_bits(constants, shared, window, size, o)                 \
+                                : sum_of_pairs(constants, shared, window, other, size, o);        \
+                        put;                                                                      \
+                    }                                                                             \
+                }                                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+/* v * m + b in float32, v clamped: rounded twice, as two operations. */
+#define AFFINE                                                                                    \
+    ((float)midge_clamp(v, p->least, p->greatest) * midge_float_at(constants, p->multiplier)[o]   \
+     + midge_float_at(constants, p->bias)[o])
+
+void midge_bconv2d_f32(
+    int8_t *arena, const int8_t *constants, const midge_bconv2d_f32_params *p)
+MIDGE_BITS_BODY(midge_float, p->filters, y[o] = AFFINE)
+
+/* Clamped, then rounded half away from zero. */
+MIDGE_INLINE int8_t rounded_s8(float real)
+{
+    real = midge_clamp_float(real, -128.0f, 127.0f);
+    const int32_t whole = (int32_t)real;
+    const float fraction = real - (float)whole; /* exact */
+    return (int8_t)(whole + (fraction >= 0.5f) - (fraction <= -0.5f));
+}
+
+void midge_bconv2d_s8(
+    int8_t *arena, const int8_t *constants, const midge_bconv2d_s8_params *p)
+MIDGE_BITS_BODY(int8_t, p->filters, y[o] = rounded_s8(AFFINE))
+
+MIDGE_INLINE void put_bit(midge_uint32 *y, int32_t o, int bit)
+{
+    if ((o & 31) == 0)
+        y[o >> 5] = 0;
+    y[o >> 5] |= (uint32_t)bit << (o & 31);
+}
+
+void midge_bconv2d_b1(
+    int8_t *arena, const int8_t *constants, const midge_bconv2d_b1_params *p)
+MIDGE_BITS_BODY(
+    midge_uint32, (p->filters + 31) >> 5,
+    put_bit(y, o, v > midge_int32_at(constants, p->thresholds)[o]))
