@@ -24,7 +24,3 @@ def test_a_step_holds_four_products_of_sixteen_channels():
     np.testing.assert_array_equal(packed[1, 0, 0], [*weights[16, 0], 0])
     assert not packed[1, :, 1:].any()
 
-
-def test_a_zero_point_is_the_byte_that_windows_hold():
-    for zero in (-128, -1, 0, 5, 127):
-        assert np.int8(packing.flipped(zero)).view(np.uint8) == zero + 128

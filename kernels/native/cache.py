@@ -13,13 +13,11 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from .processor import instruction_set, is_stated
-
-FORMAT = 2  # raise when images of the same source would differ in another way
+FORMAT = 3  # raise when images of the same source would differ in another way
 KERNELS = Path(__file__).resolve().parent.parent
 
 
@@ -32,9 +30,12 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "midge" / "kernels"
 
 
-def entry(symbol: str, source: Path) -> Path:
-    """Where the image of `symbol`, defined in `source`, is or would be."""
-    digest = hashlib.sha256(_surroundings().encode())
+def entry(symbol: str, source: Path, instructions: str | None = None) -> Path:
+    """Where the image of `symbol`, defined in `source`, is or would be.
+
+    It is made for any processor with the set `instructions`, or for this very processor if None.
+    """
+    digest = hashlib.sha256(_surroundings(instructions).encode())
     digest.update(symbol.encode())
     for path in sorted(sources(source)):
         digest.update(path.name.encode() + _digest(path, path.stat().st_mtime_ns))
@@ -85,11 +86,11 @@ def _digest(path: Path, modified_ns: int) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-@lru_cache(maxsize=1)
-def _surroundings() -> str:
+@cache
+def _surroundings(instructions: str | None) -> str:
     tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
-    made_for = (instruction_set(), is_stated(), _processor())
-    return repr((FORMAT, tools, platform.system(), platform.machine(), made_for))
+    made_for = instructions or (platform.system(), platform.machine(), _processor())
+    return repr((FORMAT, tools, made_for))
 
 
 def _processor() -> str:

@@ -15,17 +15,20 @@ from numba.core.codegen import CPUCodeLibrary
 from . import processor
 from .memory import INT8_POINTER, INT32_POINTER
 from .registry import NativeFunction
+from .vectors import FOREIGN
 
 KERNEL_ARGUMENTS = (INT8_POINTER, INT8_POINTER, INT32_POINTER)
 
 
 def compile_object(function: NativeFunction, symbol: str) -> bytes:
-    """An object file for this machine that defines `symbol` and needs at most libc and libm."""
+    """An object file for the instruction set that defines `symbol` and needs at most libc and libm."""
     arguments = function.arguments or KERNEL_ARGUMENTS
     library, mangled = _lower(function, arguments)
-    module = llvm.parse_assembly(library.get_llvm_str())
-    module.link_in(llvm.parse_assembly(_c_wrapper(symbol, mangled, arguments)))
-    machine = _target_machine()
+    machine = target_machine()
+    module = llvm.parse_assembly(_retargeted(library.get_llvm_str(), machine))
+    module.link_in(
+        llvm.parse_assembly(_retargeted(_c_wrapper(symbol, mangled, arguments), machine))
+    )
     _keep_only(module, symbol)
     _optimise(module, machine)
     return bytes(machine.emit_object(module))
@@ -62,20 +65,35 @@ define void @{symbol}({passed}) {{
 """
 
 
-def _target_machine() -> llvm.TargetMachine:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.get_process_triple().partition("-")[0]
-    target = llvm.Target.from_triple(f"{machine}-unknown-linux-gnu")  # ELF, which the linker reads
-    stated = processor.is_stated()
-    least = processor.LEAST_PROCESSOR[processor.instruction_set()]
+def target_machine() -> llvm.TargetMachine:
+    """LLVM's for the instruction set that this process compiles for."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    made_for = processor.SETS[processor.instruction_set()]
+    target = llvm.Target.from_triple(_triple(made_for))
+    own = not processor.is_stated()
     return target.create_target_machine(
-        cpu=least if stated else llvm.get_host_cpu_name(),
-        features="" if stated else llvm.get_host_cpu_features().flatten(),
+        cpu=llvm.get_host_cpu_name() if own else made_for.processor,
+        features=llvm.get_host_cpu_features().flatten() if own else made_for.features,
         opt=3,
         reloc="pic",
         codemodel="small",  # data within 2 GB of the code: relative to it, whatever the place
     )
+
+
+def _triple(made_for: processor.Instructions) -> str:
+    return f"{made_for.machine}-unknown-linux-gnu"  # ELF, which the linker reads
+
+
+def _retargeted(assembly: str, machine: llvm.TargetMachine) -> str:
+    """The IR of Numba, which was made for this machine, as IR for the target.
+
+    Instructions of the target stand in it under names that this machine's LLVM doesn't look into.
+    """
+    lines = [line for line in assembly.splitlines() if not line.startswith("target ")]
+    made_for = processor.SETS[processor.instruction_set()]
+    head = f'target triple = "{_triple(made_for)}"\ntarget datalayout = "{machine.target_data}"\n'
+    return head + "\n".join(lines).replace(FOREIGN, "llvm.")
 
 
 def _keep_only(module: llvm.ModuleRef, symbol: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.program import Call, Loop
-from .library import address
+from .library import addresses
 from .opcodes import CALL, CALL_HEADER, LOOP, LOOP_HEADER, NEXT, STEP_WORDS
 
 _DISPATCH = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # ctypes lets go of the GIL during the call
@@ -81,11 +81,12 @@ class Dispatcher:
         encoded = encode(items)
         self.starts = encoded.starts
         self._arena, self._constants, self._words = arena, constants, encoded.words
-        self._kernels = np.array([address(name) for name in encoded.kernels], np.int64)
+        known = addresses((*encoded.kernels, "dispatch"))
+        self._kernels = np.array([known[name] for name in encoded.kernels], np.int64)
         held = (arena, constants, self._words, self._kernels)
         self._descriptor = np.array([*(a.ctypes.data for a in held), 0, 0], np.int64)
         self._pointer = self._descriptor.ctypes.data
-        self._dispatch = _DISPATCH(address("dispatch"))
+        self._dispatch = _DISPATCH(known["dispatch"])
 
     def run(self, begin: int = 0, end: int | None = None) -> None:
         """Run items begin .. end-1, by default all of them."""

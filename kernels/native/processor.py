@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,14 +13,31 @@ from ...runtime.errors import TargetError
 
 VARIABLE = "MIDGE_INSTRUCTIONS"
 AVX512_VNNI, AVX2, PORTABLE = "avx512-vnni", "avx2", "portable"
+NEON_DOT, NEON = "neon-dotprod", "neon"
 
-# What a set needs of /proc/cpuinfo's flags, the widest set first.
-_NEEDS = {
-    AVX512_VNNI: {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"},
-    AVX2: {"avx2"},
+
+@dataclass(frozen=True)
+class Instructions:
+    """An instruction set: the machine that has it, and the least processor as LLVM calls it."""
+
+    machine: str  # as `platform.machine()` says it
+    flags: frozenset[str]  # what it needs of those in /proc/cpuinfo
+    processor: str
+    features: str = ""
+
+
+# The widest first of each machine. Every x86-64 has what `portable` takes, every AArch64 `neon`.
+SETS: Mapping[str, Instructions] = {
+    AVX512_VNNI: Instructions(
+        "x86_64",
+        frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}),
+        "cascadelake",
+    ),
+    AVX2: Instructions("x86_64", frozenset({"avx2"}), "haswell"),
+    PORTABLE: Instructions("x86_64", frozenset(), "x86-64"),
+    NEON_DOT: Instructions("aarch64", frozenset({"asimddp"}), "generic", "+dotprod"),
+    NEON: Instructions("aarch64", frozenset(), "generic"),
 }
-# LLVM's name of the least processor that has a set, for code that is to run on all of them.
-LEAST_PROCESSOR = {AVX512_VNNI: "cascadelake", AVX2: "haswell", PORTABLE: "x86-64"}
 
 
 @lru_cache(maxsize=1)
@@ -27,9 +46,8 @@ def instruction_set() -> str:
     stated = os.environ.get(VARIABLE)
     if stated is None:
         return _widest()
-    if stated not in (*_NEEDS, PORTABLE):
-        known = ", ".join((*_NEEDS, PORTABLE))
-        raise TargetError(f"{VARIABLE} is {stated!r}; it must be one of: {known}")
+    if stated not in SETS:
+        raise TargetError(f"{VARIABLE} is {stated!r}; it must be one of: {', '.join(SETS)}")
     return stated
 
 
@@ -38,17 +56,38 @@ def is_stated() -> bool:
     return VARIABLE in os.environ
 
 
+def machine() -> str:
+    """This machine's name in `SETS`."""
+    name = platform.machine()
+    return {"AMD64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+def sets_of(name: str) -> tuple[str, ...]:
+    """The sets of a machine, the widest first."""
+    return tuple(known for known, each in SETS.items() if each.machine == name)
+
+
+def runs_here(name: str) -> bool:
+    """Whether this processor has a set."""
+    return SETS[name].machine == machine() and SETS[name].flags <= flags()
+
+
 def _widest() -> str:
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return PORTABLE
-    return next((name for name, needs in _NEEDS.items() if needs <= flags()), PORTABLE)
+    found = next((name for name in SETS if runs_here(name)), None)
+    if found is None:
+        raise TargetError(
+            f"native kernels need an x86-64 or AArch64 processor, and this one is {machine()}; "
+            "take the target `reference`"
+        )
+    return found
 
 
+@lru_cache(maxsize=1)
 def flags() -> set[str]:
     """What /proc/cpuinfo says that the processor has."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return set()
-    stated = (line.partition(":")[2] for line in lines if line.startswith("flags"))
-    return set(next(stated, "").split())
+    stated = (line.partition(":") for line in lines)
+    return set(next((v for k, _, v in stated if k.strip() in ("flags", "Features")), "").split())

@@ -78,7 +78,7 @@ def _no_columns(x, y, pixels, pixel, y_pixel, channels, given):  # type: ignore[
 def matrix_product(shapes: Shapes, signed: bool = False) -> Any:
     """`(x, y, pixels, pixel, y_pixel, channels, given)`: all channels of a row of pixels.
 
-    x holds q + 128, or if `signed` q itself, which costs more where there are many pixels.
+    x is a window buffer, or if `signed` q itself, which costs more where there are many pixels.
     `given`: segments, segment_count, steps, weights, bytes of a block's weights, parameters,
     channels, least, greatest.
     """

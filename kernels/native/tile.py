@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER
-from .processor import AVX2, AVX512_VNNI, PORTABLE, instruction_set
+from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, instruction_set
 
 # Blocks -> pixels of the tiles that are compiled, the largest first; 1 must be among both.
 Shapes = Mapping[int, tuple[int, ...]]
@@ -24,11 +24,15 @@ _PIXEL_SHAPES: Mapping[str, Shapes] = {
     AVX512_VNNI: {4: (6, 4, 2, 1), 2: (8, 4, 1), 1: (16, 4, 1)},
     AVX2: {1: (4, 1)},
     PORTABLE: {1: (2, 1)},
+    NEON_DOT: {1: (6, 4, 1)},
+    NEON: {1: (2, 1)},
 }
 _SAMPLE_SHAPES: Mapping[str, Shapes] = {
     AVX512_VNNI: {8: (1,), 2: (1,), 1: (1,)},
     AVX2: {4: (1,), 1: (1,)},
     PORTABLE: {1: (1,)},
+    NEON_DOT: {4: (1,), 1: (1,)},
+    NEON: {2: (1,), 1: (1,)},
 }
 PIXEL_SHAPES = _PIXEL_SHAPES[instruction_set()]  # for many pixels
 SAMPLE_SHAPES = _SAMPLE_SHAPES[instruction_set()]  # for one
@@ -36,7 +40,7 @@ SAMPLE_SHAPES = _SAMPLE_SHAPES[instruction_set()]  # for one
 
 @cache
 def tile(pixels: int, blocks: int, signed: bool) -> Any:
-    """The intrinsic for one tile, that reads q + 128, or if `signed` q itself.
+    """The intrinsic for one tile, that reads a window buffer, or if `signed` bytes as they came.
 
     Arguments: x (first pixel), pixel (bytes to the next one), segments (int32
     offsets), segment_count, steps (of a segment), weights, block_bytes (of a block's weights),
@@ -67,9 +71,10 @@ def tile(pixels: int, blocks: int, signed: bool) -> Any:
 def _sum(builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool) -> list[list[Any]]:
     """[pixel][block] sums, bias included."""
     x, pixel, segments, segment_count, steps, weights, block_bytes, parameters = arguments
-    rooms = [[cgutils.alloca_once(builder, v.SUMS) for _ in range(blocks)] for _ in range(pixels)]
+    rule = v.step()
+    rooms = [[cgutils.alloca_once(builder, rule.sums) for _ in range(blocks)] for _ in range(pixels)]
     for block in range(blocks):
-        bias = v.bias_of(builder, parameters, block)
+        bias = rule.start(builder, v.bias_of(builder, parameters, block))
         for row in rooms:
             builder.store(bias, row[block])
     far = [builder.mul(pixel, v.I64(number)) for number in range(pixels)]
@@ -82,7 +87,7 @@ def _sum(builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool) -
             current = builder.load(place)
             _step(builder, rooms, at, far, current, block_bytes, signed)
             builder.store(builder.gep(current, [v.I64(64)]), place)
-    return [[builder.load(room) for room in row] for row in rooms]
+    return [[rule.total(builder, builder.load(room)) for room in row] for row in rooms]
 
 
 def _step(
@@ -104,7 +109,8 @@ def _step(
     ]
     for row, offset in zip(rooms, far, strict=True):
         four = v.load(builder, x, offset, v.I32)
-        four = builder.xor(four, v.I32(0x80808080)) if signed else four
+        if signed and not rule.signed:
+            four = builder.xor(four, v.I32(0x80808080))
         quads = rule.activations(builder, four)
         for room, column in zip(row, columns, strict=True):
             builder.store(rule.add(builder, builder.load(room), quads, column), room)

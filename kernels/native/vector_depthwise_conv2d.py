@@ -12,13 +12,13 @@ from ..vector.depthwise_conv2d import S8
 from . import vectors as v
 from .fixedpoint import inline
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
-from .processor import PORTABLE, instruction_set
+from .processor import NEON, PORTABLE, instruction_set
 from .registry import kernel
 from .tile import store_blocks
 from .window import copy_lines, copy_windows, evenly_spaced
 
 P = S8.index
-PIXELS = 1 if instruction_set() == PORTABLE else 4  # of the larger tile
+PIXELS = {PORTABLE: 1, NEON: 2}.get(instruction_set(), 4)  # of the larger tile
 
 
 @cache
@@ -53,7 +53,8 @@ def _tile(pixels: int) -> Any:
 def _sum(
     builder: Any, pixels: int, x: Any, pixel: Any, taps: Any, steps: Any, weights: Any, bias: Any
 ) -> list[Any]:
-    start, rule = v.bias_of(builder, bias, 0), v.step()
+    rule = v.step()
+    start = rule.start(builder, v.bias_of(builder, bias, 0))
     rooms = [cgutils.alloca_once_value(builder, start) for _ in range(pixels)]
     for room in rooms:
         builder.store(start, room)
@@ -70,7 +71,7 @@ def _sum(
             parts = [v.load(builder, line, offset, v.BYTES) for offset in places]
             quads = rule.activations(builder, v.interleaved(builder, parts))
             builder.store(rule.add(builder, builder.load(room), quads, column), room)
-    return [builder.load(room) for room in rooms]
+    return [rule.total(builder, builder.load(room)) for room in rooms]
 
 
 def _finish(

@@ -1,8 +1,9 @@
 """LLVM vector code that the host's vector kernels are put together from, for each instruction set.
 
 Everything here builds LLVM IR while Numba lowers a kernel. A block is 16 int32 lanes; a step adds
-four products to each: unsigned activations times signed weights. Sets differ in the step and in how
-sums become bytes; LLVM splits the vectors where registers are narrower.
+four products to each: activations times signed weights, where activations are q + 128 without a
+sign on x86-64, and q on AArch64. Sets differ in the step and in how sums become bytes; LLVM splits
+the vectors where registers are narrower.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 
-from .processor import AVX2, AVX512_VNNI, instruction_set
+from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, SETS, instruction_set, machine
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 SUMS = ir.VectorType(I32, 16)
@@ -20,6 +22,8 @@ QUADS = ir.VectorType(I8, 64)  # four bytes for each lane
 PAIRS = ir.VectorType(I16, 32)  # two int16 for each lane
 BYTES = ir.VectorType(I8, 16)
 WIDE = ir.VectorType(I64, 8)
+QUARTER = ir.VectorType(I32, 4)  # an AArch64 register
+FOREIGN = "midge.other."  # stands for "llvm." where an instruction is not this machine's
 
 Builder = Any  # llvmlite's builders and values carry no types
 Value = Any
@@ -89,6 +93,9 @@ def interleaved(builder: Builder, parts: Sequence[Value]) -> Value:
 
 def intrinsic(builder: Builder, name: str, result: Any, kinds: Sequence[Any]) -> Value:
     """An LLVM function by name, declared in the module if it isn't yet."""
+    if name.startswith("llvm.aarch64.") and machine() != "aarch64":
+        name = name.replace("llvm.", FOREIGN, 1)
+        llvm.add_symbol(name, 1)  # Numba's own code generator wants an address; none is called
     known = builder.module.globals.get(name)
     return known or ir.Function(builder.module, ir.FunctionType(result, kinds), name)
 
@@ -105,8 +112,19 @@ def limited(builder: Builder, value: Value, least: Value, greatest: Value) -> Va
 class Step:
     """VNNI: one instruction a step."""
 
+    signed = False  # whether activations are q rather than q + 128
+    sums: ir.VectorType = SUMS  # of a block, while steps add to them
+
+    def start(self, builder: Builder, bias: Value) -> Value:
+        """A block's sums before the first step."""
+        return bias
+
+    def total(self, builder: Builder, sums: Value) -> Value:
+        """A block's 16 sums after the last."""
+        return sums
+
     def activations(self, builder: Builder, quads: Value) -> Any:
-        """Prepare unsigned bytes: `quads` of all lanes, or an int32 of four for every lane."""
+        """Prepare bytes: `quads` of all lanes, or an int32 of four for every lane."""
         vector = quads if quads.type == SUMS else splat(builder, quads, SUMS)
         return builder.bitcast(vector, QUADS)
 
@@ -164,35 +182,115 @@ class Avx2Step(PairStep):
         return pick(builder, low, high, range(16))
 
 
+class DotStep(Step):
+    """`sdot` on each quarter."""
+
+    signed = True
+
+    def add(self, builder: Builder, sums: Value, activations: Any, weights: Any) -> Value:
+        name = "llvm.aarch64.neon.sdot.v4i32.v16i8"
+        function = intrinsic(builder, name, QUARTER, [QUARTER, BYTES, BYTES])
+        return joined(
+            builder,
+            [
+                builder.call(
+                    function,
+                    [
+                        pick(builder, sums, sums, range(i, i + 4)),
+                        *(pick(builder, v, v, range(4 * i, 4 * i + 16)) for v in (weights, activations)),
+                    ],
+                )
+                for i in range(0, 16, 4)
+            ],
+        )
+
+
+class LongStep(Step):
+    """`smull` of eight bytes, whose neighbouring products `sadalp` adds in int32.
+
+    A lane has two sums until the last step: no product is added in 16 bits, where two of
+    -128 * -128 don't fit.
+    """
+
+    signed = True
+    sums = ir.VectorType(I32, 32)
+
+    def start(self, builder: Builder, bias: Value) -> Value:
+        return pick(builder, bias, constant(SUMS, 0), [i // 2 + 16 * (i % 2) for i in range(32)])
+
+    def total(self, builder: Builder, sums: Value) -> Value:
+        even, odd = (pick(builder, sums, sums, range(i, 32, 2)) for i in (0, 1))
+        return builder.add(even, odd)
+
+    def add(self, builder: Builder, sums: Value, activations: Any, weights: Any) -> Value:
+        half, products = ir.VectorType(I8, 8), ir.VectorType(I16, 8)
+        multiply = intrinsic(builder, "llvm.aarch64.neon.smull.v8i16", products, [half, half])
+        name = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+        add_pairs = intrinsic(builder, name, QUARTER, [products])
+        parts = []
+        for i in range(0, 64, 8):
+            pair = [pick(builder, v, v, range(i, i + 8)) for v in (weights, activations)]
+            added = builder.call(add_pairs, [builder.call(multiply, pair)])
+            before = pick(builder, sums, sums, range(i // 2, i // 2 + 4))
+            parts.append(builder.add(before, added))
+        return joined(builder, parts)
+
+
+def joined(builder: Builder, parts: Sequence[Value]) -> Value:
+    """Vectors of one length, a power of two of them, as one."""
+    while len(parts) > 1:
+        lanes = range(2 * parts[0].type.count)
+        parts = [pick(builder, a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+_STEPS = {AVX512_VNNI: Step, AVX2: Avx2Step, NEON_DOT: DotStep, NEON: LongStep}
+
+
 def step() -> Step:
     """The step of the instruction set that is compiled for."""
-    return {AVX512_VNNI: Step, AVX2: Avx2Step}.get(instruction_set(), PairStep)()
+    return _STEPS.get(instruction_set(), PairStep)()
+
+
+def sign() -> int:
+    """What turns q into the byte that a step takes, by exclusive or."""
+    return 0 if step().signed else -128
 
 
 # ---- sums to bytes -----------------------------------------------------------------------------
 
-PARAMETER_BYTES = 6 * 64  # of a block: see `kernels/vector/packing.py`
+PARAMETER_BYTES = 7 * 64  # of a block: see `kernels/vector/packing.py`
 
 
 def block_parameters(builder: Builder, pointer: Value, block: int) -> list[Value]:
     """left, multiplier, half, tie and right of a block; the bias is `bias_of`."""
-    return [
-        load(builder, pointer, I64(block * PARAMETER_BYTES + 64 * row), SUMS) for row in range(1, 6)
-    ]
+    return [_parameter(builder, pointer, block, row) for row in range(2, 7)]
 
 
 def bias_of(builder: Builder, pointer: Value, block: int) -> Value:
-    return load(builder, pointer, I64(block * PARAMETER_BYTES), SUMS)
+    """The bias of a block's sums of q + 128, or of q."""
+    return _parameter(builder, pointer, block, int(step().signed))
+
+
+def _parameter(builder: Builder, pointer: Value, block: int, row: int) -> Value:
+    return load(builder, pointer, I64(block * PARAMETER_BYTES + 64 * row), SUMS)
 
 
 def requantized(builder: Builder, sums: Value, parameters: Sequence[Value]) -> Value:
-    """Sums to output units, output zero point included, rounded twice as the reference does.
-
-    The doubling high product is a floor for both signs: its 64-bit products are of even and of odd
-    lanes, from which the middle 32 bits are put together again.
-    """
+    """Sums to output units, output zero point included, rounded twice as the reference does."""
     left, multiplier, half, tie, right = parameters
-    sums = builder.shl(sums, left)
+    neon = SETS[instruction_set()].machine == "aarch64"
+    high = (_high_neon if neon else _high)(builder, builder.shl(sums, left), multiplier)
+    negative = builder.and_(builder.ashr(high, constant(SUMS, 31)), tie)
+    return builder.ashr(builder.add(builder.add(high, half), negative), right)
+
+
+def _high(builder: Builder, sums: Value, multiplier: Value) -> Value:
+    """Doubling high products, rounded: a floor for both signs.
+
+    The 64-bit products are of even and of odd lanes, from which the middle 32 bits are put together
+    again.
+    """
     rounding = constant(WIDE, 1 << 30)
     even, odd = (
         builder.add(builder.mul(lanes(builder, sums), lanes(builder, multiplier)), rounding)
@@ -200,9 +298,18 @@ def requantized(builder: Builder, sums: Value, parameters: Sequence[Value]) -> V
     )
     even = builder.bitcast(builder.lshr(even, constant(WIDE, 31)), SUMS)
     odd = builder.bitcast(builder.shl(odd, constant(WIDE, 1)), SUMS)
-    high = pick(builder, even, odd, [i + 16 * (i % 2) for i in range(16)])
-    negative = builder.and_(builder.ashr(high, constant(SUMS, 31)), tie)
-    return builder.ashr(builder.add(builder.add(high, half), negative), right)
+    return pick(builder, even, odd, [i + 16 * (i % 2) for i in range(16)])
+
+
+def _high_neon(builder: Builder, sums: Value, multiplier: Value) -> Value:
+    """The same by `sqrdmulh`."""
+    name = "llvm.aarch64.neon.sqrdmulh.v4i32"
+    function = intrinsic(builder, name, QUARTER, [QUARTER, QUARTER])
+    quarters = [
+        builder.call(function, [pick(builder, v, v, range(i, i + 4)) for v in (sums, multiplier)])
+        for i in range(0, 16, 4)
+    ]
+    return joined(builder, quarters)
 
 
 def _even(builder: Builder, value: Value) -> Value:

@@ -12,11 +12,11 @@ from .memory import INT8_POINTER, int8_at
 
 @intrinsic
 def flip(typing_context, target, source, count):  # type: ignore[no-untyped-def]
-    """Copy `count` bytes as q + 128, 64 at a time: up to 63 more are read and written."""
+    """Copy `count` bytes as a step takes them, 64 at a time: up to 63 more are read and written."""
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         target, source, count = arguments
-        sign, zero, by = v.constant(v.QUADS, -128), v.I64(0), v.I64(64)
+        sign, zero, by = v.constant(v.QUADS, v.sign()), v.I64(0), v.I64(64)
         with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):
             value = v.load(builder, source, at, v.QUADS)
             v.store(builder, target, at, builder.xor(value, sign))
@@ -27,10 +27,11 @@ def flip(typing_context, target, source, count):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _fill(typing_context, target, value, count):  # type: ignore[no-untyped-def]
-    """Set `count` bytes, 64 at a time: up to 63 more are written."""
+    """Set `count` bytes to a value as a step takes it, 64 at a time: up to 63 more are written."""
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         target, value, count = arguments
+        value = builder.xor(builder.trunc(value, v.I8), v.I8(v.sign()))
         vector = v.splat(builder, value, v.QUADS)
         zero, by = v.I64(0), v.I64(64)
         with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):

@@ -2,8 +2,9 @@
 
 A block is 16 output channels: int32 lanes of one accumulator. Weights stand as
 [blocks][steps][16 channels][4 taps], so that one 64-byte load holds four products of each lane.
-Activations are read as q + 128, without a sign; what that and the input's zero point add to a sum
-is taken off the bias here.
+Activations are read as q + 128, without a sign, or as q: the instruction set decides. What that and
+the input's zero point add to a sum is taken off the bias here, so that a program is the same for
+all sets.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ LANES = 16  # output channels of a block
 TAPS = 4  # products that one step adds to a lane
 SLACK = 64  # bytes after a window buffer that whole-vector loads and stores may touch
 SIGN = 128
-PARAMETERS = ("bias", "left", "multiplier", "half", "tie", "right")  # rows of a block's parameters
+# Rows of a block's parameters. The bias is for sums of q + 128, signed_bias for sums of q.
+PARAMETERS = ("bias", "signed_bias", "left", "multiplier", "half", "tie", "right")
 
 
 def blocks_of(channels: int) -> int:
@@ -48,7 +50,7 @@ def packed_weights(weights: NDArray[np.int8]) -> Constant:
 def parameters(
     rule: Requantization, weights: NDArray[np.int64], input_zero: int
 ) -> Constant | None:
-    """int32 [blocks, 6, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
+    """int32 [blocks, 7, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
 
     The output zero point is in `half`, scaled up by the right shift that follows; `tie` is all ones
     in lanes that shift right, where a negative tie rounds away from zero. None if 32-bit lanes are
@@ -69,10 +71,12 @@ def parameters(
         np.where(constant, least_output, half),
     )
     left, right = np.where(constant, 0, left), np.where(constant, 0, right)
-    bias = rule.bias.astype(np.int64) - (input_zero + SIGN) * flat.sum(axis=1)
+    signed_bias = rule.bias.astype(np.int64) - input_zero * flat.sum(axis=1)
+    bias = signed_bias - SIGN * flat.sum(axis=1)
     tie = np.where(right > 0, -1, 0)
     room = np.zeros((len(PARAMETERS), blocks_of(len(weights)) * LANES), np.int32)
-    for row, values in zip(room, (bias, left, multiplier, half, tie, right), strict=True):
+    rows = (bias, signed_bias, left, multiplier, half, tie, right)
+    for row, values in zip(room, rows, strict=True):
         row[: len(weights)] = values.astype(np.int32)  # a bias may wrap: sums do too
     by_block = room.reshape(len(PARAMETERS), -1, LANES).transpose(1, 0, 2)
     return Constant(np.ascontiguousarray(by_block), alignment=64)
@@ -83,11 +87,6 @@ def sum_range(weights: NDArray[np.int64], input_zero: int) -> NDArray[np.int64]:
     ends = np.array([-SIGN, SIGN - 1]) - input_zero
     products = weights[..., None] * ends
     return np.stack([products.min(axis=2).sum(axis=1), products.max(axis=2).sum(axis=1)])
-
-
-def flipped(zero_point: int) -> int:
-    """The byte that a zero point is read as, q + 128, as an int8 value."""
-    return zero_point + SIGN if zero_point < 0 else zero_point - SIGN
 
 
 def centred_weights(graph: Graph, node: Node) -> NDArray[np.int64] | None:

@@ -1,9 +1,9 @@
 """The words by which a vector kernel copies the windows of some output pixels.
 
 A kernel of sliding windows first copies the input that a run of output pixels needs, padding
-included, into a buffer in the arena, as q + 128. The taps of an output pixel are then at fixed
-distances, and pixels are written only when all that they need is in the buffer: what `PIXEL`
-granularity allows is kept whatever the order within a run.
+included, into a buffer in the arena, in the form that the instruction set takes. The taps of an
+output pixel are then at fixed distances, and pixels are written only when all that they need is in
+the buffer: what `PIXEL` granularity allows is kept whatever the order within a run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Cursor, Field, Rows, Scratch
 from ...runtime.ops import Pair, image_size
 from ..conv2d import window_cursor
-from .packing import SLACK, flipped
+from .packing import SLACK
 
 # A run is `columns` pixels of a row, or less at its end. Bytes: `before` of padding left of a row
 # of `in_row`; `extent` of one window along a row, `pixel` to the next one; `pitch` from row to row
@@ -69,7 +69,7 @@ def window_fields(graph: Graph, node: Node, kernel: Pair, band: int = 1) -> dict
         "extent": run.extent,
         "pixel": attrs.stride[1] * channels,
         "pitch": run.pitch,
-        "fill": flipped(x.zero_point),
+        "fill": x.zero_point,
         "buffer": Scratch(band * kernel[0] * run.pitch + SLACK),
         "y": Cursor(node.outputs[0]),
         "x": window_cursor(graph, node, kernel),
