@@ -19,6 +19,8 @@ from .program import Call, Program
 BACKENDS: Mapping[str, str] = {
     "reference": ".kernels.reference:ReferenceBackend",
     "host": ".kernels.host:HostBackend",
+    "x86-64": ".targets.library.backend:LibraryBackend",
+    "aarch64": ".targets.library.backend:LibraryBackend",
     "cortex-m4": ".targets.cortex_m.backend:CortexMBackend",
     "fpga-sim": ".targets.fpga.backend:FpgaSimBackend",
     "split": ".targets.split.backend:SplitBackend",

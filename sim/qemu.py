@@ -13,6 +13,11 @@ from ..runtime.errors import ExecutionError, MissingTool, ToolError
 PACKAGES = {
     "arm-none-eabi-": "gcc-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-aarch64": "qemu-user",
+    "qemu-x86_64": "qemu-user",
+    "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",
+    "aarch64-linux-gnu-": "gcc-aarch64-linux-gnu",
+    "x86_64-linux-gnu-": "gcc-x86-64-linux-gnu",
     "gcc": "gcc",
 }
 

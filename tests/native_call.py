@@ -11,6 +11,7 @@ from midge.kernels.host import HostExecutor
 from midge.runtime.assemble import assemble
 from midge.runtime.graph import Graph, Node
 from midge.runtime.lowering import Lowered
+from midge.runtime.program import Program
 from midge.runtime.schedule import layer_by_layer
 
 Lower = Callable[[Graph, Node], Lowered]
@@ -31,11 +32,8 @@ def run_native(
     output lies over the input as closely as the kernel's granularity and the region rule allow.
     `lower` chooses the kernel.
     """
-    single = _single(graph, node)
-    lowered = {0: lower(single, node)}
-    program = assemble(
-        single, lowered, layer_by_layer(single, lowered), "host", 16, exact=True, overlap=overlap
-    )
+    program = one_node(graph, node, overlap, lower)
+    single = program.graph
     executor = HostExecutor(program)
     executor.arena[:] = GUARD
     given = dict(zip(node.inputs, inputs, strict=False))
@@ -46,6 +44,16 @@ def run_native(
     for index in states:
         _given(given, index)[...] = executor.tensor(index)
     return outputs
+
+
+def one_node(
+    graph: Graph, node: Node, overlap: bool = False, lower: Lower = table.lower
+) -> Program:
+    """A program of this node alone."""
+    single = _single(graph, node)
+    lowered = {0: lower(single, node)}
+    schedule = layer_by_layer(single, lowered)
+    return assemble(single, lowered, schedule, "host", 16, exact=True, overlap=overlap)
 
 
 def overlapped(graph: Graph, node: Node, lower: Lower = table.lower) -> int:

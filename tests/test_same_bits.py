@@ -19,6 +19,8 @@ from midge.tools.arguments import random_inputs
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
     "host": CASES,
+    "x86-64": [*MODELS[:3], *OPERATORS[:2]],
+    "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     "cortex-m4": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],

@@ -8,46 +8,23 @@ import build_tflite as build
 import numpy as np
 import pytest
 from exact import draw_values
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_call import overlapped
 from one_operator import read_operator
 from vector_call import assert_vector, assert_vector_node
+from vector_geometry import draw_conv2d
 
 from cases import model
 from midge.kernels import table
 from midge.kernels.vector import table as vector
 from midge.runtime.pipeline import compile_model
 
-# uint8 weights have a zero point, and one scale.
-KINDS = st.sampled_from(
-    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
-)
-pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
-
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_geometry(data):
-    depth = data.draw(st.sampled_from([1, 3, 4, 16, 17, 20]))
-    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 9, 40))
-    kernel = data.draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 4), (5, 2), (2, 3)]))
-    stride, dilation = data.draw(pairs), data.draw(pairs)
-    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
-    extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-    assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
-    content = build.conv2d(
-        (batch, height, width, depth),
-        filters=data.draw(st.sampled_from([1, 3, 15, 16, 17, 32, 33, 48, 64, 70, 115])),
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])),
-        **data.draw(KINDS),
-        seed=data.draw(st.integers(0, 5)),
-    )
-    assert_vector(content, "conv2d_vector_s8", data.draw(st.integers(0, 3)))
+    assert_vector(draw_conv2d(data), "conv2d_vector_s8", data.draw(st.integers(0, 3)))
 
 
 def test_pixels_may_be_written_over_the_input():

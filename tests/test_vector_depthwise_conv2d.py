@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import build_tflite as build
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_call import overlapped
 from one_operator import read_operator
 from vector_call import assert_vector
+from vector_geometry import KINDS, draw_depthwise_conv2d
 
 from midge.kernels import table
 from midge.kernels.vector import table as vector
-
-# uint8 weights have a zero point, and one scale.
-KINDS = st.sampled_from(
-    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
-)
-pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_geometry(data):
-    channels = data.draw(st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 32, 40, 48]))
-    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 9, 40))
-    kernel = data.draw(st.sampled_from([(3, 3), (3, 3), (5, 5), (1, 1), (7, 1), (2, 4)]))
-    stride, dilation = data.draw(pairs), data.draw(pairs)
-    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
-    extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-    assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
-    model = build.depthwise_conv2d(
-        (batch, height, width, channels),
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        activation=data.draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])),
-        **data.draw(KINDS),
-        seed=data.draw(st.integers(0, 5)),
-    )
+    model = draw_depthwise_conv2d(data)
     assert_vector(model, "depthwise_conv2d_vector_s8", data.draw(st.integers(0, 3)))
 
 

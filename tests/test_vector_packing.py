@@ -23,4 +23,3 @@ def test_a_step_holds_four_products_of_sixteen_channels():
     np.testing.assert_array_equal(packed[0, 1, 5], [*weights[5, 1], 0])
     np.testing.assert_array_equal(packed[1, 0, 0], [*weights[16, 0], 0])
     assert not packed[1, :, 1:].any()
-

@@ -21,7 +21,7 @@ KERNEL_ARGUMENTS = (INT8_POINTER, INT8_POINTER, INT32_POINTER)
 
 
 def compile_object(function: NativeFunction, symbol: str) -> bytes:
-    """An object file for the instruction set that defines `symbol` and needs at most libc and libm."""
+    """An object file for the instruction set: it defines `symbol`, and needs libc and libm."""
     arguments = function.arguments or KERNEL_ARGUMENTS
     library, mangled = _lower(function, arguments)
     machine = target_machine()

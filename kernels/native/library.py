@@ -1,4 +1,4 @@
-"""Native functions by name: from memory, else from the disk cache, else compiled by a child process."""
+"""Native functions by name: from memory, else from the disk cache, else compiled by a child."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 X86_64, AARCH64 = 62, 183
@@ -47,7 +47,36 @@ class Image:
 
 def link(data: bytes, symbol: str) -> Image:
     """The image of an object file that defines `symbol`."""
-    return _Linker(data).image(symbol)
+    return _Linker(data, {}).image(symbol)
+
+
+def link_among(
+    data: bytes, symbols: Sequence[str], known: Mapping[str, int]
+) -> tuple[bytes, dict[str, int]]:
+    """Code of an object file, and the offset of each of `symbols` in it.
+
+    What the object needs from outside must be `known`: offsets from the code's beginning, which is
+    to lie at a page.
+    """
+    linker = _Linker(data, known)
+    offsets = {name: linker.image(name).entry for name in symbols[:1]}
+    offsets |= {name: linker.offset(name) for name in symbols[1:]}
+    if linker.imports:
+        raise ValueError(f"nothing defines {', '.join(linker.imports)}")
+    return bytes(linker.code), offsets
+
+
+def joined(image: Image, machine: int, place: int, known: Mapping[str, int]) -> bytes:
+    """An image's code for an address, where its outside functions are `known`: thunks jump."""
+    code = bytearray(image.code)
+    for name, slot in image.imports.items():
+        thunk = slot - len(_THUNKS[machine])
+        distance = known[name] - (place + thunk)
+        if machine == X86_64:
+            code[thunk : thunk + 5] = b"\xe9" + struct.pack("<i", distance - 5)
+        else:
+            struct.pack_into("<I", code, thunk, 0x14000000 | distance >> 2 & 0x3FFFFFF)
+    return bytes(code)
 
 
 @dataclass(frozen=True)
@@ -70,10 +99,10 @@ class _Symbol:
 
 
 class _Linker:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, known: Mapping[str, int]) -> None:
         if data[:6] != b"\x7fELF\x02\x01":
             raise ValueError("not a little-endian 64-bit ELF object")
-        self.data = data
+        self.data, self.known = data, known
         (self.machine,) = struct.unpack_from("<H", data, 18)
         self.sections = list(self._sections())
         self.symbols = list(self._symbols())
@@ -86,8 +115,10 @@ class _Linker:
         for section in self.sections:
             if section.kind == _RELOCATIONS and section.info in self.places:
                 self._relocate(section)
-        entry = next(self._address(s) for s in self.symbols if s.name == symbol)
-        return Image(bytes(self.code), entry, self.imports)
+        return Image(bytes(self.code), self.offset(symbol), self.imports)
+
+    def offset(self, symbol: str) -> int:
+        return next(self._address(s) for s in self.symbols if s.name == symbol)
 
     # ---- reading ----
 
@@ -129,6 +160,8 @@ class _Linker:
             return self.places[symbol.section] + symbol.value
         if symbol.section or not symbol.name:
             raise ValueError(f"symbol {symbol.name!r} is in a section that is not kept")
+        if symbol.name in self.known:
+            return self.known[symbol.name]
         return self._thunk(symbol.name)
 
     def _thunk(self, name: str) -> int:

@@ -72,7 +72,9 @@ def _sum(builder: Any, arguments: Any, pixels: int, blocks: int, signed: bool) -
     """[pixel][block] sums, bias included."""
     x, pixel, segments, segment_count, steps, weights, block_bytes, parameters = arguments
     rule = v.step()
-    rooms = [[cgutils.alloca_once(builder, rule.sums) for _ in range(blocks)] for _ in range(pixels)]
+    rooms = [
+        [cgutils.alloca_once(builder, rule.sums) for _ in range(blocks)] for _ in range(pixels)
+    ]
     for block in range(blocks):
         bias = rule.start(builder, v.bias_of(builder, parameters, block))
         for row in rooms:

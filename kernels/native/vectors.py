@@ -197,7 +197,10 @@ class DotStep(Step):
                     function,
                     [
                         pick(builder, sums, sums, range(i, i + 4)),
-                        *(pick(builder, v, v, range(4 * i, 4 * i + 16)) for v in (weights, activations)),
+                        *(
+                            pick(builder, v, v, range(4 * i, 4 * i + 16))
+                            for v in (weights, activations)
+                        ),
                     ],
                 )
                 for i in range(0, 16, 4)

@@ -17,6 +17,11 @@ HELP = "list the tools that midge can use, found and missing"
 PROGRAMS = {
     "arm-none-eabi-gcc": ("target cortex-m4", "apt install gcc-arm-none-eabi"),
     "qemu-system-arm": ("running target cortex-m4", "apt install qemu-system-arm"),
+    "aarch64-linux-gnu-gcc": (
+        "running target aarch64 on another machine",
+        "apt install gcc-aarch64-linux-gnu",
+    ),
+    "qemu-aarch64": ("running target aarch64 on another machine", "apt install qemu-user"),
     "g++": ("target fpga-sim", "apt install g++"),
     "iverilog": ("the accelerator's cocotb tests", "apt install iverilog"),
 }

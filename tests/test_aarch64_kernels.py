@@ -1,0 +1,65 @@
+"""NEON kernels under emulation, with and without `sdot`: the bits of the NumPy reference."""
+
+from __future__ import annotations
+
+import build_tflite as build
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native_call import one_node
+from one_operator import operands, read_operator
+from oracle import random_inputs
+from vector_geometry import draw_conv2d, draw_depthwise_conv2d
+
+from midge.kernels import table
+from midge.kernels.vector import table as vector
+from midge.runtime.errors import MissingTool
+from midge.targets.library.backend import LibraryExecutor
+
+PROCESSORS = ("max", "cortex-a53")  # with `sdot`, and without
+
+
+def assert_emulated(model: bytes, kernel: str, seed: int = 0, overlap: bool = False) -> None:
+    """A model of one operator that `kernel` takes: its bits on both processors."""
+    graph, node = read_operator(model)
+    program = one_node(graph, node, overlap, vector.lower)
+    assert {call.kernel for call in program.calls()} == {kernel}
+    arrays = operands(graph, node, random_inputs(model, seed))
+    given = dict(zip(node.inputs, arrays, strict=False))
+    wanted = table.OPERATIONS[node.op].reference(graph, node, arrays)
+    executor = LibraryExecutor(program, "aarch64", None)
+    try:
+        for cpu in PROCESSORS:
+            executor.model.processor = cpu
+            actual = executor.run([given[index] for index in program.graph.inputs])
+            np.testing.assert_array_equal(actual[0], wanted[0], err_msg=cpu)
+    except MissingTool as error:
+        pytest.skip(str(error))
+    finally:
+        executor.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_conv2d(data):
+    assert_emulated(draw_conv2d(data), "conv2d_vector_s8", 1, data.draw(st.booleans()))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_depthwise_conv2d(data):
+    model = draw_depthwise_conv2d(data)
+    assert_emulated(model, "depthwise_conv2d_vector_s8", 1, data.draw(st.booleans()))
+
+
+@pytest.mark.parametrize("units", [1, 16, 70])
+def test_fully_connected(units):
+    model = build.fully_connected((3, 50), units=units)
+    assert_emulated(model, "fully_connected_vector_s8")
+
+
+def test_add():
+    assert_emulated(
+        build.arithmetic("ADD", (2, 3, 5, 7), scales=(0.02, 0.05, 0.4)), "add_vector_s8"
+    )

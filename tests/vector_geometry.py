@@ -1,0 +1,51 @@
+"""Convolutions of any geometry that vector kernels take, drawn by hypothesis."""
+
+from __future__ import annotations
+
+import build_tflite as build
+from hypothesis import assume
+from hypothesis import strategies as st
+
+# uint8 weights have a zero point, and one scale.
+KINDS = st.sampled_from(
+    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
+)
+ACTIVATIONS = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+def draw_conv2d(data: st.DataObject) -> bytes:
+    """A model of one convolution."""
+    filters = data.draw(st.sampled_from([1, 3, 15, 16, 17, 32, 33, 48, 64, 70, 115]))
+    kernels = [(1, 1), (1, 1), (3, 3), (1, 4), (5, 2), (2, 3)]
+    shape, window = _draw_window(data, [1, 3, 4, 16, 17, 20], kernels)
+    return build.conv2d(shape, filters=filters, **window)
+
+
+def draw_depthwise_conv2d(data: st.DataObject) -> bytes:
+    """A model of one depthwise convolution."""
+    kernels = [(3, 3), (3, 3), (5, 5), (1, 1), (7, 1), (2, 4)]
+    shape, window = _draw_window(data, [1, 2, 3, 4, 8, 15, 16, 17, 32, 40, 48], kernels)
+    return build.depthwise_conv2d(shape, **window)
+
+
+def _draw_window(
+    data: st.DataObject, depths: list[int], kernels: list[tuple[int, int]]
+) -> tuple[tuple[int, ...], dict[str, object]]:
+    """Input shape, and what a window is made of."""
+    depth = data.draw(st.sampled_from(depths))
+    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 9, 40))
+    kernel = data.draw(st.sampled_from(kernels))
+    stride, dilation = data.draw(PAIRS), data.draw(PAIRS)
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
+    extent = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    assume(padding == "SAME" or (extent[0] < height and extent[1] < width))
+    return (batch, height, width, depth), {
+        "kernel": kernel,
+        "stride": stride,
+        "dilation": dilation,
+        "padding": padding,
+        "activation": data.draw(ACTIVATIONS),
+        "seed": data.draw(st.integers(0, 5)),
+        **data.draw(KINDS),
+    }
