@@ -26,11 +26,12 @@ class FedDispatcher:
         self._shape = self.tensor.shape[2:]
         table = constants.view(np.uint8).view("<i4")
         items: list[Call | Loop] = []
-        self._places: list[int] = []  # arena offset of each row
+        self._places: list[tuple[int, int, int]] = []  # of each row: arena offset, left out, bytes
         self._ends = [0]  # items before each row, and all
         for item in unrolled(program):
             if isinstance(item, Call) and item.kernel == FEED:
-                self._places.append(int(table[item.args["y"] // 4]))
+                at = int(table[item.args["y"] // 4])
+                self._places.append((at, item.args["left"], item.args["bytes"]))
                 self._ends.append(len(items))
             else:
                 items.append(item)
@@ -61,9 +62,9 @@ class FedDispatcher:
         return left
 
     def _take(self, row: np.ndarray) -> None:
-        at = self._places[self._taken]
+        at, left, size = self._places[self._taken]
         self._run_until(self._ends[self._taken])
-        self._arena[at : at + row.nbytes] = row.view(np.int8).reshape(-1)
+        self._arena[at : at + size] = row.view(np.int8).reshape(-1)[left : left + size]
         self._taken += 1
         self._run_until(self._ends[self._taken])
 

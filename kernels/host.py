@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..runtime.backend import CallCost, Measurement, Profile, check_inputs
 from ..runtime.errors import InputError, Refusal, TargetError
-from ..runtime.feeding import is_fed, unrolled_calls
+from ..runtime.feeding import is_fed, passes_of, unrolled_calls
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.program import Program
@@ -70,7 +70,9 @@ class HostExecutor:
         started = time.perf_counter()
         if self._fed is not None:
             self._fed.reset()
-            self._fed.push(check_inputs(self.program.graph, inputs)[0][0])
+            image = check_inputs(self.program.graph, inputs)[0][0]
+            for _ in range(passes_of(self.program)):
+                self._fed.push(image)
         else:
             self.copy_in(inputs)
             self._dispatcher.run()
@@ -81,8 +83,8 @@ class HostExecutor:
     def push_rows(self, rows: np.ndarray) -> int:
         """Take the next rows [n, width, channels] of an input that is fed by row, and go on.
 
-        Answers how many rows are still to come. At 0 `copy_out` has the answers, until the next
-        row begins another inference.
+        Answers how many rows are still to come; of a program in strips, in all `passes_of` it. At 0
+        `copy_out` has the answers, until the next row begins another inference.
         """
         if self._fed is None:
             raise InputError(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .feeding import FEED
-from .flow import storage_homes
 from .graph import Graph
 from .lowering import (
     ELEMENT,
@@ -27,6 +26,7 @@ from .lowering import (
 )
 from .memory import MemoryPlan, Overlap, Request, plan_memory
 from .ops import image_size, need
+from .places import Place, places_of, row_bytes, whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
 from .schedule import Repeat, Schedule, Work, output_rows
@@ -40,7 +40,7 @@ SUM_BYTES = 4  # of one of the sums that a node keeps
 class Layout:
     """Which tensors share storage, and what has to be placed."""
 
-    storage: Mapping[int, int]  # tensor -> the tensor whose buffer it lies in
+    places: Mapping[int, Place]  # of every tensor
     requests: tuple[Request, ...]
     overlaps: tuple[Overlap, ...]
 
@@ -67,9 +67,11 @@ def assemble(
         constants=assembler.constants.data(),
         arena_bytes=plan.size,
         addresses={
-            tensor: plan.offsets[str(home)]
-            for tensor, home in layout.storage.items()
-            if home not in schedule.rings and tensor not in schedule.merged
+            tensor: plan.offsets[str(place.home)]
+            for tensor, place in layout.places.items()
+            if place.home not in schedule.rings
+            and tensor not in schedule.merged
+            and not place.is_part(row_bytes(graph, tensor))
         },
         buffers=tuple(_buffers(graph, layout, plan)),
         state={i: _initial(graph, i) for i, t in graph.tensors.items() if t.variable},
@@ -105,19 +107,20 @@ def _initial(graph: Graph, index: int) -> np.ndarray:
 def _lay_out(
     graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
 ) -> Layout:
-    storage = storage_homes(graph, lowered) | dict(schedule.merged)
-    span = _lifetimes(graph, schedule, storage)
+    places = places_of(graph, lowered)
+    places |= {tensor: places[into] for tensor, into in schedule.merged.items()}
+    span = _lifetimes(graph, schedule, places)
     widest: dict[int, int] = {}
-    for tensor, home in storage.items():
-        widest[home] = max(widest.get(home, 1), graph.tensors[tensor].itemsize)
+    for tensor, place in places.items():
+        widest[place.home] = max(widest.get(place.home, 1), graph.tensors[tensor].itemsize)
     requests = [
         Request(str(home), _storage_size(graph, schedule, home), *span[home], widest[home])
         for home in span
     ]
     requests.extend(_scratches(lowered, schedule))
     requests.extend(_sums(lowered, schedule))
-    overlaps = _overlaps(graph, lowered, schedule, storage, span) if overlap else ()
-    return Layout(storage, tuple(requests), tuple(overlaps))
+    overlaps = _overlaps(graph, lowered, schedule, places, span) if overlap else ()
+    return Layout(places, tuple(requests), tuple(overlaps))
 
 
 def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
@@ -128,21 +131,20 @@ def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
 
 
 def _lifetimes(
-    graph: Graph, schedule: Schedule, storage: Mapping[int, int]
+    graph: Graph, schedule: Schedule, places: Mapping[int, Place]
 ) -> dict[int, tuple[int, int]]:
     """Storage -> (first item, last item). Inputs exist before item 0, outputs after the last."""
     span: dict[int, tuple[int, int]] = {}
     end = len(schedule.items)
 
     def touch(tensor: int, item: int) -> None:
-        if tensor in storage:
-            home = storage[tensor]
+        if tensor in places:
+            home = places[tensor].home
             first, last = span.get(home, (item, item))
             span[home] = min(first, item), max(last, item)
 
-    for tensor in graph.inputs:
-        if tensor not in graph.producers:  # else it is fed by row
-            touch(tensor, -1)
+    for tensor in whole_inputs(graph):
+        touch(tensor, -1)
     for item in range(end):
         for work in schedule.works(item):
             node = graph.nodes[work.node]
@@ -198,7 +200,7 @@ def _overlaps(
     graph: Graph,
     lowered: Mapping[int, Lowered],
     schedule: Schedule,
-    storage: Mapping[int, int],
+    places: Mapping[int, Place],
     span: Mapping[int, tuple[int, int]],
 ) -> Iterator[Overlap]:
     """Inputs that die where an output is made, and how far apart they must start."""
@@ -210,15 +212,15 @@ def _overlaps(
             continue
         node = graph.nodes[entry.node]
         result = node.outputs[0]
-        if len(node.outputs) > 1 or result not in storage or span[storage[result]][0] != item:
+        if len(node.outputs) > 1 or result not in places or span[places[result].home][0] != item:
             continue
-        for home, distance in layer_distances(graph, lowered, entry.node, storage).items():
+        for home, distance in layer_distances(graph, lowered, entry.node, places).items():
             if span[home][1] == item:
-                yield Overlap(str(home), str(storage[result]), distance)
+                yield Overlap(str(home), str(places[result].home), distance)
 
 
 def layer_distances(
-    graph: Graph, lowered: Mapping[int, Lowered], index: int, storage: Mapping[int, int]
+    graph: Graph, lowered: Mapping[int, Lowered], index: int, places: Mapping[int, Place]
 ) -> dict[int, int]:
     """Input buffer -> bytes by which it must start after the output of a node that runs whole.
 
@@ -226,10 +228,13 @@ def layer_distances(
     """
     node = graph.nodes[index]
     found: dict[int, list[int | None]] = {}
+    parts = {t for t, place in places.items() if place.is_part(row_bytes(graph, t))}
+    if not parts.isdisjoint((*node.operands, *node.outputs)):
+        return {}
     for position, operand in enumerate(node.inputs):
-        if operand is not None and operand in storage and not graph.tensors[operand].variable:
+        if operand is not None and operand in places and not graph.tensors[operand].variable:
             distance = _layer_distance(graph, lowered[index], index, position)
-            found.setdefault(storage[operand], []).append(distance)
+            found.setdefault(places[operand].home, []).append(distance)
     known = {home: [d for d in all_ if d is not None] for home, all_ in found.items()}
     return {home: max(d) for home, d in known.items() if len(d) == len(found[home])}
 
@@ -261,7 +266,7 @@ def _buffers(graph: Graph, layout: Layout, plan: MemoryPlan) -> Iterator[Buffer]
 
 
 def _kind(graph: Graph, layout: Layout, home: int) -> str:
-    shared = {tensor for tensor, place in layout.storage.items() if place == home}
+    shared = {tensor for tensor, place in layout.places.items() if place.home == home}
     if graph.tensors[home].variable:
         return "state"
     if shared.intersection(graph.inputs):
@@ -302,7 +307,7 @@ class _Assembler:
         plan: MemoryPlan,
     ) -> None:
         self.graph, self.lowered, self.schedule = graph, lowered, schedule
-        self.storage, self.plan = layout.storage, plan
+        self.places, self.plan = layout.places, plan
         self.constants = _Constants()
         self.reach = self._row_reach()
         self.tables: dict[tuple[int, int], int] = {}
@@ -356,7 +361,7 @@ class _Assembler:
         return work.end - work.begin if isinstance(value, Rows) else int(value)
 
     def _address(self, tensor: int) -> int:
-        return self.plan.offsets[str(self.storage[tensor])]
+        return self.plan.offsets[str(self.places[tensor].home)]
 
     def _image_bytes(self, tensor: int) -> int:
         value = self.graph.tensors[tensor]
@@ -378,14 +383,16 @@ class _Assembler:
     def _table(self, tensor: int, image: int) -> int:
         """Constants offset of the tensor's row table for one image of the batch."""
         if (tensor, image) not in self.tables:
-            value = self.graph.tensors[tensor]
-            _, rows, elements = image_rows(value.shape)
+            rows, place = image_rows(self.graph.tensors[tensor].shape)[1], self.places[tensor]
             numbers = np.arange(*self.reach[tensor])
-            stored = numbers % self.schedule.rings.get(self.storage[tensor], max(rows, 1))
+            stored = numbers + place.top
+            if place.home in self.schedule.rings:
+                stored %= self.schedule.rings[place.home]
             offsets = (
                 self._address(tensor)
                 + image * self._image_bytes(tensor)
-                + stored * elements * value.itemsize
+                + stored * place.pitch
+                + place.left
             )
             outside = (numbers < 0) | (numbers >= rows)
             table = np.where(outside, PADDING_ROW, offsets).astype("<i4")

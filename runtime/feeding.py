@@ -2,7 +2,9 @@
 
 A `feed` node makes the input tensor, one row at a time, so that the planner may keep it in a ring
 like any other tensor. Its calls are no kernel's: an executor stops there until the next row is in
-the place that the call's row table names.
+the place that the call's row table names. Where the first segment runs in strips of columns, each
+has a feed of its own, which takes its columns out of the row: the caller hands the image over once
+for each strip, from the top.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 from .errors import PlanError
 from .graph import Graph, Node
 from .lowering import Cursor, Field, Lowered, Rows, Sums
-from .ops import NoAttrs
+from .ops import Feed
 from .program import Call, Loop, Program
 
 FEED = "feed"  # operator and kernel
@@ -37,7 +39,7 @@ def feed_input(graph: Graph) -> Graph:
             f"an input of shape {list(shape)} can't be fed by row; one image (1, height, width, "
             "channels) is needed"
         )
-    return graph.with_nodes([*nodes, Node(FEED, (), (image,), NoAttrs(), "input")], inputs=(image,))
+    return graph.with_nodes([*nodes, Node(FEED, (), (image,), Feed(), "input")], inputs=(image,))
 
 
 def without_feed(graph: Graph) -> Graph:
@@ -45,13 +47,25 @@ def without_feed(graph: Graph) -> Graph:
     return graph.with_nodes([node for node in graph.nodes if node.op != FEED])
 
 
-def feed_call(graph: Graph, progress: int = 0) -> Lowered:
-    """How the last node of `feed_input`'s graph is lowered.
+def feed_call(graph: Graph, node: Node, progress: int = 0) -> Lowered:
+    """How a node that feeds is lowered: to take `bytes` of a row of the input, `left` left out.
 
     `progress` bytes of the arena are the executor's own at all times, if it wants some.
     """
-    fields: dict[str, Field] = {"rows": Rows(), "y": Cursor(graph.nodes[-1].outputs[0])}
+    image = graph.output(node)
+    pixel = image.shape[3] * image.itemsize
+    fields: dict[str, Field] = {
+        "rows": Rows(),
+        "y": Cursor(image.index),
+        "left": node.attrs.left * pixel,
+        "bytes": image.shape[2] * pixel,
+    }
     return Lowered(FEED, fields | ({"progress": Sums(progress)} if progress else {}))
+
+
+def passes_of(program: Program) -> int:
+    """How many times the caller hands over the whole image: once, or once for each strip."""
+    return sum(node.op == FEED for node in program.graph.nodes)
 
 
 def is_fed(program: Program) -> bool:

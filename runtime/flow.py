@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .graph import Graph
 from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Sums, image_rows
+from .places import Place, places_of, whole_inputs
 
 STATE_ENDS = 1 << 30  # position of the last use of a tensor that outlives the inference
 
@@ -19,13 +20,17 @@ class Read:
     """
 
     tensor: int
-    home: int  # the tensor whose storage it lies in
+    place: Place
     source: int  # position of the node that makes it, -1 for an input or a state
     first: int
     step: int
     extent: int
     rows: int  # of the tensor
     row_bytes: int
+
+    @property
+    def home(self) -> int:
+        return self.place.home
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Operation:
 
     node: int
     output: int
+    place: Place  # of the output
     rows: int
     row_bytes: int
     reads: tuple[Read, ...]
@@ -42,23 +48,28 @@ class Operation:
     takes: bool  # `rows` are those of the input, the output is there after the last
     sums: int  # bytes kept from the first row to the last
 
-    def written(self, row: int) -> int:
-        """Bytes of the output that are there after `row`."""
+    @property
+    def home(self) -> int:
+        return self.place.home
+
+    def written(self, row: int, place: Place) -> int:
+        """Bytes of the home of the output that are there after `row`, if it lies at `place`."""
         if self.takes:
             return self.row_bytes if row == self.rows - 1 else 0
-        return (row + 1) * self.row_bytes
+        return (place.top + row + 1) * place.pitch
 
     def lowest_read(self, read: Read, row: int) -> int:
-        """First byte that output row `row` needs of a tensor."""
+        """First byte that output row `row` needs of the home of a tensor, or one before it."""
         if not read.step:
             return 0
-        return min(max(read.first + row * read.step, 0), read.rows) * read.row_bytes
+        row = min(max(read.first + row * read.step, 0), read.rows)
+        return (read.place.top + row) * read.place.pitch
 
     def reading(self, read: Read, row: int) -> int:
         """First byte of a tensor that must outlast the writing of output row `row`."""
         if self.granularity == TENSOR:
             return 0
-        if self.is_in_place(read):
+        if self.is_in_place(read) and not self.place.is_part(self.row_bytes):
             return (row + 1) * read.row_bytes
         return self.lowest_read(read, row)
 
@@ -66,7 +77,8 @@ class Operation:
         """True if each element is read before the one that may take its place is written."""
         window = (read.first, read.step, read.extent) == (0, 1, 1)
         same = (read.rows, read.row_bytes) == (self.rows, self.row_bytes)
-        return self.granularity == ELEMENT and not self.takes and window and same
+        part = read.place.is_part(read.row_bytes)
+        return self.granularity == ELEMENT and not self.takes and window and same and not part
 
 
 @dataclass(frozen=True)
@@ -87,34 +99,27 @@ class Flow:
 
     operations: tuple[Operation, ...]
     lives: tuple[Life, ...]
-
-
-def storage_homes(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, int]:
-    """Tensor -> the tensor whose buffer it lies in; a node that isn't lowered is a reshape."""
-    homes = {i: i for i in graph.tensors if not graph.tensors[i].constant}
-    for i, node in enumerate(graph.nodes):
-        if i not in lowered:
-            homes[node.outputs[0]] = homes[node.operands[0]]
-    return homes
+    places: Mapping[int, Place]  # tensor -> where it lies
 
 
 def make_flow(graph: Graph, lowered: Mapping[int, Lowered]) -> Flow:
     """The planner's view of a lowered graph."""
-    homes = storage_homes(graph, lowered)
+    places = places_of(graph, lowered)
     made = {
         tensor: position
         for position, node in enumerate(lowered)
         for tensor in graph.nodes[node].outputs
     }
-    operations = tuple(_operation(graph, lowered, node, homes, made) for node in lowered)
-    return Flow(operations, tuple(_lives(graph, lowered, homes, operations)))
+    operations = tuple(_operation(graph, lowered, node, places, made) for node in lowered)
+    lives = tuple(_lives(graph, lowered, places, operations))
+    return Flow(operations, lives, places)
 
 
 def _operation(
     graph: Graph,
     lowered: Mapping[int, Lowered],
     index: int,
-    homes: Mapping[int, int],
+    places: Mapping[int, Place],
     made: Mapping[int, int],
 ) -> Operation:
     node, call = graph.nodes[index], lowered[index].by_row or lowered[index]
@@ -126,13 +131,14 @@ def _operation(
         tensor = graph.tensors[value.tensor]
         _, height, width = image_rows(tensor.shape)
         window = (value.first, value.step, value.extent) if isinstance(value, Cursor) else (0, 0, 0)
-        home = homes[value.tensor]
-        source = made.get(home, -1)
-        reads.append(Read(value.tensor, home, source, *window, height, width * tensor.itemsize))
+        place = places[value.tensor]
+        source = made.get(place.made, -1)
+        reads.append(Read(value.tensor, place, source, *window, height, width * tensor.itemsize))
     row_bytes = elements * graph.output(node).itemsize
     return Operation(
         node=index,
         output=node.outputs[0],
+        place=places[node.outputs[0]],
         rows=call.takes or rows,
         row_bytes=graph.output(node).bytes if call.takes else row_bytes,
         reads=tuple(reads),
@@ -146,17 +152,17 @@ def _operation(
 def _lives(
     graph: Graph,
     lowered: Mapping[int, Lowered],
-    homes: Mapping[int, int],
+    places: Mapping[int, Place],
     operations: Sequence[Operation],
 ) -> list[Life]:
     birth: dict[int, int] = {}
     death: dict[int, int] = {}
-    inputs = [t for t in graph.inputs if t not in graph.producers]  # others are fed by row
-    whole = {homes[t] for t in (*inputs, *graph.outputs) if t in homes}
+    inputs = whole_inputs(graph)
+    whole = {places[t].home for t in (*inputs, *graph.outputs) if t in places}
 
     def touch(tensor: int, position: int) -> None:
-        home = homes.get(tensor)
-        if home is not None:
+        if tensor in places:
+            home = places[tensor].home
             birth[home] = min(birth.get(home, position), position)
             death[home] = max(death.get(home, position), position)
 
@@ -167,13 +173,13 @@ def _lives(
             touch(tensor, position)
         reads = operations[position].reads
         by_rows = {r.home for r in reads} - {
-            r.home for r in reads if not r.step or r.tensor != r.home
+            r.home for r in reads if not r.step or r.place.reshaped
         }
-        operands = {homes[t] for t in graph.nodes[node].operands if t in homes}
+        operands = {places[t].home for t in graph.nodes[node].operands if t in places}
         whole |= operands - by_rows
     for tensor in graph.outputs:
         touch(tensor, len(lowered))
-    for tensor in homes:
+    for tensor in places:
         if graph.tensors[tensor].variable:
             touch(tensor, -1)
             touch(tensor, STATE_ENDS)

@@ -160,6 +160,30 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class Feed:
+    """The input's columns from `left` on, as many as the output has."""
+
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an image: rows from `top` and columns from `left` on."""
+
+    top: int = 0
+    left: int = 0
+    size: Pair = (1, 1)
+
+
+@dataclass(frozen=True)
+class Join:
+    """Parts that make up an image; where two lie on each other they are equal."""
+
+    corners: tuple[Pair, ...] = ()  # (top, left) of each part
+    size: Pair = (1, 1)
+
+
+@dataclass(frozen=True)
 class Lstm:
     """Unidirectional sequence LSTM; input positions are those of the TFLite operator.
 
@@ -526,7 +550,10 @@ OPERATORS: Mapping[str, Operator] = {
     "mul": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
     "pad": Operator(Pad, _pad_shapes, _pad_need),
     # the input itself, when the caller hands it over row by row (`feeding.py`)
-    "feed": Operator(NoAttrs, lambda graph, node: (graph.output(node).shape,)),
+    "feed": Operator(Feed, lambda graph, node: (graph.output(node).shape,)),
+    # parts of images, where a segment runs in strips or patches (`tiles.py`)
+    "tile": Operator(Tile, _resize_shapes),
+    "join": Operator(Join, _resize_shapes),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

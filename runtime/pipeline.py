@@ -16,6 +16,7 @@ from .lowering import Lowered
 from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
+from .places import is_view
 from .planner import Planner
 from .program import Program
 from .verify import verify
@@ -95,13 +96,16 @@ def lower_nodes(graph: Graph, backend: Backend) -> dict[int, Lowered]:
 
     Reshapes need none.
     """
-    last = len(graph.nodes) - 1
-    fed = last >= 0 and graph.nodes[last].op == FEED
-    return ({last: feed_call(graph, backend.progress_bytes)} if fed else {}) | {
-        i: backend.lower(graph, node)
+    feeds = [i for i, node in enumerate(graph.nodes) if node.op == FEED]
+    calls = {
+        i: feed_call(graph, node, backend.progress_bytes if i == feeds[0] else 0)
+        if node.op == FEED
+        else backend.lower(graph, node)
         for i, node in enumerate(graph.nodes)
-        if not is_alias(graph, i) and node.op != FEED
+        if not is_alias(graph, i)
     }
+    last = len(graph.nodes) - 1
+    return {last: calls.pop(last)} | calls if feeds == [last] else calls
 
 
 def rewrite(graph: Graph, options: Options) -> Graph:
@@ -126,6 +130,5 @@ def refuse_unsupported(graph: Graph, backend: Backend, name: str) -> None:
 
 
 def is_alias(graph: Graph, index: int) -> bool:
-    """True for a reshape of an activation: the same bytes under another shape, no call."""
-    node = graph.nodes[index]
-    return node.op == "reshape" and not graph.input(node).constant
+    """True for a reshape or a part of an activation: the same bytes seen otherwise, no call."""
+    return is_view(graph, graph.nodes[index])

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from .assemble import assemble, layer_distances
 from .errors import PlanError
-from .flow import make_flow, storage_homes
+from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered, Scratch
+from .places import places_of
 from .program import Program
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import SegmentCosts, candidate_cuts
@@ -96,12 +97,12 @@ class Planner:
 
     def costs(self) -> SegmentCosts:
         """What each segment would take."""
-        homes = storage_homes(self.graph, self.lowered)
+        places = places_of(self.graph, self.lowered)
 
         def distance(node: int, home: int) -> int | None:
             if not self.overlap:
                 return None
-            return layer_distances(self.graph, self.lowered, node, homes).get(home)
+            return layer_distances(self.graph, self.lowered, node, places).get(home)
 
         def scratch(node: int, alone: bool) -> int:
             call = self.lowered[node]

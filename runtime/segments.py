@@ -61,21 +61,27 @@ class SegmentCosts:
         dying = [v.size for v in whole if v.death < end and not v.variable]
         born = [v.size for v in whole if v.birth >= begin]
         saved = min(max(dying, default=0), max(born, default=0))
-        return sum(self._up(v.size) for v in whole) - self._up(saved)
+        return sum(self.up(v.size) for v in whole) - self.up(saved)
 
     def _cost(self, begin: int, end: int) -> float:
         if end - begin > 1 and not can_stream(self.flow, begin, end):
             return UNREACHABLE
         whole = self._whole(begin, end)
         alone = end - begin == 1
-        scratch = max(self.scratch(op.node, alone) for op in self.flow.operations[begin:end])
-        total = sum(self._up(life.size) for life in whole) + self._up(scratch)
+        total = self.whole_bytes(begin, end)
         if alone:
             return total - self._saved(whole, begin, end, self._layer_distances(begin))
         run = self.streamed(begin, end)
-        return total - self._saved(whole, begin, end, run.distances) + self._up(run.ring_bytes)
+        return total - self._saved(whole, begin, end, run.distances) + self.up(run.ring_bytes)
 
-    def _up(self, size: int) -> int:
+    def whole_bytes(self, begin: int, end: int) -> int:
+        """Bytes of what isn't a ring: tensors that no other lies on, and scratch."""
+        alone = end - begin == 1
+        scratch = max(self.scratch(op.node, alone) for op in self.flow.operations[begin:end])
+        return sum(self.up(life.size) for life in self._whole(begin, end)) + self.up(scratch)
+
+    def up(self, size: int) -> int:
+        """To the next multiple of the alignment."""
         return -(-size // self.alignment) * self.alignment
 
     def _whole(self, begin: int, end: int) -> list[Life]:
@@ -95,7 +101,7 @@ class SegmentCosts:
         for read in operation.reads:
             distance = self.layer_distance(operation.node, read.home)
             if distance is not None:
-                distances[read.home, operation.output] = distance
+                distances[read.home, operation.home] = distance
         return distances
 
     def _saved(
@@ -106,7 +112,7 @@ class SegmentCosts:
         born = {v.home: v.size for v in whole if v.birth >= begin}
         return max(
             (
-                shared_bytes(self._up(dying[i]), self._up(born[o]), self._up(distance))
+                shared_bytes(self.up(dying[i]), self.up(born[o]), self.up(distance))
                 for (i, o), distance in distances.items()
                 if i in dying and o in born
             ),

@@ -9,8 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .flow import Flow, Operation
+from .places import Place
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something kept inside a segment, from the `first` to the `last` work that needs it."""
+
+    first: int
+    last: int
+    units: int  # rows of a ring
+    unit_bytes: int
+    tensor: int | None  # None for sums
 
 
 @dataclass(frozen=True)
@@ -20,8 +33,13 @@ class Stream:
     works: tuple[tuple[int, int], ...]  # (position, row) in order
     rings: Mapping[int, int]  # tensor -> rows kept
     distances: Mapping[tuple[int, int], int]  # (dying input, output) -> see memory.Overlap
-    ring_bytes: int  # most bytes of rings and sums alive at one time
+    spans: tuple[Span, ...]  # of rings and sums
     merged: Mapping[int, int]  # tensor -> the one in whose rows its own are made, to be replaced
+
+    @cached_property
+    def ring_bytes(self) -> int:
+        """Most bytes of rings and sums alive at one time."""
+        return most_alive([(s.first, s.last, s.units * s.unit_bytes) for s in self.spans])
 
 
 def can_stream(flow: Flow, begin: int, end: int) -> bool:
@@ -74,9 +92,9 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
         slowest = min(ends, key=lambda p: made[p] / operations[p].rows)
         produce(slowest, made[slowest])
         ends = [p for p in ends if made[p] < operations[p].rows]
-    lasting = {life.birth for life in flow.lives if life.death >= end or not life.ring}
+    lasting = {life.home for life in flow.lives if life.death >= end or not life.ring}
     for position in range(begin, end):
-        if position in lasting or not operations[position].reads:  # every row of an input comes
+        if operations[position].home in lasting or not operations[position].reads:  # every row of an input comes
             produce(position, operations[position].rows - 1)
     return works
 
@@ -104,31 +122,35 @@ class _Keeper:
         for time in range(len(works) - 1, -1, -1):
             position, row = works[time]
             operation = self.flow.operations[position]
-            target = self.merged.get(operation.output, operation.output)
+            place = self._place(operation.output)
+            target, written = place.home, operation.written(row, place)
             if target in self.internal:
-                self._keep_ring(operation, target, operation.written(row))
+                self._keep_ring(operation, target, written)
                 first[target] = time
                 last.setdefault(target, time)
             elif target in self.outputs:
-                self._stay_behind(operation, target, row)
+                self._stay_behind(operation, target, row, written)
             for read in operation.reads:
-                low, home = operation.lowest_read(read, row), self.merged.get(read.home, read.home)
+                low, home = operation.lowest_read(read, row), self._place(read.home).home
                 self.oldest[home] = min(self.oldest.get(home, low), low)
                 last.setdefault(home, time)
             if operation.sums:
                 sums[position] = time, sums.get(position, (time, time))[1], operation.sums
-        sizes = {op.output: op.row_bytes for op in self.flow.operations}
-        spans = [(first[t], last[t], rows * sizes[t]) for t, rows in self.rings.items()]
-        spans += sums.values()
-        return Stream(tuple(works), self.rings, self.distances, most_alive(spans), self.merged)
+        sizes = {op.home: op.place.pitch for op in self.flow.operations}
+        spans = [Span(first[t], last[t], rows, sizes[t], t) for t, rows in self.rings.items()]
+        spans += [Span(begin, end, 1, size, None) for begin, end, size in sums.values()]
+        return Stream(tuple(works), self.rings, self.distances, tuple(spans), self.merged)
+
+    def _place(self, tensor: int) -> Place:
+        return self.flow.places[self.merged.get(tensor, tensor)]
 
     def _keep_ring(self, operation: Operation, target: int, written: int) -> None:
         """From the oldest row that a later work still reads to the one just written."""
         oldest = min(self.oldest.get(target, written), written)
-        rows = max((written - oldest) // operation.row_bytes, 1)
+        rows = max((written - oldest) // operation.place.pitch, 1)
         self.rings[target] = max(self.rings.get(target, 1), rows)
 
-    def _stay_behind(self, operation: Operation, target: int, row: int) -> None:
+    def _stay_behind(self, operation: Operation, target: int, row: int, written: int) -> None:
         """The end of what is written must not reach what this work or a later one still reads."""
         for home in self.dying:
             needed = [self.oldest[home]] if home in self.oldest else []
@@ -136,7 +158,7 @@ class _Keeper:
             needed += [operation.reading(read, row) for read in reads]
             if needed:
                 key = home, target
-                distance = operation.written(row) - min(needed)
+                distance = written - min(needed)
                 self.distances[key] = max(self.distances[key], distance)
 
 

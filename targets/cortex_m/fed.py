@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...runtime.feeding import FEED
+from ...runtime.feeding import FEED, passes_of
 from ...runtime.program import Call, Loop, Program
 from .sources import c_field, params_type
 
@@ -33,11 +33,19 @@ class FedPrinter:
     def _macro(self) -> str:
         return f"MIDGE_{self.name.upper()}"
 
+    @property
+    def _passes(self) -> int:
+        return passes_of(self.program)
+
     def declarations(self) -> Iterator[str]:
         """What the header says of rows."""
         tensor, macro = self.program.inputs[0], self._macro
         yield f"#define {macro}_INPUT_ROWS {tensor.shape[1]}"
         yield f"#define {macro}_ROW_BYTES {tensor.bytes // tensor.shape[1]}"
+        if self._passes > 1:
+            yield "/* The model runs in strips of columns: hand over all rows this many times, each"
+            yield " * time from the first on. */"
+        yield f"#define {macro}_INPUT_PASSES {self._passes}"
         yield ""
         yield "/* Take the next `count` rows of the input, which lie one after the other, and go on as"
         yield " * far as they allow. The last of all makes the outputs, which stay until the next row"
@@ -77,8 +85,8 @@ class FedPrinter:
         yield from self._push_rows()
 
     def _progress(self) -> int:
-        call = next(call for call in self.program.calls() if call.kernel == FEED)
-        return call.args["progress"]
+        feeds = (call for call in self.program.calls() if call.kernel == FEED)
+        return next(call.args["progress"] for call in feeds if "progress" in call.args)
 
     def _loop(self, number: int, loop: Loop, place: int) -> Generator[str, None, int]:
         yield f"    for (pass = 0; pass < {loop.count}; pass++) {{"
@@ -119,7 +127,8 @@ class FedPrinter:
         yield f"{indent}/* fall through */"
         yield f"    case {place}:"
         target = f"arena + *midge_int32_at(constants, {table})"
-        yield f"{indent}memcpy({target}, row, {self._macro}_ROW_BYTES);"
+        left = f" + {call.args['left']}" if call.args["left"] else ""
+        yield f"{indent}memcpy({target}, row{left}, {call.args['bytes']});"
         yield f"{indent}row = NULL;"
 
     def _push_rows(self) -> Iterator[str]:
@@ -131,7 +140,8 @@ class FedPrinter:
         yield "    if (arena == NULL)"
         yield f"        return {macro}_NO_ARENA;"
         yield f"    progress = (void *)((int8_t *)arena + {self._progress()});"
-        yield f"    if (rows == NULL || count < 0 || count > {macro}_INPUT_ROWS - progress->rows)"
+        left = f"{macro}_INPUT_PASSES * {macro}_INPUT_ROWS - progress->rows"
+        yield f"    if (rows == NULL || count < 0 || count > {left})"
         yield f"        return {macro}_WRONG_ROWS;"
         yield f"    for (; count > 0; count--, row += {macro}_ROW_BYTES)"
         yield "        step(arena, row, progress);"

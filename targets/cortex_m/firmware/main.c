@@ -49,7 +49,10 @@ static int read_inputs(int input)
 
 static int run(void *model)
 {
-    return midge_model_push_rows(model, rows, MIDGE_MODEL_INPUT_ROWS);
+    int status = MIDGE_MODEL_OK;
+    for (int pass = 0; pass < MIDGE_MODEL_INPUT_PASSES && status == MIDGE_MODEL_OK; pass++)
+        status = midge_model_push_rows(model, rows, MIDGE_MODEL_INPUT_ROWS);
+    return status;
 }
 #else
 static int read_inputs(int input)

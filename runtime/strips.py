@@ -1,0 +1,190 @@
+"""Segments in strips of columns: what they save and cost, and the best cuts for a limit on either.
+
+A strip makes some columns of its segment's outputs, row by row; what neighbouring strips both need
+is computed twice. The rings are those of the whole width, cut down to what a strip needs. What goes
+in and what comes out is whole, and can't share bytes: every strip reads the one and adds to the
+other. A limit on bytes is met with least extra arithmetic by a shortest path over cut points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .graph import Graph
+from .ops import macs
+from .segments import UNREACHABLE, SegmentCosts
+from .streaming import most_alive
+from .tiles import COLUMNS, ROWS, Halos, Tiling, is_tileable
+
+MOST_STRIPS = 8
+CLOSE = 1 / 512  # the peak that is searched for is right to this part of itself
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Operations begin .. end-1, by position, in `strips` of columns (1: the whole width)."""
+
+    begin: int
+    end: int
+    strips: int
+    bytes: int
+    extra_macs: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """A way to cut, the arena that it needs before packing, and its extra arithmetic."""
+
+    bytes: int
+    extra_macs: int
+    segments: tuple[Segment, ...]
+
+    def tilings(self, nodes: Sequence[int]) -> tuple[Tiling, ...]:
+        """Of the segments in strips; `nodes` are the numbers of the operations, in order."""
+        return tuple(
+            Tiling(tuple(nodes[s.begin : s.end]), columns=s.strips)
+            for s in self.segments
+            if s.strips > 1
+        )
+
+
+@dataclass
+class StripCosts:
+    """Bytes and extra multiplications of segments in strips, worked out when first asked for."""
+
+    costs: SegmentCosts
+    graph: Graph
+    halos: Halos = field(init=False)
+    _nodes: tuple[int, ...] = field(init=False)
+    _known: dict[tuple[int, int, int], tuple[int, int] | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.halos = Halos(self.graph)
+        self._nodes = tuple(op.node for op in self.costs.flow.operations)
+
+    @property
+    def count(self) -> int:
+        return len(self._nodes)
+
+    def of(self, begin: int, end: int, strips: int) -> tuple[int, int] | None:
+        """(bytes, extra multiplications) of a segment in that many strips, None if it can't be."""
+        key = begin, end, strips
+        if key not in self._known:
+            self._known[key] = self._of(*key)
+        return self._known[key]
+
+    def _of(self, begin: int, end: int, strips: int) -> tuple[int, int] | None:
+        nodes = self._nodes[begin:end]
+        columns = self.halos.ranges(nodes, COLUMNS, strips)
+        rows = self.halos.ranges(nodes, ROWS, 1)
+        if columns is None or rows is None:
+            return None
+        spans = self.costs.streamed(begin, end).spans
+        widest = 0
+        for part in columns:
+            sizes = []
+            for span in spans:
+                size = span.units * span.unit_bytes
+                if span.tensor in part:
+                    low, high = part[span.tensor]
+                    size = size * (high - low) // self.halos.size(span.tensor, COLUMNS)
+                sizes.append((span.first, span.last, self.costs.up(size)))
+            widest = max(widest, most_alive(sizes))
+        extra = self.halos.extra_macs(nodes, rows, columns)
+        return int(self.costs.whole_bytes(begin, end)) + widest, extra
+
+    def cuttable(self, begin: int, end: int) -> bool:
+        """True if the segment may run in strips."""
+        nodes = self._nodes[begin:end]
+        return end - begin > 1 and is_tileable(self.graph, nodes, self.halos)
+
+
+def least_extra(strips: StripCosts, limit: float, most: float = UNREACHABLE) -> Point | None:
+    """The cuts whose segments take at most `limit` bytes each, with least extra arithmetic.
+
+    Of those, cuts that fuse fewest nodes. None if more than `most` multiplications are needed.
+    """
+    best: list[tuple[int, int] | None] = [(0, 0), *[None] * strips.count]
+    way: list[Segment | None] = [None] * (strips.count + 1)
+    for begin in range(strips.count):
+        reached = best[begin]
+        if reached is None:
+            continue
+        for end in range(begin + 1, strips.count + 1):
+            known = best[end]
+            room = min(most, known[0] if known else UNREACHABLE) - reached[0]
+            segment = _cheapest(strips, begin, end, limit, room)
+            if segment is None:
+                continue
+            total = reached[0] + segment.extra_macs, reached[1] + end - begin - 1
+            if known is None or total < known:
+                best[end], way[end] = total, segment
+    return _point(way, strips.count)
+
+
+def _point(way: Sequence[Segment | None], count: int) -> Point | None:
+    segments: list[Segment] = []
+    while count:
+        segment = way[count]
+        if segment is None:
+            return None
+        segments.append(segment)
+        count = segment.begin
+    segments.reverse()
+    peak = max((s.bytes for s in segments), default=0)
+    return Point(peak, sum(s.extra_macs for s in segments), tuple(segments))
+
+
+def _cheapest(
+    strips: StripCosts, begin: int, end: int, limit: float, room: float
+) -> Segment | None:
+    """The segment as a whole, or in as few strips as fit into `limit`."""
+    costs = strips.costs
+    if costs.floor(begin, end) > limit:
+        return None
+    whole = costs.cost(begin, end)
+    if whole <= limit:
+        return Segment(begin, end, 1, int(whole), 0)
+    if room <= 0 or costs.whole_bytes(begin, end) > limit or not strips.cuttable(begin, end):
+        return None
+    for count in range(2, MOST_STRIPS + 1):
+        found = strips.of(begin, end, count)
+        if found is None or found[1] > room:
+            return None
+        if found[0] <= limit:
+            return Segment(begin, end, count, *found)
+    return None
+
+
+def least_bytes(strips: StripCosts, most_extra: int) -> Point:
+    """The cuts of least peak (to a part `CLOSE`) with at most so many extra multiplications."""
+    alone = max((strips.costs.cost(i, i + 1) for i in range(strips.count)), default=0)
+    found = least_extra(strips, alone, 0)
+    assert found is not None, "every node can run alone"
+    low, high = 0.0, float(found.bytes)
+    while high - low > max(1.0, CLOSE * high):
+        middle = (low + high) / 2
+        point = least_extra(strips, middle, most_extra)
+        if point is None:
+            low = middle
+        else:
+            found, high = point, float(point.bytes)
+    return found
+
+
+def pareto(strips: StripCosts, most_extra: int) -> Iterator[Point]:
+    """From no extra arithmetic on, ever fewer bytes for ever more of it, each point the best."""
+    point = least_bytes(strips, 0)
+    while point.extra_macs <= most_extra:
+        yield point
+        following = least_extra(strips, point.bytes * (1 - CLOSE) - 1, most_extra)
+        if following is None:
+            return
+        point = following
+
+
+def total_macs(graph: Graph) -> int:
+    """Multiply-accumulates of one inference."""
+    return sum(macs(graph, node) for node in graph.nodes)
+
