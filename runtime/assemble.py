@@ -26,7 +26,7 @@ from .lowering import (
 )
 from .memory import MemoryPlan, Overlap, Request, plan_memory
 from .ops import image_size, need
-from .places import Place, places_of, row_bytes, whole_inputs
+from .places import Place, places_of, row_bytes, streamed_call, whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
 from .schedule import Repeat, Schedule, Work, output_rows
@@ -55,7 +55,7 @@ def assemble(
     overlap: bool = True,
 ) -> Program:
     """A program of these calls in this order, with the arena packed for `alignment` bytes."""
-    lowered = _calls_of(lowered, schedule)
+    lowered = _calls_of(graph, lowered, schedule)
     layout = _lay_out(graph, lowered, schedule, overlap)
     plan = plan_memory(layout.requests, layout.overlaps, alignment, exact)
     assembler = _Assembler(graph, lowered, schedule, layout, plan)
@@ -70,6 +70,7 @@ def assemble(
             tensor: plan.offsets[str(place.home)]
             for tensor, place in layout.places.items()
             if place.home not in schedule.rings
+            and str(place.home) in plan.offsets
             and tensor not in schedule.merged
             and not place.is_part(row_bytes(graph, tensor))
         },
@@ -83,15 +84,21 @@ def assemble(
     )
 
 
-def _calls_of(lowered: Mapping[int, Lowered], schedule: Schedule) -> Mapping[int, Lowered]:
+def _calls_of(
+    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule
+) -> Mapping[int, Lowered]:
     """Inside a streamed segment a node that can take its input row by row does so."""
+    places = places_of(graph, lowered)
     streamed = {
         work.node
         for first, last in schedule.spans
         for item in range(first, last + 1)
         for work in schedule.works(item)
     }
-    return {n: call.by_row or call if n in streamed else call for n, call in lowered.items()}
+    return {
+        n: streamed_call(graph, call, places) if n in streamed else call
+        for n, call in lowered.items()
+    }
 
 
 def _initial(graph: Graph, index: int) -> np.ndarray:

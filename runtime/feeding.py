@@ -43,8 +43,9 @@ def feed_input(graph: Graph) -> Graph:
 
 
 def without_feed(graph: Graph) -> Graph:
-    """The same graph as one whose input is simply there."""
-    return graph.with_nodes([node for node in graph.nodes if node.op != FEED])
+    """The same graph as one whose input is simply there; feeds of strips stay."""
+    feeds = [n for n in graph.nodes if n.op == FEED and set(n.outputs) <= set(graph.inputs)]
+    return graph.with_nodes([node for node in graph.nodes if node not in feeds])
 
 
 def feed_call(graph: Graph, node: Node, progress: int = 0) -> Lowered:

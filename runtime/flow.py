@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .graph import Graph
 from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Sums, image_rows
-from .places import Place, places_of, whole_inputs
+from .places import Place, addresses_part, places_of, streamed_call, whole_inputs
 
 STATE_ENDS = 1 << 30  # position of the last use of a tensor that outlives the inference
 
@@ -122,7 +122,7 @@ def _operation(
     places: Mapping[int, Place],
     made: Mapping[int, int],
 ) -> Operation:
-    node, call = graph.nodes[index], lowered[index].by_row or lowered[index]
+    node, call = graph.nodes[index], streamed_call(graph, lowered[index], places)
     images, rows, elements = image_rows(graph.output(node).shape)
     reads = []
     for value in call.fields.values():
@@ -135,6 +135,7 @@ def _operation(
         source = made.get(place.made, -1)
         reads.append(Read(value.tensor, place, source, *window, height, width * tensor.itemsize))
     row_bytes = elements * graph.output(node).itemsize
+    in_pieces = addresses_part(graph, call, places)
     return Operation(
         node=index,
         output=node.outputs[0],
@@ -142,7 +143,7 @@ def _operation(
         rows=call.takes or rows,
         row_bytes=graph.output(node).bytes if call.takes else row_bytes,
         reads=tuple(reads),
-        streams=call.by_rows and images == 1 and len(node.outputs) == 1,
+        streams=call.by_rows and images == 1 and len(node.outputs) == 1 and not in_pieces,
         granularity=call.granularity,
         takes=bool(call.takes),
         sums=sum(v.size for v in call.fields.values() if isinstance(v, Sums)),

@@ -590,6 +590,11 @@ def macs(graph: Graph, node: Node) -> int:
     return OPERATORS[node.op].macs(graph, node)
 
 
+def total_macs(graph: Graph) -> int:
+    """Multiply-accumulates of one inference."""
+    return sum(macs(graph, node) for node in graph.nodes)
+
+
 def need(graph: Graph, node: Node, position: int) -> Need:
     """What the node's outputs need of the input at `position`."""
     rule = OPERATORS[node.op].need

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +36,7 @@ class Options:
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
     input_by_row: bool = False  # the caller hands over one row of the input image after the other
+    max_extra_macs: float = 0.0  # part of the model's multiplications that may be done twice
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
     segments: tuple[tuple[int, ...], ...] = ()
 
@@ -64,6 +66,7 @@ def compile_graph(
             f"target {target} takes whole inputs and runs layer by layer only; leave out "
             + ("input by row" if options.input_by_row else f"strategy {options.strategy!r}")
         )
+    _check_extra_macs(options, own is not None, target)
     planner = _planner(feed_input(graph) if options.input_by_row else graph, backend, options)
     if options.segments:
         return planner.segments(options.segments)
@@ -75,12 +78,31 @@ def compile_graph(
             options.ram, chosen, partial(_fed_planner, graph, backend, options) if whole else None
         )
     # A ring for the input is the very reason to feed it by row.
-    return planner.plan(options.strategy or ("rows" if options.input_by_row else own) or "layers")
+    wanted = "rows" if options.input_by_row else "auto" if options.max_extra_macs else own
+    return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs)
+
+
+def _check_extra_macs(options: Options, streams: bool, target: str) -> None:
+    extra = options.max_extra_macs
+    if not 0 <= extra < math.inf:
+        raise PlanError(f"max extra MACs must be a part of the model's, 0 or more, not {extra}")
+    if extra and not streams:
+        raise PlanError(f"target {target} computes nothing twice; leave out max extra MACs")
+    if extra and options.strategy == "layers":
+        raise PlanError("layer by layer nothing is computed twice; leave out max extra MACs")
 
 
 def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
     calls = lower_nodes(graph, backend)
-    return Planner(graph, calls, backend.name, backend.alignment, options.exact, options.overlap)
+    return Planner(
+        graph,
+        calls,
+        backend.name,
+        backend.alignment,
+        options.exact,
+        options.overlap,
+        partial(lower_nodes, backend=backend),
+    )
 
 
 def _fed_planner(graph: Graph, backend: Backend, options: Options) -> Planner | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .graph import Graph, Node
-from .lowering import Lowered, image_rows
+from .lowering import Address, Lowered, image_rows
 
 VIEWS = ("reshape", "tile", "join")  # operators that need no call
 
@@ -72,6 +72,18 @@ def pixel_bytes(graph: Graph, tensor: int) -> int:
     """Bytes of one pixel, all channels, of an image."""
     value = graph.tensors[tensor]
     return value.shape[3] * value.itemsize
+
+
+def streamed_call(graph: Graph, call: Lowered, places: Mapping[int, Place]) -> Lowered:
+    """How a node runs inside a streamed segment: it takes its input row by row if it can."""
+    taking = call.by_row
+    return call if taking is None or addresses_part(graph, taking, places) else taking
+
+
+def addresses_part(graph: Graph, call: Lowered, places: Mapping[int, Place]) -> bool:
+    """True if a call wants a tensor in one piece that is a part of another."""
+    wanted = (v.tensor for v in call.fields.values() if isinstance(v, Address))
+    return any(places[t].is_part(row_bytes(graph, t)) for t in wanted)
 
 
 def whole_inputs(graph: Graph) -> tuple[int, ...]:

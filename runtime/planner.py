@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .assemble import assemble, layer_distances
 from .errors import PlanError
 from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered, Scratch
-from .places import places_of
+from .ops import total_macs
+from .places import places_of, streamed_call
 from .program import Program
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
-from .segments import SegmentCosts, candidate_cuts
+from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
+from .strips import Point, StripCosts, least_bytes
+from .tiles import tile
 
 # strategy -> in words; the first that fits is the fastest
 NAMES = {
@@ -34,22 +37,24 @@ class Planner:
     alignment: int
     exact: bool = True
     overlap: bool = True
+    lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
 
-    def plan(self, strategy: str) -> Program:
+    def plan(self, strategy: str, max_extra_macs: float = 0.0) -> Program:
         """`layers`: node after node; `rows`: segments row by row; `auto`: what needs fewer bytes.
 
-        Raises `PlanError` for another strategy.
+        With `max_extra_macs`, a part of the model's multiplications, segments by row may run in
+        strips that compute their halos anew. Raises `PlanError` for another strategy.
         """
         if strategy not in STRATEGIES:
             raise PlanError(
                 f"there is no strategy {strategy!r}; the strategies are {', '.join(STRATEGIES)}"
             )
         if strategy == "rows":
-            return self._rows()
+            return self._rows(max_extra_macs)
         layers = self._assemble(layer_by_layer(self.graph, self.lowered))
         if strategy == "layers":
             return layers
-        rows = self._rows()
+        rows = self._rows(max_extra_macs)
         return rows if rows.arena_bytes < layers.arena_bytes else layers
 
     def within(
@@ -82,7 +87,7 @@ class Planner:
         """With these segments (node numbers) row by row."""
         return self._assemble(stream_rows(self.graph, self.lowered, segments))
 
-    def _rows(self) -> Program:
+    def _rows(self, max_extra_macs: float = 0.0) -> Program:
         """The smallest arena of the candidates, up to the first that packs to its own peak."""
         costs = self.costs()
         plans: list[Program] = []
@@ -93,7 +98,38 @@ class Planner:
                 (costs.cost(begin, end) for begin, end in cuts), default=0
             ):
                 break
+        if max_extra_macs > 0:
+            most = int(max_extra_macs * total_macs(self.graph))
+            strips = self.in_strips(least_bytes(self.strip_costs(), most))
+            plans += [strips] if strips is not None else []
         return min(plans, key=lambda plan: plan.arena_bytes)
+
+    def in_strips(self, point: Point) -> Program | None:
+        """The program of these cuts; None if nothing in it is in strips, or can't be lowered so."""
+        tilings = point.tilings(list(self.lowered))
+        if not tilings or self.lower is None:
+            return None
+        tiled = tile(self.graph, tilings)
+        inner = replace(self, graph=tiled.graph, lowered=self.lower(tiled.graph))
+        parts = {
+            tiling.nodes: numbers for tiling, numbers in zip(tilings, tiled.parts, strict=True)
+        }
+        nodes, cuts = list(self.lowered), []
+        place = {number: position for position, number in enumerate(inner.lowered)}
+        for segment in point.segments:
+            own = tuple(nodes[segment.begin : segment.end])
+            for numbers in parts.get(own, (tuple(tiled.kept.get(n, -1) for n in own),)):
+                cuts.append((place[numbers[0]], place[numbers[-1]] + 1))
+        costs = inner.costs()
+        if any(costs.cost(begin, end) == UNREACHABLE for begin, end in cuts):
+            return None
+        schedule = schedule_segments(inner.graph, inner.lowered, cuts, costs.streamed)
+        extra = total_macs(inner.graph) - total_macs(self.graph)
+        return replace(inner._assemble(schedule), strategy="strips", extra_macs=extra)
+
+    def strip_costs(self) -> StripCosts:
+        """What segments in strips would take, and their extra arithmetic."""
+        return StripCosts(self.costs(), self.graph)
 
     def costs(self) -> SegmentCosts:
         """What each segment would take."""
@@ -106,7 +142,7 @@ class Planner:
 
         def scratch(node: int, alone: bool) -> int:
             call = self.lowered[node]
-            fields = (call if alone else call.by_row or call).fields.values()
+            fields = (call if alone else streamed_call(self.graph, call, places)).fields.values()
             return max((value.size for value in fields if isinstance(value, Scratch)), default=0)
 
         flow = make_flow(self.graph, self.lowered)

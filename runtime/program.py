@@ -75,11 +75,12 @@ class Program:
     addresses: Mapping[int, int]
     buffers: tuple[Buffer, ...]
     state: Mapping[int, np.ndarray]
-    strategy: str  # layers, or rows where something is streamed
+    strategy: str  # layers, rows where something is streamed, strips or patches where in parts
     lower_bound: int  # no packing of these buffers is smaller
     live_set_bytes: int  # most bytes alive at once if no buffer may lie on another
     planner: str  # what packed the arena: first-fit or cp-sat
     alignment: int = 16  # of the arena's start
+    extra_macs: int = 0  # multiplications done twice, since strips or patches overlap
     name: str = UNNAMED  # a C identifier: what is made of the program is called by it
 
     @property

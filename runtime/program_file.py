@@ -20,11 +20,12 @@ from .errors import GraphError, ProgramError
 from .feeding import without_feed
 from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS, Padding
+from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
 from .verify import verify
 
 MAGIC = b"MIDGEPRG"
-VERSION = 2
+VERSION = 3
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -83,7 +84,8 @@ def _check_limits(program: Program, name: str) -> None:
     for buffer in program.buffers:
         if buffer.offset < 0 or buffer.offset + buffer.size > program.arena_bytes:
             raise ProgramError(f"{name}: buffer {buffer.name!r} lies outside the arena")
-    for index in (*program.graph.inputs, *program.graph.outputs, *program.state):
+    inputs = whole_inputs(program.graph)
+    for index in (*inputs, *program.graph.outputs, *program.state):
         tensor, at = program.graph.tensors[index], program.addresses.get(index, -1)
         if at < 0 or at + tensor.bytes > program.arena_bytes:
             raise ProgramError(f"{name}: tensor {tensor.name!r} lies outside the arena")
@@ -109,7 +111,7 @@ class _Blobs:
 def _describe(program: Program, blobs: _Blobs) -> dict[str, Any]:
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return {
-        **{name: getattr(program, name) for name in (*plain, "alignment", "name")},
+        **{name: getattr(program, name) for name in (*plain, "alignment", "name", "extra_macs")},
         "graph": _describe_graph(program.graph, blobs),
         "items": [_describe_item(item) for item in program.items],
         "constants": blobs.put(program.constants),
@@ -177,7 +179,7 @@ def _build(header: Mapping[str, Any], blobs: bytes) -> Program:
     graph = _build_graph(header["graph"], blobs)
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return Program(
-        **{name: header[name] for name in (*plain, "alignment", "name")},
+        **{name: header[name] for name in (*plain, "alignment", "name", "extra_macs")},
         graph=graph,
         items=tuple(_build_item(item) for item in header["items"]),
         constants=_blob(blobs, header["constants"]),

@@ -8,13 +8,15 @@ was last written there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 import numpy as np
 
 from .errors import PlanError
 from .graph import Node
 from .lowering import ELEMENT, PIXEL, Address, Cursor, Lowered, Scratch, Sums, image_rows
-from .ops import image_size, need
+from .ops import image_size, macs, need, total_macs
+from .places import places_of, row_bytes, whole_inputs
 from .program import Call, Loop, Program
 
 OWN_DATA = -2  # tag of scratch
@@ -37,21 +39,23 @@ class Replay:
     def __init__(self, program: Program, lowered: Mapping[int, Lowered]) -> None:
         self.program, self.graph, self.lowered = program, program.graph, lowered
         self.rows_made: dict[int, int] = dict.fromkeys(self.graph.tensors, 0)
+        self.macs = Fraction()
         self.checked = 0
         self.memory = np.full(program.arena_bytes, -1, np.int64)
-        self.alias = {t: t for t in self.graph.tensors}
-        for i, node in enumerate(self.graph.nodes):
-            if i not in lowered:
-                self.alias[node.outputs[0]] = self.alias[node.operands[0]]
+        self.places = places_of(self.graph, lowered)
 
     def run(self) -> None:
-        given = [t for t in self.graph.inputs if t not in self.graph.producers]
-        for index in (*given, *self.program.state):
+        for index in (*whole_inputs(self.graph), *self.program.state):
             self._write(index, 0, self.graph.tensors[index].bytes, self.program.addresses[index])
         for call in self._calls():
             self._call(call)
         for index in self.graph.outputs:
             self._read(index, 0, self.graph.tensors[index].bytes, self.program.addresses[index])
+        if self.macs > total_macs(self.graph):  # rows that none needs aren't made
+            raise PlanError(
+                f"the plan is wrong: its calls do {self.macs} multiplications, its nodes have "
+                f"{total_macs(self.graph)}"
+            )
 
     def _calls(self) -> Iterator[Call]:
         for item in self.program.items:
@@ -68,7 +72,13 @@ class Replay:
             yield Call(call.kernel, args, call.node)
 
     def _tags(self, tensor: int, begin: int, count: int) -> np.ndarray:
-        return self.alias[tensor] * 10**9 + np.arange(begin, begin + count)
+        """Each byte is known by the tensor at whose place it lies, and by its number there."""
+        place, size = self.places[tensor], row_bytes(self.graph, tensor)
+        numbers = np.arange(begin, begin + count)
+        if place.is_part(size):
+            row, byte = np.divmod(numbers, size)
+            numbers = (place.top + row) * place.pitch + place.left + byte
+        return place.home * 10**9 + numbers
 
     def _write(self, tensor: int, begin: int, count: int, at: int) -> None:
         self._put(at, self._tags(tensor, begin, count), tensor)
@@ -94,6 +104,7 @@ class Replay:
 
     def _call(self, call: Call) -> None:
         node, how = self.graph.nodes[call.node], self._how(call)
+        self.macs += macs(self.graph, node) * self._share(call, node, how)
         for name, value in how.fields.items():
             if isinstance(value, Scratch):
                 self._put(call.args[name], np.full(value.size, OWN_DATA), node.outputs[0])
@@ -107,6 +118,13 @@ class Replay:
             self._elements(node)
         else:
             self._whole(node)
+
+    def _share(self, call: Call, node: Node, how: Lowered) -> Fraction:
+        """Which part of its node a call makes."""
+        images, rows, _ = image_rows(self.graph.output(node).shape)
+        return (
+            Fraction(call.args["rows"], how.takes or images * rows) if how.by_rows else Fraction(1)
+        )
 
     def _how(self, call: Call) -> Lowered:
         """How the node was lowered: to its own kernel, or to the one that takes rows."""

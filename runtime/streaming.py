@@ -94,7 +94,9 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
         ends = [p for p in ends if made[p] < operations[p].rows]
     lasting = {life.home for life in flow.lives if life.death >= end or not life.ring}
     for position in range(begin, end):
-        if operations[position].home in lasting or not operations[position].reads:  # every row of an input comes
+        if (
+            operations[position].home in lasting or not operations[position].reads
+        ):  # every row of an input comes
             produce(position, operations[position].rows - 1)
     return works
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .graph import Graph
-from .ops import macs
 from .segments import UNREACHABLE, SegmentCosts
 from .streaming import most_alive
 from .tiles import COLUMNS, ROWS, Halos, Tiling, is_tileable
@@ -182,9 +181,3 @@ def pareto(strips: StripCosts, most_extra: int) -> Iterator[Point]:
         if following is None:
             return
         point = following
-
-
-def total_macs(graph: Graph) -> int:
-    """Multiply-accumulates of one inference."""
-    return sum(macs(graph, node) for node in graph.nodes)
-

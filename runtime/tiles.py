@@ -97,7 +97,9 @@ class Halos:
                 found[tensor] = min(old[0], begin), max(old[1], end)
         return True
 
-    def needs(self, number: int, position: int, axis: int, made: Range) -> tuple[int, int, int, int]:
+    def needs(
+        self, number: int, position: int, axis: int, made: Range
+    ) -> tuple[int, int, int, int]:
         """(begin, end, padding before, padding after) of an input for a range of the output."""
         key = number, position
         if key not in self._windows:
@@ -163,7 +165,9 @@ def is_tileable(graph: Graph, nodes: Sequence[int], halos: Halos | None = None) 
     if not all(map(halos.can_tile, nodes)) or any(is_view(graph, graph.nodes[n]) for n in between):
         return False
     outputs = halos.outputs(nodes)
-    return not any(graph.nodes[n].op == "feed" and graph.nodes[n].outputs[0] in outputs for n in nodes)
+    return not any(
+        graph.nodes[n].op == "feed" and graph.nodes[n].outputs[0] in outputs for n in nodes
+    )
 
 
 def tile(graph: Graph, tilings: Sequence[Tiling]) -> Tiled:

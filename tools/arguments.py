@@ -50,6 +50,14 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "target's: layers on a computer, auto on a microcontroller)",
     )
     parser.add_argument(
+        "--max-extra-macs",
+        type=float,
+        default=0.0,
+        metavar="F",
+        help="let segments run in strips of columns that compute up to this part of the model's "
+        "multiplications twice (0.1 is a tenth)",
+    )
+    parser.add_argument(
         "--int8-io", action="store_true", help="leave border conversions to the caller"
     )
 
@@ -67,6 +75,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         input_by_row=getattr(args, "input_by_row", False),
+        max_extra_macs=getattr(args, "max_extra_macs", 0.0),
     )
     return compile_model(path, target, options)
 

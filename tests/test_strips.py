@@ -1,0 +1,171 @@
+"""Segments in strips of columns: the search against every other way, replayed, and run."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import partial
+from itertools import pairwise, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_call import CTwin, aligned, kernel_library
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from random_networks import networks
+from seeded_model import SeededModel
+from test_input_by_row import OK, outputs_of, printed
+from test_segments import PROPERTY, assert_reference, every_way, inputs_of
+
+from midge.runtime.backend import find_backend
+from midge.runtime.errors import MissingTool, PlanError
+from midge.runtime.feeding import feed_input, passes_of
+from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.ops import total_macs
+from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
+from midge.runtime.planner import Planner
+from midge.runtime.program import Program
+from midge.runtime.replay import replay
+from midge.runtime.strips import Point, Segment, StripCosts, least_bytes, least_extra, pareto
+
+
+def planner(model: bytes, target: str = "host", fed: bool = False) -> Planner:
+    graph, backend = rewrite(read_tflite(model), Options()), find_backend(target)
+    graph = feed_input(graph) if fed else graph
+    lower = partial(lower_nodes, backend=backend)
+    return Planner(graph, lower(graph), target, 16, lower=lower)
+
+
+def some_point(found: Planner, data: st.DataObject) -> Point:
+    """Any cuts, any strips."""
+    strips = found.strip_costs()
+    assume(0 < strips.count <= 10)
+    cuts = data.draw(st.sampled_from(every_way(strips.count)))
+    segments = []
+    for begin, end in cuts:
+        assume(end - begin == 1 or found.costs().cost(begin, end) < float("inf"))
+        count = data.draw(st.integers(2, 5)) if strips.cuttable(begin, end) else 1
+        cost = strips.of(begin, end, count) if count > 1 else None
+        segments.append(Segment(begin, end, count if cost else 1, *(cost or (0, 0))))
+    assume(any(segment.strips > 1 for segment in segments))
+    return Point(0, sum(s.extra_macs for s in segments), tuple(segments))
+
+
+def in_strips(found: Planner, point: Point) -> Program:
+    """The program of these cuts, replayed, its arithmetic as it was foreseen."""
+    program = found.in_strips(point)
+    assume(program is not None)  # parts of what a kernel wants in one piece
+    assert program is not None
+    backend = find_backend(program.target)
+    replay(program, lower_nodes(program.graph, backend))
+    assert program.extra_macs == point.extra_macs
+    assert total_macs(program.graph) == total_macs(found.graph) + point.extra_macs
+    return program
+
+
+@settings(max_examples=30, **PROPERTY)
+@given(networks(), st.booleans(), st.data())
+def test_any_strips_have_the_same_bits(model: bytes, fed: bool, data: st.DataObject) -> None:
+    found = planner(model, fed=fed)
+    program = in_strips(found, some_point(found, data))
+    executor = find_backend("host").build(program)
+    executor.arena[:] = 0x5A  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert_reference(executor.run(inputs_of(program)), model)
+
+
+@settings(max_examples=20, **PROPERTY)
+@given(networks(), st.data())
+def test_c_kernels_have_the_same_bits(model: bytes, data: st.DataObject) -> None:
+    try:
+        kernel_library()
+    except MissingTool as error:
+        pytest.skip(str(error))
+    found = planner(model, "cortex-m4")
+    program = in_strips(found, some_point(found, data))
+    assert_reference(CTwin(program).run(inputs_of(program)), model)
+
+
+@settings(max_examples=25, **PROPERTY)
+@given(networks(), st.booleans())
+def test_the_search_finds_the_best_of_all_ways(model: bytes, fed: bool) -> None:
+    found = planner(model, fed=fed)
+    strips = found.strip_costs()
+    assume(0 < strips.count <= 6)
+    ways = [way for cuts in every_way(strips.count) for way in strip_ways(strips, cuts)]
+    for bytes_, _ in ways[:: max(len(ways) // 5, 1)]:
+        best = min((extra for size, extra in ways if size <= bytes_), default=None)
+        point = least_extra(strips, bytes_)
+        assert (point.extra_macs if point else None) == best
+
+
+def strip_ways(strips: StripCosts, cuts) -> list[tuple[float, int]]:  # type: ignore[no-untyped-def]
+    """(bytes, extra multiplications) of every choice of strips for these cuts."""
+    choices = []
+    for begin, end in cuts:
+        found = [(strips.costs.cost(begin, end), 0)]
+        if strips.cuttable(begin, end) and found[0][0] < float("inf"):
+            counts = (strips.of(begin, end, n) for n in range(2, 9))
+            found += [choice for choice in counts if choice is not None]
+        choices.append(found)
+    return [(max(s for s, _ in way), sum(e for _, e in way)) for way in product(*choices)]
+
+
+def chain() -> bytes:
+    """Two layers whose middle is larger than what goes in and comes out."""
+    model = SeededModel("int8", 0)
+    x, middle = (
+        model.activation((1, 20, 21, 2)),
+        model.activation((1, 20, 21, 24), model.sum_scale(18)),
+    )
+    y = model.activation((1, 10, 11, 2), model.sum_scale(9 * 24))
+    for source, result, depth, filters, stride in ((x, middle, 2, 24, 1), (middle, y, 24, 2, 2)):
+        weights, scales = model.weights((filters, 3, 3, depth), 0, True)
+        bias = model.bias(filters, scales, 9 * depth)
+        options = {"padding": "SAME", "stride_h": stride, "stride_w": stride}
+        model.node("CONV_2D", [source, weights, bias], [result], **options)
+    return model.build([x], [y])
+
+
+def test_fewer_bytes_for_more_arithmetic() -> None:
+    found = planner(chain(), fed=True)
+    points = list(pareto(found.strip_costs(), total_macs(found.graph)))
+    assert len(points) > 2 and points[0].extra_macs == 0
+    for before, after in pairwise(points):
+        assert after.bytes < before.bytes and after.extra_macs > before.extra_macs
+    assert least_bytes(found.strip_costs(), points[1].extra_macs).bytes == points[1].bytes
+
+
+def test_printed_c_takes_the_image_once_for_each_strip(tmp_path: Path) -> None:
+    program = compile_model(chain(), "cortex-m4", Options(input_by_row=True, max_extra_macs=0.5))
+    rows = compile_model(chain(), "cortex-m4", Options(input_by_row=True))
+    assert program.strategy == "strips" and program.arena_bytes < rows.arena_bytes
+    passes = passes_of(program)
+    assert passes > 1 and 0 < program.extra_macs <= 0.5 * total_macs(rows.graph)
+    library = printed(program, tmp_path)
+    arena = aligned(program.arena_bytes, 0x5A)
+    where = ctypes.c_void_p(arena.ctypes.data)
+    assert library.midge_model_init(where, ctypes.c_size_t(len(arena))) == OK
+    image = np.ascontiguousarray(inputs_of(program)[0][0])
+    at = ctypes.c_void_p(image.ctypes.data)
+    for _ in range(2 * passes):
+        assert library.midge_model_push_rows(where, at, len(image)) == OK
+    assert_reference(outputs_of(library, arena, program), chain())
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    program = compile_model(chain(), "host", Options(input_by_row=True, max_extra_macs=0.5))
+    program.save(tmp_path / "p")
+    loaded = Program.load(tmp_path / "p")
+    assert loaded.extra_macs == program.extra_macs > 0
+    assert_reference(find_backend("host").build(loaded).run(inputs_of(program)), chain())
+
+
+def test_a_limit_that_makes_no_sense_is_refused() -> None:
+    for wrong in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(PlanError, match="max extra MACs must be"):
+            compile_model(chain(), "host", Options(max_extra_macs=wrong))
+    with pytest.raises(PlanError, match="target reference computes nothing twice"):
+        compile_model(chain(), "reference", Options(max_extra_macs=0.1))
+    with pytest.raises(PlanError, match="layer by layer nothing is computed twice"):
+        compile_model(chain(), "host", Options(max_extra_macs=0.1, strategy="layers"))
