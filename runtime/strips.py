@@ -140,7 +140,8 @@ def _cheapest(
 ) -> Segment | None:
     """The segment as a whole, or in as few strips as fit into `limit`."""
     costs = strips.costs
-    if costs.floor(begin, end) > limit:
+    floor = costs.floor(begin, end)
+    if floor > limit or floor == UNREACHABLE:
         return None
     whole = costs.cost(begin, end)
     if whole <= limit:
