@@ -13,12 +13,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Debian packages, each with a command that succeeds where it is there: the C compiler of the build
 # machine, the emulated boards and their compiler, and the simulator of single blocks.
 PACKAGES := g++ python3-venv gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm iverilog \
-	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gcc-riscv64-unknown-elf \
+	qemu-system-misc cppcheck
 has_g++ := command -v g++
 has_python3-venv := $(PYTHON) -c 'import ensurepip, venv'
 has_gcc-arm-none-eabi := command -v arm-none-eabi-gcc
 has_libnewlib-arm-none-eabi := test -e "$$(arm-none-eabi-gcc -print-file-name=libc.a)"
 has_qemu-system-arm := command -v qemu-system-arm
+has_gcc-riscv64-unknown-elf := command -v riscv64-unknown-elf-gcc
+has_qemu-system-misc := command -v qemu-system-riscv32
+has_cppcheck := command -v cppcheck
 has_iverilog := command -v iverilog
 has_gcc-aarch64-linux-gnu := command -v aarch64-linux-gnu-gcc
 has_libc6-dev-arm64-cross := test -e /usr/aarch64-linux-gnu/lib/crt1.o

@@ -97,7 +97,9 @@ def _sums(graph: Graph, node: Node, x: np.ndarray, planes: tuple[int, ...]) -> N
     filters, parts = len(w) // groups, []
     for group in range(groups):
         own = numbers[..., group * depth : (group + 1) * depth]
-        seen = windows(own, (w.shape[1], w.shape[2]), attrs.stride, attrs.padding, attrs.dilation, fill)
+        seen = windows(
+            own, (w.shape[1], w.shape[2]), attrs.stride, attrs.padding, attrs.dilation, fill
+        )
         columns = seen.reshape(*seen.shape[:3], -1)
         of_group = w[group * filters : (group + 1) * filters]
         parts.append(columns @ of_group.reshape(filters, -1).T)  # whole numbers: exact

@@ -21,7 +21,11 @@ BACKENDS: Mapping[str, str] = {
     "host": ".kernels.host:HostBackend",
     "x86-64": ".targets.library.backend:LibraryBackend",
     "aarch64": ".targets.library.backend:LibraryBackend",
+    "cortex-m0": ".targets.cortex_m.backend:CortexMBackend",
     "cortex-m4": ".targets.cortex_m.backend:CortexMBackend",
+    "cortex-m7": ".targets.cortex_m.backend:CortexMBackend",
+    "cortex-m55": ".targets.cortex_m.backend:CortexMBackend",
+    "rv32imc": ".targets.cortex_m.backend:CortexMBackend",
     "fpga-sim": ".targets.fpga.backend:FpgaSimBackend",
     "split": ".targets.split.backend:SplitBackend",
 }

@@ -18,6 +18,8 @@ PACKAGES = {
     "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",
     "aarch64-linux-gnu-": "gcc-aarch64-linux-gnu",
     "x86_64-linux-gnu-": "gcc-x86-64-linux-gnu",
+    "qemu-system-riscv": "qemu-system-misc",
+    "riscv64-unknown-elf-": "gcc-riscv64-unknown-elf",
     "gcc": "gcc",
 }
 
@@ -58,6 +60,7 @@ def run_firmware(
     folder: Path,
     icount_shift: int | None = None,
     timeout_s: float = 300.0,
+    arguments: Sequence[str] = (),
 ) -> str:
     """Run `elf` to its end and return what it said by semihosting.
 
@@ -68,7 +71,7 @@ def run_firmware(
     icount = [] if icount_shift is None else ["-icount", f"shift={icount_shift}"]
     command = [
         str(find_tool(program)),
-        *("-M", machine),
+        *("-M", machine, *arguments),
         *("-display", "none", "-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native"),
         *icount,

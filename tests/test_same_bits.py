@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
+from cores import BARE_METAL, BATCHED, Answers, available, on_board, sanitized
 from oracle import tflite_reference_runs
 
 from cases import CASES, MODELS, OPERATORS, Case
@@ -16,25 +17,38 @@ from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_model
 from midge.tools.arguments import random_inputs
 
+SANITIZER = "c-sanitized"  # the C of cortex-m0 on this machine, under gcc's sanitizers
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
     "host": CASES,
     "x86-64": [*MODELS[:3], *OPERATORS[:2]],
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
-    "cortex-m4": [case for case in CASES if case.small or case.name == "kws_ref_model"],
+    **dict.fromkeys(BARE_METAL, BATCHED),
+    SANITIZER: BATCHED,
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }
 SEEDS = {True: (0, 1, 2), False: (0,)}  # by case.small
 
 
+def make_inputs(case: Case) -> list[list[np.ndarray]]:
+    """The inputs of each inference."""
+    graph = read_model(case.model())
+    return [boundary_inputs(graph), *(random_inputs(graph, s) for s in SEEDS[case.small])]
+
+
+@cache
+def core_answers(core: str) -> Answers:
+    """All cases on a core, at once."""
+    given = {case: make_inputs(case) for case in available(BATCHED)}
+    return sanitized("cortex-m0", given) if core == SANITIZER else on_board(core, given)
+
+
 @lru_cache(maxsize=1)
 def expected(case: Case) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
     """Inputs, and what the NumPy reference makes of them, one after the other (state is kept)."""
-    model = case.model()
-    graph = read_model(model)
-    inputs = [boundary_inputs(graph), *(random_inputs(graph, s) for s in SEEDS[case.small])]
-    executor = find_backend("reference").build(compile_model(model, "reference"))
+    inputs = make_inputs(case)
+    executor = find_backend("reference").build(compile_model(case.model(), "reference"))
     return inputs, [executor.run(values) for values in inputs]
 
 
@@ -71,6 +85,9 @@ def test_reference_has_the_bits_of_tflite(case: Case) -> None:
     ids=str,
 )
 def test_same_bits(backend: str, case: Case) -> None:
+    if BACKENDS[backend] is BATCHED:
+        assert_batched(backend, case)
+        return
     try:
         program = compile_model(case.model(), backend)
         executor = find_backend(backend).build(program)
@@ -81,3 +98,13 @@ def test_same_bits(backend: str, case: Case) -> None:
             assert_same(executor.run(values), wanted)
     finally:
         executor.close()
+
+
+def assert_batched(core: str, case: Case) -> None:
+    _, wanted = expected(case)
+    try:
+        answers = core_answers(core)[case.name]
+    except MissingTool as error:
+        pytest.skip(str(error))
+    for outputs, right in zip(answers, wanted, strict=True):
+        assert_same(outputs, right)

@@ -39,6 +39,7 @@ class Emulator:
     icount_shift: int
     counter: str
     ticks_per_instruction: float
+    arguments: tuple[str, ...] = ()  # that the machine needs besides its name
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Board:
     stack_bytes: int
     compiler: str  # prefix of the tools' names, such as arm-none-eabi-
     flags: tuple[str, ...]  # that choose the processor
+    link: tuple[str, ...]  # the libraries
+    startup: str  # file of firmware/ that the core begins with
+    library: tuple[str, ...] = ()  # files of targets/riscv/, for a compiler without a C library
+    vectors: Memory | None = None  # where the core looks for its vectors, if not in the flash
     emulator: Emulator | None = None
 
 
@@ -80,7 +85,6 @@ def emulated_board(target: str) -> Board:
 def _read(path: Path) -> Board:
     with open(path, "rb") as file:
         data: Mapping[str, Any] = tomllib.load(file)
-    emulator = data.get("emulator")
     return Board(
         name=path.stem,
         description=data["description"],
@@ -90,5 +94,13 @@ def _read(path: Path) -> Board:
         stack_bytes=data["stack_bytes"],
         compiler=data["compiler"],
         flags=tuple(data["flags"]),
-        emulator=Emulator(**emulator) if emulator else None,
+        link=tuple(data["link"]),
+        startup=data["startup"],
+        library=tuple(data.get("library", ())),
+        vectors=Memory(**data["vectors"]) if "vectors" in data else None,
+        emulator=_emulator(data["emulator"]) if "emulator" in data else None,
     )
+
+
+def _emulator(data: Mapping[str, Any]) -> Emulator:
+    return Emulator(**{**data, "arguments": tuple(data.get("arguments", ()))})

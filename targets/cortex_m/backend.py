@@ -24,10 +24,17 @@ from .fed import PROGRESS_BYTES
 from .lowering import lower
 from .printer import PROFILE, PROFILE_PAIRS, TRACE, model_under_test, print_model
 from .sources import c_kernels, sources
-from .toolchain import FIRMWARE, compile_files, link_firmware, measure
+from .toolchain import (
+    FIRMWARE,
+    compile_files,
+    harness_files,
+    library_files,
+    link_firmware,
+    measure,
+)
 
 ALIGNMENT = 4  # of buffers in the arena, bytes: no load of two words asks for more
-HARNESS = ("main.c", "startup.c", "semihosting.c")
+HARNESS = ("main.c",)
 TIMEOUT_S = 600.0
 
 _REQUEST = struct.Struct("<III")  # struct request of main.c
@@ -171,7 +178,7 @@ class CortexMExecutor:
         folder = self._folder / "build"
         folder.mkdir()
         objects = self._compile(files, HARNESS, folder)
-        model = objects[: len(objects) - len(self._harness(HARNESS))]
+        model = objects[: len(objects) - len(harness_files(self.board, HARNESS))]
         elf = link_firmware(objects, self.board, folder, "firmware.elf")
         run = "push_rows" if is_fed(self.program) else "run"
         functions = (run, "init", "reset", "input", "output")
@@ -196,10 +203,8 @@ class CortexMExecutor:
         model = [file for file in files if file.suffix == ".c"]
         (folder / "model_under_test.h").write_text(model_under_test(self.program, hook))
         include = [files[0].parent.resolve(), folder, FIRMWARE]
-        return compile_files([*model, *self._harness(harness)], include, self.board, folder)
-
-    def _harness(self, names: Sequence[str]) -> list[Path]:
-        return [FIRMWARE / name for name in (*names, f"counter_{self._emulator.counter}.c")]
+        others = [*library_files(self.board), *harness_files(self.board, harness)]
+        return compile_files([*model, *others], include, self.board, folder)
 
     @property
     def _emulator(self) -> Emulator:
@@ -219,7 +224,13 @@ class CortexMExecutor:
             folder, emulator = Path(name), self._emulator
             (folder / "input.bin").write_bytes(content)
             run_firmware(
-                elf, emulator.program, emulator.machine, folder, emulator.icount_shift, TIMEOUT_S
+                elf,
+                emulator.program,
+                emulator.machine,
+                folder,
+                emulator.icount_shift,
+                TIMEOUT_S,
+                emulator.arguments,
             )
             answer = (folder / "output.bin").read_bytes()
         if keeps_state:

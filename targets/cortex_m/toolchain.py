@@ -12,12 +12,13 @@ from ...sim.qemu import find_tool, run_tool
 from ..boards import Board
 
 FIRMWARE = Path(__file__).parent / "firmware"
+LIBRARY = Path(__file__).parent.parent / "riscv"
 OPTIMISE = "-O3"  # 3 to 7 % fewer instructions than -O2, for 1.3 KB more code
 TIMEOUT_S = 300.0
 
 # Float sums must not be contracted to fused multiply-adds: they would round once instead of twice.
 C_FLAGS = (
-    "-std=c99", "-Wall", "-Wextra", "-Werror",
+    "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror",
     "-ffp-contract=off", "-ffunction-sections", "-fdata-sections",
 )  # fmt: skip
 
@@ -43,13 +44,27 @@ def compile_files(
 ) -> list[Path]:
     """One object in `folder` for each C file."""
     gcc = find_tool(f"{board.compiler}gcc")
+    folders = [*include, LIBRARY] if board.library else include
     objects = []
     for file in files:
         objects.append(folder / f"{file.stem}.o")
-        includes = [word for path in include for word in ("-I", path)]
+        includes = [word for path in folders for word in ("-I", path)]
         command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, *includes]
         run_tool([*command, "-c", file.resolve(), "-o", objects[-1]], folder, TIMEOUT_S)
     return objects
+
+
+def harness_files(board: Board, programs: Sequence[str]) -> list[Path]:
+    """C files of a firmware for the emulated board around these `programs` of `firmware/`."""
+    assert board.emulator is not None
+    counters = ("counter.c", f"counter_{board.emulator.counter}.c")
+    names = (*programs, "startup.c", board.startup, "semihosting.c", *counters)
+    return [FIRMWARE / name for name in names]
+
+
+def library_files(board: Board) -> list[Path]:
+    """C files that stand for the C library where the compiler has none."""
+    return [LIBRARY / name for name in board.library]
 
 
 def link_firmware(objects: Sequence[Path], board: Board, folder: Path, name: str) -> Path:
@@ -74,11 +89,17 @@ def measure(objects: Sequence[Path], roots: Sequence[str], board: Board, folder:
 
 def memory_script(board: Board) -> str:
     """The board's memories as the linker reads them."""
+    vectors, alias = "", 'REGION_ALIAS("VECTORS", FLASH);\n'
+    if board.vectors is not None:
+        begin, size = board.vectors.origin, board.vectors.bytes
+        vectors, alias = f"  VECTORS (rx) : ORIGIN = {begin:#x}, LENGTH = {size}\n", ""
     return (
         "MEMORY {\n"
         f"  FLASH (rx) : ORIGIN = {board.flash.origin:#x}, LENGTH = {board.flash.bytes}\n"
         f"  RAM (rwx) : ORIGIN = {board.ram.origin:#x}, LENGTH = {board.ram.bytes}\n"
+        f"{vectors}"
         "}\n"
+        f"{alias}"
         f"MIDGE_STACK_BYTES = {board.stack_bytes};\n"
     )
 
@@ -87,10 +108,10 @@ def _link(
     objects: Sequence[Path], options: Sequence[str | Path], board: Board, folder: Path, name: str
 ) -> Path:
     elf = folder / name
-    plain = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--build-id=none"]
+    plain = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id=none"]
     command = [find_tool(f"{board.compiler}gcc"), *board.flags, *plain, *options, *objects]
     try:
-        run_tool([*command, "-o", elf], folder, TIMEOUT_S)
+        run_tool([*command, "-o", elf, *board.link], folder, TIMEOUT_S)
     except ToolError as error:
         overflow = _overflows(str(error))
         if not overflow:

@@ -15,13 +15,15 @@ HELP = "list the tools that midge can use, found and missing"
 
 # what is looked for -> (what needs it, how to get it)
 PROGRAMS = {
-    "arm-none-eabi-gcc": ("target cortex-m4", "apt install gcc-arm-none-eabi"),
-    "qemu-system-arm": ("running target cortex-m4", "apt install qemu-system-arm"),
     "aarch64-linux-gnu-gcc": (
         "running target aarch64 on another machine",
         "apt install gcc-aarch64-linux-gnu",
     ),
     "qemu-aarch64": ("running target aarch64 on another machine", "apt install qemu-user"),
+    "arm-none-eabi-gcc": ("targets cortex-m*", "apt install gcc-arm-none-eabi"),
+    "qemu-system-arm": ("running targets cortex-m*", "apt install qemu-system-arm"),
+    "riscv64-unknown-elf-gcc": ("target rv32imc", "apt install gcc-riscv64-unknown-elf"),
+    "qemu-system-riscv32": ("running target rv32imc", "apt install qemu-system-misc"),
     "g++": ("target fpga-sim", "apt install g++"),
     "iverilog": ("the accelerator's cocotb tests", "apt install iverilog"),
 }

@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     executor = backend.build(program)
     try:
         if not hasattr(executor, "profile"):
-            raise TargetError(f"target {args.target} has no profile; host and cortex-m4 have")
+            raise TargetError(
+                f"target {args.target} has no profile; the host has one, and each emulated core"
+            )
         profile: Profile = executor.profile(inputs)
     finally:
         executor.close()

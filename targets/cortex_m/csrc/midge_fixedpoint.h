@@ -24,7 +24,7 @@ MIDGE_INLINE int32_t midge_divide_by_pot(int32_t x, int32_t exponent)
 {
     if (exponent == 0)
         return x;
-    return (((x + (x >> 31)) >> (exponent - 1)) + 1) >> 1;
+    return (((x - (x < 0)) >> (exponent - 1)) + 1) >> 1;
 }
 
 /* x * multiplier * 2**(shift - 31), rounded twice. The common case is a shift to the right; its
@@ -33,7 +33,7 @@ MIDGE_INLINE int32_t midge_scale(int32_t x, int32_t multiplier, int32_t shift)
 {
     if (shift < 0) {
         const int32_t product = midge_high_mul(x, multiplier);
-        return (((product + (product >> 31)) >> ~shift) + 1) >> 1;
+        return (((product - (product < 0)) >> ~shift) + 1) >> 1;
     }
     return midge_high_mul(midge_shift_left(x, shift), multiplier);
 }

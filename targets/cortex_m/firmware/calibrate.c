@@ -8,13 +8,11 @@ static const uint32_t passes[] = {1, 2, 3, 1000, 1000000, 10000000, 1000000000};
 __attribute__((naked)) static int loop(void *argument)
 {
     (void)argument;
-    __asm__ volatile("1: subs r0, #1\n\tbne 1b\n\tbx lr");
-}
-
-__attribute__((naked)) static int nothing(void *argument)
-{
-    (void)argument;
-    __asm__ volatile("bx lr");
+#if defined(__riscv)
+    __asm__ volatile("1: addi a0, a0, -1\n\tbnez a0, 1b\n\tret");
+#else
+    __asm__ volatile(".syntax unified\n1: subs r0, #1\n\tbne 1b\n\tbx lr");
+#endif
 }
 
 int main(void)
@@ -23,7 +21,7 @@ int main(void)
     counter_start();
     for (unsigned i = 0; i < sizeof passes / sizeof passes[0]; i++) {
         int result;
-        const uint64_t call = counter_measure(nothing, (void *)0, &result);
+        const uint64_t call = counter_measure(counter_nothing, (void *)0, &result);
         const uint64_t all = counter_measure(loop, (void *)(uintptr_t)passes[i], &result);
         const uint64_t record[3] = {passes[i], all, call};
         if (semihosting_write(file, record, sizeof record) != 0)

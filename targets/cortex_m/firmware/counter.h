@@ -11,6 +11,9 @@ void counter_start(void);
 /* Ticks since some time; wraps after 2**32. */
 uint32_t counter_now(void);
 
+/* One instruction, a return. */
+int counter_nothing(void *argument);
+
 /* Ticks from before to after `function(argument)`, the call itself included. */
 uint64_t counter_measure(counted_function function, void *argument, int *result);
 

@@ -1,5 +1,9 @@
-/* "Semihosting for AArch32 and AArch64", Arm 2.0: operation numbers, BKPT 0xAB on M profile. */
+/* "Semihosting for AArch32 and AArch64", Arm 2.0: operation numbers, BKPT 0xAB on M profile; "RISC-V
+ * Semihosting" 0.4: the same operations, and three instructions that may not be compressed nor lie
+ * on two pages. */
 #include "semihosting.h"
+
+#include <string.h>
 
 enum {
     SYS_OPEN = 0x01,
@@ -13,6 +17,22 @@ enum {
     MODE_WRITE_BINARY = 5
 };
 
+#if defined(__riscv)
+__attribute__((naked, noinline, aligned(16))) static int32_t host_call(
+    int operation, const void *argument)
+{
+    (void)operation;
+    (void)argument;
+    __asm__ volatile(
+        ".option push\n\t"
+        ".option norvc\n\t"
+        "slli x0, x0, 0x1f\n\t"
+        "ebreak\n\t"
+        "srai x0, x0, 7\n\t"
+        "ret\n\t"
+        ".option pop");
+}
+#else
 static int32_t host_call(int operation, const void *argument)
 {
     register int32_t r0 __asm__("r0") = operation;
@@ -20,13 +40,11 @@ static int32_t host_call(int operation, const void *argument)
     __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
+#endif
 
 static int open_file(const char *name, uint32_t mode)
 {
-    size_t length = 0;
-    while (name[length] != '\0')
-        length++;
-    const uintptr_t block[3] = {(uintptr_t)name, mode, length};
+    const uintptr_t block[3] = {(uintptr_t)name, mode, strlen(name)};
     return host_call(SYS_OPEN, block);
 }
 
