@@ -9,10 +9,11 @@ from .assemble import assemble, layer_distances
 from .errors import PlanError
 from .flow import make_flow
 from .graph import Graph
-from .lowering import Lowered, Scratch
+from .lowering import Lowered
 from .ops import total_macs
 from .places import places_of, streamed_call
 from .program import Program
+from .room import calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
 from .strips import Point, StripCosts, least_bytes
@@ -25,6 +26,7 @@ NAMES = {
     "auto": "with row streaming where that is less",
 }
 STRATEGIES = tuple(NAMES)
+SPARE = 32  # an arena may grow by this part of it for faster kernels
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Planner:
     exact: bool = True
     overlap: bool = True
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
+    room: int | None = None  # bytes that faster kernels may fill; None: a few more than needed
 
     def plan(self, strategy: str, max_extra_macs: float = 0.0) -> Program:
         """`layers`: node after node; `rows`: segments row by row; `auto`: what needs fewer bytes.
@@ -68,9 +71,9 @@ class Planner:
         Raises `PlanError` if none does, with what each would need, and what the planner that
         `by_row` gives would need if the input came by row.
         """
-        needs = []
+        needs, granted = [], replace(self, room=ram)
         for strategy in strategies:
-            program = self.plan(strategy)
+            program = granted.plan(strategy)
             if program.arena_bytes <= ram:
                 return program
             needs.append(f"{program.arena_bytes:,} bytes {NAMES[strategy]}")
@@ -90,19 +93,19 @@ class Planner:
     def _rows(self, max_extra_macs: float = 0.0) -> Program:
         """The smallest arena of the candidates, up to the first that packs to its own peak."""
         costs = self.costs()
-        plans: list[Program] = []
+        plans: list[tuple[Schedule, Program]] = []
         for cuts in candidate_cuts(costs):
             schedule = schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
-            plans.append(self._assemble(schedule))
-            if plans[-1].arena_bytes <= max(
-                (costs.cost(begin, end) for begin, end in cuts), default=0
-            ):
+            plans.append((schedule, self._least(schedule)))
+            peak = max((costs.cost(begin, end) for begin, end in cuts), default=0)
+            if plans[-1][1].arena_bytes <= peak:
                 break
-        if max_extra_macs > 0:
-            most = int(max_extra_macs * total_macs(self.graph))
-            strips = self.in_strips(least_bytes(self.strip_costs(), most))
-            plans += [strips] if strips is not None else []
-        return min(plans, key=lambda plan: plan.arena_bytes)
+        rows = self._faster(*min(plans, key=lambda plan: plan[1].arena_bytes))
+        if max_extra_macs <= 0:
+            return rows
+        most = int(max_extra_macs * total_macs(self.graph))
+        strips = self.in_strips(least_bytes(self.strip_costs(), most))
+        return strips if strips is not None and strips.arena_bytes < rows.arena_bytes else rows
 
     def in_strips(self, point: Point) -> Program | None:
         """The program of these cuts; None if nothing in it is in strips, or can't be lowered so."""
@@ -141,20 +144,30 @@ class Planner:
             return layer_distances(self.graph, self.lowered, node, places).get(home)
 
         def scratch(node: int, alone: bool) -> int:
-            call = self.lowered[node]
-            fields = (call if alone else streamed_call(self.graph, call, places)).fields.values()
-            return max((value.size for value in fields if isinstance(value, Scratch)), default=0)
+            call = self.lowered[node].frugal or self.lowered[node]
+            return scratch_bytes(call if alone else streamed_call(self.graph, call, places))
 
         flow = make_flow(self.graph, self.lowered)
         return SegmentCosts(flow, distance, scratch, self.alignment)
 
     def _assemble(self, schedule: Schedule) -> Program:
+        return self._faster(schedule, self._least(schedule))
+
+    def _least(self, schedule: Schedule) -> Program:
+        """The smallest arena, by kernels that take least scratch."""
+        return self._pack(schedule, frugal(self.lowered))
+
+    def _faster(self, schedule: Schedule, least: Program) -> Program:
+        """The same with faster kernels, as far as there is room for their scratch."""
+        calls = frugal(self.lowered)
+        limit = self.room or least.arena_bytes + least.arena_bytes // SPARE
+        chosen = calls_with_room(self.lowered, schedule, least.buffers, limit)
+        if all(chosen[node] is call for node, call in calls.items()):
+            return least
+        faster = self._pack(schedule, chosen)
+        return faster if faster.arena_bytes <= max(limit, least.arena_bytes) else least
+
+    def _pack(self, schedule: Schedule, calls: Mapping[int, Lowered]) -> Program:
         return assemble(
-            self.graph,
-            self.lowered,
-            schedule,
-            self.target,
-            self.alignment,
-            self.exact,
-            self.overlap,
+            self.graph, calls, schedule, self.target, self.alignment, self.exact, self.overlap
         )

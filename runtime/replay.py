@@ -127,9 +127,10 @@ class Replay:
         )
 
     def _how(self, call: Call) -> Lowered:
-        """How the node was lowered: to its own kernel, or to the one that takes rows."""
+        """How the node was lowered: to its own kernel, to that which takes rows, or frugally."""
         how = self.lowered[call.node]
-        return how.by_row if how.by_row is not None and how.by_row.kernel == call.kernel else how
+        choices = (how, how.by_row, how.frugal)
+        return next(c for c in choices if c is not None and c.kernel == call.kernel)
 
     def _take(self, call: Call, node: Node, how: Lowered) -> None:
         """Rows of the input are read, the sums kept; the output is written after the last row."""

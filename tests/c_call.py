@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from native_call import GUARD
+from native_call import GUARD, Lower
 
 from midge.runtime.assemble import assemble
 from midge.runtime.graph import DTYPES, Graph, Node
@@ -98,7 +98,11 @@ class CTwin:
 
 
 def run_c(
-    graph: Graph, node: Node, inputs: Sequence[np.ndarray | None], overlap: bool = False
+    graph: Graph,
+    node: Node,
+    inputs: Sequence[np.ndarray | None],
+    overlap: bool = False,
+    lower: Lower = lower,
 ) -> list[np.ndarray]:
     """The node's outputs by its C kernel; arguments as for `native_call.run_native`."""
     activations = tuple(t for t in dict.fromkeys(node.operands) if graph.is_activation(t))

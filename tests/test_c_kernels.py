@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import build_tflite as build
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from cases import OPERATORS, Case
 from midge.kernels import table
 from midge.kernels.reference import ReferenceBackend
 from midge.runtime.errors import MissingTool
+from midge.runtime.graph import Graph, Node
+from midge.runtime.lowering import Lowered
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool
+from midge.targets.cortex_m.lowering import lower
 from midge.tools import arguments
 
 try:
@@ -38,14 +43,23 @@ def library() -> None:
 
 
 def assert_same(model: bytes, seed: int = 0) -> None:
-    """C kernel and NumPy reference agree, with the output apart from the input and over it."""
+    """C kernel and NumPy reference agree, with the output apart from the input and over it.
+
+    So does the kernel for plans with no room for scratch, where there is one.
+    """
     graph, node = read_operator(model)
     arrays = operands(graph, node, random_inputs(model, seed))
     wanted = table.OPERATIONS[node.op].reference(graph, node, arrays)
-    for overlap in (False, True):
-        for actual, expected in zip(run_c(graph, node, arrays, overlap), wanted, strict=True):
+    for overlap, kind in product((False, True), (lower, without_scratch)):
+        for actual, expected in zip(run_c(graph, node, arrays, overlap, kind), wanted, strict=True):
             assert actual.dtype == expected.dtype
-            np.testing.assert_array_equal(actual, expected, err_msg=f"overlap {overlap}")
+            message = f"overlap {overlap}, {kind.__name__}"
+            np.testing.assert_array_equal(actual, expected, err_msg=message)
+
+
+def without_scratch(graph: Graph, node: Node) -> Lowered:
+    call = lower(graph, node)
+    return call.frugal or call
 
 
 def drawn_image(data: st.DataObject, window: tuple[int, int], dilation=(1, 1)):

@@ -18,15 +18,18 @@ from ...runtime.lowering import Lowered, Scratch
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
-    """The input window of one output pixel and one group, as int16, and once more as bytes."""
-    elements = math.prod(graph.input(node, 1).shape[1:])
-    padded = -(-elements // 4) * 4
-    return Scratch(3 * padded, alignment=8)
+    """The input window of one output pixel and one group, as int16.
+
+    Taps that aren't a multiple of four channels are gathered first, as bytes.
+    """
+    taps = graph.input(node, 1).shape[1:]
+    padded = -(-math.prod(taps) // 4) * 4
+    return Scratch((2 if taps[2] % 4 == 0 else 3) * padded, alignment=4)
 
 
 def _taps(graph: Graph, node: Node) -> Scratch:
     """Two words for each tap of a depthwise window: where its x is, and where its weights are."""
-    return Scratch(8 * math.prod(graph.input(node, 1).shape[1:3]), alignment=8)
+    return Scratch(8 * math.prod(graph.input(node, 1).shape[1:3]), alignment=4)
 
 
 # kernel -> its last field, which only the C kernel has
@@ -36,12 +39,23 @@ _SCRATCH: Mapping[str, tuple[str, Callable[[Graph, Node], Scratch]]] = {
 }
 
 
+# kernel -> its twin that takes no scratch, with the words of the host's
+_DIRECT: Mapping[str, str] = {
+    "conv2d_s8": "conv2d_direct_s8",
+    "depthwise_conv2d_s8": "depthwise_conv2d_direct_s8",
+}
+
+
 @lru_cache(maxsize=1)
 def layouts() -> Mapping[str, Layout]:
     """The parameter words of every C kernel, by the kernel's name."""
+    plain = table.layouts()
     return {
-        name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
-        for name, words in table.layouts().items()
+        **{direct: Layout(direct, plain[name].fields) for name, direct in _DIRECT.items()},
+        **{
+            name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
+            for name, words in plain.items()
+        },
     }
 
 
@@ -53,4 +67,5 @@ def lower(graph: Graph, node: Node) -> Lowered:
     field, size = _SCRATCH[lowered.kernel]
     words = layouts()[lowered.kernel]
     widened = words.lowered(lowered.granularity, **lowered.fields, **{field: size(graph, node)})
-    return replace(widened, by_row=lowered.by_row)
+    direct = replace(lowered, kernel=_DIRECT[lowered.kernel])
+    return replace(widened, by_row=lowered.by_row, frugal=direct)

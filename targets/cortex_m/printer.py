@@ -314,21 +314,21 @@ class _Printer:
         yield "}"
 
     def _loop(self, number: int, loop: Loop) -> Iterator[str]:
-        yield "    {"
+        """Each call's parameters are copied where they are needed: one of them is on the stack."""
+        yield f"    for (int pass = 0; pass < {loop.count}; pass++) {{"
         for position, call in enumerate(loop.body):
-            steps = any(step.call == position for step in loop.steps)
-            if steps:
-                name = _call_name(number, position)
-                yield f"        {params_type(call.kernel)} step_{position} = {name};"
-        yield f"        for (int pass = 0; pass < {loop.count}; pass++) {{"
-        for position, call in enumerate(loop.body):
-            steps = any(step.call == position for step in loop.steps)
-            name = f"step_{position}" if steps else _call_name(number, position)
-            yield f"            /* {self._describe(call)} */"
-            yield f"            {self._call_text(call, '&' + name)}"
-        for step in loop.steps:
-            yield f"            step_{step.call}.{c_field(step.field)} += {step.by};"
-        yield "        }"
+            steps = [step for step in loop.steps if step.call == position]
+            name = _call_name(number, position)
+            yield f"        /* {self._describe(call)} */"
+            if not steps:
+                yield f"        {self._call_text(call, '&' + name)}"
+                continue
+            yield "        {"
+            yield f"            {params_type(call.kernel)} here = {name};"
+            for step in steps:
+                yield f"            here.{c_field(step.field)} += pass * {step.by};"
+            yield f"            {self._call_text(call, '&here')}"
+            yield "        }"
         yield "    }"
 
     def _call_text(self, call: Call, params: str) -> str:

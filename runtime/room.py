@@ -1,0 +1,59 @@
+"""Which kernel makes a node, where a faster one wants scratch: the faster, if there is room for it.
+
+A plan is first made of the frugal calls. Then each node whose scratch fits into bytes that nobody
+uses meanwhile goes back to its own call; the arena is as large as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .lowering import Lowered, Scratch
+from .program import Buffer
+from .schedule import Schedule
+
+
+def scratch_bytes(call: Lowered) -> int:
+    """The most that a field of the call asks for."""
+    return max((f.size for f in call.fields.values() if isinstance(f, Scratch)), default=0)
+
+
+def frugal(lowered: Mapping[int, Lowered]) -> dict[int, Lowered]:
+    """Each node by the call that takes least scratch."""
+    return {node: call.frugal or call for node, call in lowered.items()}
+
+
+def calls_with_room(
+    lowered: Mapping[int, Lowered], schedule: Schedule, buffers: Sequence[Buffer], arena_bytes: int
+) -> dict[int, Lowered]:
+    """The nodes' own calls where their scratch fits between these buffers, else the frugal ones."""
+    spans = {item: span for span in schedule.spans for item in range(span[0], span[1] + 1)}
+    calls, gaps = frugal(lowered), {}
+    for item in range(len(schedule.items)):
+        first, last = spans.get(item, (item, item))
+        for node in {work.node for work in schedule.works(item)}:
+            if lowered[node].frugal is None:
+                continue
+            if (first, last) not in gaps:
+                alive = [b for b in buffers if b.first <= last and first <= b.last]
+                gaps[first, last] = _widest_gap(alive, arena_bytes)
+            if _aligned_scratch(lowered[node]) <= gaps[first, last]:
+                calls[node] = lowered[node]
+    return calls
+
+
+def _aligned_scratch(call: Lowered) -> int:
+    """With what its alignment may cost."""
+    fields = [f for f in call.fields.values() if isinstance(f, Scratch)]
+    return scratch_bytes(call) + max((f.alignment for f in fields), default=1) - 1
+
+
+def _widest_gap(alive: Iterable[Buffer], arena_bytes: int) -> int:
+    """Most bytes in a row that none of the buffers lies on; scratch makes way."""
+    widest = end = 0
+    for buffer in sorted(alive, key=lambda b: b.offset):
+        if buffer.name.startswith("scratch"):
+            continue
+        widest = max(widest, buffer.offset - end)
+        end = max(end, buffer.offset + buffer.size)
+    return max(widest, arena_bytes - end)
