@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # machine, the emulated boards and their compiler, and the simulator of single blocks.
 PACKAGES := g++ python3-venv gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm iverilog \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gcc-riscv64-unknown-elf \
-	qemu-system-misc cppcheck
+	qemu-system-misc cppcheck gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 has_g++ := command -v g++
 has_python3-venv := $(PYTHON) -c 'import ensurepip, venv'
 has_gcc-arm-none-eabi := command -v arm-none-eabi-gcc
@@ -22,6 +22,8 @@ has_libnewlib-arm-none-eabi := test -e "$$(arm-none-eabi-gcc -print-file-name=li
 has_qemu-system-arm := command -v qemu-system-arm
 has_gcc-riscv64-unknown-elf := command -v riscv64-unknown-elf-gcc
 has_qemu-system-misc := command -v qemu-system-riscv32
+has_gcc-arm-linux-gnueabihf := command -v arm-linux-gnueabihf-gcc
+has_libc6-dev-armhf-cross := test -e /usr/arm-linux-gnueabihf/lib/crt1.o
 has_cppcheck := command -v cppcheck
 has_iverilog := command -v iverilog
 has_gcc-aarch64-linux-gnu := command -v aarch64-linux-gnu-gcc

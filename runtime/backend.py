@@ -21,6 +21,7 @@ BACKENDS: Mapping[str, str] = {
     "host": ".kernels.host:HostBackend",
     "x86-64": ".targets.library.backend:LibraryBackend",
     "aarch64": ".targets.library.backend:LibraryBackend",
+    "armv7": ".targets.library.from_c:FromCBackend",
     "cortex-m0": ".targets.cortex_m.backend:CortexMBackend",
     "cortex-m4": ".targets.cortex_m.backend:CortexMBackend",
     "cortex-m7": ".targets.cortex_m.backend:CortexMBackend",

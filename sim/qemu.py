@@ -13,6 +13,8 @@ from ..runtime.errors import ExecutionError, MissingTool, ToolError
 PACKAGES = {
     "arm-none-eabi-": "gcc-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-arm": "qemu-user",
+    "arm-linux-gnueabihf-": "gcc-arm-linux-gnueabihf",
     "qemu-aarch64": "qemu-user",
     "qemu-x86_64": "qemu-user",
     "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,22 +18,27 @@ from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_firmware, run_tool
 from midge.targets.boards import Board, emulated_board
 from midge.targets.cortex_m.toolchain import (
+    C_FLAGS,
     FIRMWARE,
+    OPTIMISE,
     compile_files,
     harness_files,
     library_files,
     link_firmware,
 )
+from midge.targets.library import from_c
+from midge.targets.library.emulated import EMULATORS, ROOTS
 
 BARE_METAL = ("cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")
 BATCHED = [case for case in CASES if case.small or case.name == "kws_ref_model"]
 Answers = Mapping[str, list[list[np.ndarray]]]  # case -> by inference, the outputs
 # memcpy, memset and what compilers call for arithmetic that the core lacks
 ALLOWED_SYMBOLS = re.compile(r"midge_\w+|memcpy|memset|__aeabi_\w+|__\w+[sdt][if]\d?|__clzsi2")
+Command = Sequence[str | Path]
 TIMEOUT_S = 120.0
 # A step outside an array or beyond the language ends the program.
 SANITIZED = (
-    "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffp-contract=off",
+    "-O1", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffp-contract=off",
     "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
 )  # fmt: skip
 
@@ -84,16 +89,30 @@ def on_board(target: str, given: Mapping[Case, Inferences]) -> Answers:
     return dict(zip(names, answers, strict=True))
 
 
-def sanitized(target: str, given: Mapping[Case, Inferences]) -> Answers:
-    """What they answer on this machine, where gcc's sanitizers watch each step."""
+def on_linux(
+    target: str, given: Mapping[Case, Inferences], compile_by: Command, run_by: Command = ()
+) -> Answers:
+    """What they answer as a program for Linux, of this machine or another that is emulated."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         names, batch = write_table(target, given, folder)
         program = folder / "program"
         sources = [*batch.models, folder / MAIN.name]
-        run_tool([find_tool("gcc"), *SANITIZED, "-o", program, *sources], folder, TIMEOUT_S)
-        answers = batch.run(lambda folder: run_tool([program], folder, TIMEOUT_S))
+        run_tool([*compile_by, "-std=gnu11", "-o", program, *sources], folder, TIMEOUT_S)
+        answers = batch.run(lambda folder: run_tool([*run_by, program], folder, TIMEOUT_S))
     return dict(zip(names, answers, strict=True))
+
+
+def sanitized(given: Mapping[Case, Inferences]) -> Answers:
+    """The portable C on this machine, where gcc's sanitizers watch each step."""
+    return on_linux("cortex-m0", given, (find_tool("gcc"), *SANITIZED))
+
+
+def on_armv7(given: Mapping[Case, Inferences]) -> Answers:
+    """The C of target armv7 on an emulated processor."""
+    compiler, emulator = find_tool(f"{from_c.COMPILER}gcc"), find_tool(EMULATORS[from_c.ARMV7])
+    flags = (*from_c.FLAGS, OPTIMISE, *C_FLAGS)
+    return on_linux(from_c.ARMV7, given, (compiler, *flags), (emulator, "-L", ROOTS[from_c.ARMV7]))
 
 
 def available(cases: list[Case]) -> list[Case]:

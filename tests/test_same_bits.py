@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 import pytest
-from cores import BARE_METAL, BATCHED, Answers, available, on_board, sanitized
+from cores import BARE_METAL, BATCHED, Answers, available, on_armv7, on_board, sanitized
 from oracle import tflite_reference_runs
 
 from cases import CASES, MODELS, OPERATORS, Case
@@ -24,6 +24,7 @@ BACKENDS = {
     "x86-64": [*MODELS[:3], *OPERATORS[:2]],
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     **dict.fromkeys(BARE_METAL, BATCHED),
+    "armv7": BATCHED,
     SANITIZER: BATCHED,
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
@@ -41,7 +42,8 @@ def make_inputs(case: Case) -> list[list[np.ndarray]]:
 def core_answers(core: str) -> Answers:
     """All cases on a core, at once."""
     given = {case: make_inputs(case) for case in available(BATCHED)}
-    return sanitized("cortex-m0", given) if core == SANITIZER else on_board(core, given)
+    others = {SANITIZER: sanitized, "armv7": on_armv7}
+    return others[core](given) if core in others else on_board(core, given)
 
 
 @lru_cache(maxsize=1)

@@ -41,8 +41,8 @@ _REQUEST = struct.Struct("<III")  # struct request of main.c
 _ANSWER = struct.Struct("<QII")  # struct answer
 
 
-class CortexMBackend:
-    """A Cortex-M core, on the board that an emulator has for it."""
+class CBackend:
+    """Nodes as C kernels, whatever compiles them."""
 
     alignment = ALIGNMENT
     strategy = "auto"
@@ -50,7 +50,6 @@ class CortexMBackend:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.board = emulated_board(name)
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:
         """Why there is no C kernel for this node, or None."""
@@ -73,6 +72,14 @@ class CortexMBackend:
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The kernel call that makes this node."""
         return lower(graph, node)
+
+
+class CortexMBackend(CBackend):
+    """A core without an operating system, on the board that an emulator has for it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.board = emulated_board(name)
 
     def build(self, program: Program, out: Path | None = None) -> CortexMExecutor:
         """Print, compile and link; the C files are written to `out` if it is given."""

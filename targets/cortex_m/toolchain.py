@@ -78,7 +78,12 @@ def measure(objects: Sequence[Path], roots: Sequence[str], board: Board, folder:
     """Link the model alone, without what `roots` don't reach, and add up its sections."""
     keep = [f"-Wl,-u,{root}" for root in roots]
     elf = _link(objects, [f"-Wl,-e,{roots[0]}", *keep], board, folder, "model_alone.elf")
-    listing = run_tool([find_tool(f"{board.compiler}size"), "-A", elf], folder, TIMEOUT_S)
+    return section_sizes(elf, board.compiler, folder)
+
+
+def section_sizes(elf: Path, compiler: str, folder: Path) -> Sizes:
+    """What of a linked file is code, and what constants."""
+    listing = run_tool([find_tool(f"{compiler}size"), "-A", elf], folder, TIMEOUT_S)
     sections = _sections(listing)
     code = sum(size for name, size in sections.items() if name.startswith(".text"))
     constants = sum(

@@ -50,7 +50,11 @@ class LibraryBackend:
 
     def build(self, program: Program, out: Path | None = None) -> LibraryExecutor:
         """Compile and link; library, header and loader are written to `out` if it is given."""
-        return LibraryExecutor(program, MACHINES[self.name], out)
+        if is_fed(program):
+            raise TargetError(
+                f"target {program.target} takes its input as a whole; plan without input by row"
+            )
+        return LibraryExecutor(program, build_library(program, MACHINES[self.name]), out)
 
 
 @dataclass(frozen=True)
@@ -92,21 +96,17 @@ class LoadedModel(Model):
 class LibraryExecutor:
     """A library, loaded into this process, or into one under an emulator."""
 
-    def __init__(self, program: Program, machine: str, out: Path | None) -> None:
-        if is_fed(program):
-            raise TargetError(
-                f"target {program.target} takes its input as a whole; plan without input by row"
-            )
+    def __init__(self, program: Program, library: Library, out: Path | None) -> None:
         self.program = program
         self._latency_ms: float | None = None
-        self.library = build_library(program, machine)
+        self.library = library
         self._temporary = tempfile.TemporaryDirectory(prefix="midge-", ignore_cleanup_errors=True)
         folder = out or Path(self._temporary.name)
         files = _write(program, self.library, folder)
         sizes = self.library.code_bytes, self.library.constant_bytes
         self.report = Report(program.arena_bytes, sum(sizes), *sizes, files)
         self._model: Any = None
-        self._file, self._foreign = files[0].resolve(), machine != processor.machine()
+        self._file, self._foreign = files[0].resolve(), library.machine != processor.machine()
 
     @property
     def model(self) -> Any:

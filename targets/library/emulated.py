@@ -20,9 +20,17 @@ from .build import Library
 _HERE = Path(__file__).parent
 _REQUEST = struct.Struct("<cQQ")
 TIMEOUT_S = 600.0
-EMULATORS = {"aarch64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
-COMPILERS = {"aarch64": "aarch64-linux-gnu-gcc", "x86_64": "x86_64-linux-gnu-gcc"}
-ROOTS = {"aarch64": "/usr/aarch64-linux-gnu", "x86_64": "/usr/x86_64-linux-gnu"}
+EMULATORS = {"aarch64": "qemu-aarch64", "armv7": "qemu-arm", "x86_64": "qemu-x86_64"}
+COMPILERS = {
+    "aarch64": "aarch64-linux-gnu-gcc",
+    "armv7": "arm-linux-gnueabihf-gcc",
+    "x86_64": "x86_64-linux-gnu-gcc",
+}
+ROOTS = {
+    "aarch64": "/usr/aarch64-linux-gnu",
+    "armv7": "/usr/arm-linux-gnueabihf",
+    "x86_64": "/usr/x86_64-linux-gnu",
+}
 
 
 class EmulatedModel:

@@ -22,6 +22,8 @@ PROGRAMS = {
     "qemu-aarch64": ("running target aarch64 on another machine", "apt install qemu-user"),
     "arm-none-eabi-gcc": ("targets cortex-m*", "apt install gcc-arm-none-eabi"),
     "qemu-system-arm": ("running targets cortex-m*", "apt install qemu-system-arm"),
+    "arm-linux-gnueabihf-gcc": ("target armv7", "apt install gcc-arm-linux-gnueabihf"),
+    "qemu-arm": ("running target armv7 on another machine", "apt install qemu-user"),
     "riscv64-unknown-elf-gcc": ("target rv32imc", "apt install gcc-riscv64-unknown-elf"),
     "qemu-system-riscv32": ("running target rv32imc", "apt install qemu-system-misc"),
     "g++": ("target fpga-sim", "apt install g++"),
