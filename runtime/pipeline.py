@@ -20,7 +20,10 @@ from .passes.strip_border import strip_border
 from .places import is_view
 from .planner import Planner
 from .program import Program
+from .strips import Point
 from .verify import verify
+
+MOST_EXTRA = 1.0  # part of the model's multiplications that a limit on memory may add
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Options:
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
     input_by_row: bool = False  # the caller hands over one row of the input image after the other
-    max_extra_macs: float = 0.0  # part of the model's multiplications that may be done twice
+    # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
+    max_extra_macs: float | None = None
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
     segments: tuple[tuple[int, ...], ...] = ()
 
@@ -74,16 +78,33 @@ def compile_graph(
         fastest_first = ("layers", "rows") if own is not None else ("layers",)
         chosen = fastest_first if options.strategy is None else (options.strategy,)
         whole = own is not None and not options.input_by_row
-        return planner.within(
-            options.ram, chosen, partial(_fed_planner, graph, backend, options) if whole else None
-        )
+        most = options.max_extra_macs
+        if most is None:
+            most = MOST_EXTRA if own is not None and options.strategy is None else 0.0
+        by_row = partial(_fed_planner, graph, backend, options) if whole else None
+        return planner.within(options.ram, chosen, most, by_row)
     # A ring for the input is the very reason to feed it by row.
     wanted = "rows" if options.input_by_row else "auto" if options.max_extra_macs else own
-    return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs)
+    return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs or 0.0)
+
+
+def pareto_curve(
+    source: str | Path | bytes, target: str, options: Options, most_extra: float = 1.0
+) -> list[Point]:
+    """Bytes of arena against extra arithmetic: see `Planner.pareto`.
+
+    The input comes by row, or lies in the arena, as the options say; of two curves for one picture
+    ask twice.
+    """
+    backend = find_backend(target)
+    graph = rewrite(read_model(source), options)
+    refuse_unsupported(graph, backend, "model" if isinstance(source, bytes) else str(source))
+    graph = feed_input(graph) if options.input_by_row else graph
+    return _planner(graph, backend, options).pareto(most_extra)
 
 
 def _check_extra_macs(options: Options, streams: bool, target: str) -> None:
-    extra = options.max_extra_macs
+    extra = options.max_extra_macs or 0.0
     if not 0 <= extra < math.inf:
         raise PlanError(f"max extra MACs must be a part of the model's, 0 or more, not {extra}")
     if extra and not streams:

@@ -16,7 +16,7 @@ from .program import Program
 from .room import calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
-from .strips import Point, StripCosts, least_bytes
+from .strips import Point, StripCosts, least_bytes, least_extra, pareto
 from .tiles import tile
 
 # strategy -> in words; the first that fits is the fastest
@@ -27,6 +27,7 @@ NAMES = {
 }
 STRATEGIES = tuple(NAMES)
 SPARE = 32  # an arena may grow by this part of it for faster kernels
+PACKING_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ class Planner:
         self,
         ram: int,
         strategies: Sequence[str],
+        most_extra: float = 0.0,
         by_row: Callable[[], Planner | None] | None = None,
     ) -> Program:
         """The plan of the first of these strategies that needs at most `ram` bytes.
 
-        Raises `PlanError` if none does, with what each would need, and what the planner that
-        `by_row` gives would need if the input came by row.
+        If none does, the one in strips with least extra arithmetic, at most `most_extra` of the
+        model's. Raises `PlanError` if that is too much too, with what each would need, and what the
+        planner that `by_row` gives would need if the input came by row.
         """
         needs, granted = [], replace(self, room=ram)
         for strategy in strategies:
@@ -77,14 +80,54 @@ class Planner:
             if program.arena_bytes <= ram:
                 return program
             needs.append(f"{program.arena_bytes:,} bytes {NAMES[strategy]}")
+        strips = self.least_arithmetic(ram, most_extra)
+        if strips is not None:
+            return strips
+        needs += self._in_strips_at_least(most_extra)
         fed = by_row() if by_row is not None else None
         if fed is not None:
-            needs.append(f"{fed.plan('rows').arena_bytes:,} bytes if the input comes by row")
+            rows = fed.plan("rows").arena_bytes
+            needs.append(f"{rows:,} bytes if the input comes by row")
+            fitting = fed.least_arithmetic(ram, most_extra) if rows > ram else None
+            if fitting is not None:
+                needs.append(f"{_in_words(fitting)} and the input by row")
+            elif rows > ram:
+                least = fed._in_strips_at_least(most_extra)
+                needs += [f"{words} and the input by row" for words in least]
         largest = max(program.buffers, key=lambda b: b.size)
         raise PlanError(
             f"the arena needs {' or '.join(needs)}, --ram grants {ram:,}; its largest buffer is "
             f"{largest.kind} {largest.name!r} with {largest.size:,} bytes"
         )
+
+    def least_arithmetic(self, ram: int, most_extra: float) -> Program | None:
+        """In strips within `ram` bytes, with the least extra arithmetic; None if nothing fits."""
+        strips, limit, granted = self.strip_costs(), ram, replace(self, room=ram)
+        for _ in range(PACKING_TRIES):
+            point = least_extra(strips, limit, self._macs(most_extra))
+            program = granted.in_strips(point) if point is not None else None
+            if point is None or program is None or program.arena_bytes <= ram:
+                return program
+            limit = min(limit, point.bytes) - (program.arena_bytes - ram)  # packing took more
+        return None
+
+    def _in_strips_at_least(self, most_extra: float) -> list[str]:
+        """The fewest bytes in strips, in words, if strips are of use."""
+        point = least_bytes(self.strip_costs(), self._macs(most_extra))
+        program = self.in_strips(point) if point.extra_macs else None
+        return [_in_words(program)] if program is not None else []
+
+    def pareto(self, most_extra: float = 1.0) -> list[Point]:
+        """From no extra arithmetic to that part of the model's: ever fewer bytes for ever more.
+
+        Each point has the bytes of the arena before packing (which may add a little), the extra
+        multiplications, and the segments, as positions in `lowered`. No other cuts into segments
+        and strips need as few bytes for as little.
+        """
+        return list(pareto(self.strip_costs(), self._macs(most_extra)))
+
+    def _macs(self, part: float) -> int:
+        return int(part * total_macs(self.graph))
 
     def segments(self, segments: Sequence[Sequence[int]]) -> Program:
         """With these segments (node numbers) row by row."""
@@ -103,8 +146,7 @@ class Planner:
         rows = self._faster(*min(plans, key=lambda plan: plan[1].arena_bytes))
         if max_extra_macs <= 0:
             return rows
-        most = int(max_extra_macs * total_macs(self.graph))
-        strips = self.in_strips(least_bytes(self.strip_costs(), most))
+        strips = self.in_strips(least_bytes(self.strip_costs(), self._macs(max_extra_macs)))
         return strips if strips is not None and strips.arena_bytes < rows.arena_bytes else rows
 
     def in_strips(self, point: Point) -> Program | None:
@@ -171,3 +213,11 @@ class Planner:
         return assemble(
             self.graph, calls, schedule, self.target, self.alignment, self.exact, self.overlap
         )
+
+
+def _in_words(program: Program) -> str:
+    own = total_macs(program.graph) - program.extra_macs
+    return (
+        f"{program.arena_bytes:,} bytes in strips with {100 * program.extra_macs / own:.1f} % more "
+        "arithmetic"
+    )

@@ -138,7 +138,7 @@ def _point(way: Sequence[Segment | None], count: int) -> Point | None:
 def _cheapest(
     strips: StripCosts, begin: int, end: int, limit: float, room: float
 ) -> Segment | None:
-    """The segment as a whole, or in as few strips as fit into `limit`."""
+    """The segment as a whole, or in the strips of least arithmetic that fit into `limit`."""
     costs = strips.costs
     floor = costs.floor(begin, end)
     if floor > limit or floor == UNREACHABLE:
@@ -146,15 +146,16 @@ def _cheapest(
     whole = costs.cost(begin, end)
     if whole <= limit:
         return Segment(begin, end, 1, int(whole), 0)
-    if room <= 0 or costs.whole_bytes(begin, end) > limit or not strips.cuttable(begin, end):
+    if costs.whole_bytes(begin, end) > limit or not strips.cuttable(begin, end):
         return None
+    fitting = []
     for count in range(2, MOST_STRIPS + 1):
         found = strips.of(begin, end, count)
-        if found is None or found[1] > room:
-            return None
-        if found[0] <= limit:
-            return Segment(begin, end, count, *found)
-    return None
+        if found is None:
+            break
+        if found[0] <= limit and found[1] <= room:
+            fitting.append(Segment(begin, end, count, *found))
+    return min(fitting, key=lambda segment: segment.extra_macs, default=None)
 
 
 def least_bytes(strips: StripCosts, most_extra: int) -> Point:

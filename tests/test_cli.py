@@ -175,7 +175,12 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
     assert fed["arena_bytes"] <= rows and fed["verified_bytes"] > 0
     for ram, strategy in (("8K", "layers"), (str(layers), "layers"), (str(layers - 1), "rows")):
         assert call(capsys, "plan", str(path), "--ram", ram)[1]["strategy"] == strategy
-    code, result, _ = call(capsys, "plan", str(path), "--ram", str(rows - 1))
+    strips = call(capsys, "plan", str(path), "--ram", str(rows - 1), "--verify")[1]
+    assert strips["strategy"] == "strips" and strips["arena_bytes"] < rows
+    assert strips["extra_macs"] > 0 and strips["strips"]
+    code, result, _ = call(
+        capsys, "plan", str(path), "--ram", str(rows - 1), "--max-extra-macs", "0"
+    )
     assert code == 1
     assert result["error"].startswith(
         f"the arena needs {layers:,} bytes layer by layer or {rows:,} bytes with row streaming or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -26,7 +27,15 @@ from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay
-from midge.runtime.strips import Point, Segment, StripCosts, least_bytes, least_extra, pareto
+from midge.runtime.strips import (
+    MOST_STRIPS,
+    Point,
+    Segment,
+    StripCosts,
+    least_bytes,
+    least_extra,
+    pareto,
+)
 
 
 def planner(model: bytes, target: str = "host", fed: bool = False) -> Planner:
@@ -92,23 +101,26 @@ def test_the_search_finds_the_best_of_all_ways(model: bytes, fed: bool) -> None:
     found = planner(model, fed=fed)
     strips = found.strip_costs()
     assume(0 < strips.count <= 6)
-    ways = [way for cuts in every_way(strips.count) for way in strip_ways(strips, cuts)]
-    for bytes_, _ in ways[:: max(len(ways) // 5, 1)]:
-        best = min((extra for size, extra in ways if size <= bytes_), default=None)
-        point = least_extra(strips, bytes_)
+    cuts = every_way(strips.count)
+    sizes = {strips.costs.cost(begin, end) for way in cuts for begin, end in way}
+    for limit in sorted(sizes)[:: max(len(sizes) // 4, 1)]:
+        best = min(
+            (extra for way in cuts for extra in ways_within(strips, way, limit)), default=None
+        )
+        point = least_extra(strips, limit)
         assert (point.extra_macs if point else None) == best
 
 
-def strip_ways(strips: StripCosts, cuts) -> list[tuple[float, int]]:  # type: ignore[no-untyped-def]
-    """(bytes, extra multiplications) of every choice of strips for these cuts."""
+def ways_within(strips: StripCosts, cuts, limit: float) -> list[int]:  # type: ignore[no-untyped-def]
+    """Extra multiplications of every choice of strips, where a segment as a whole is too much."""
     choices = []
     for begin, end in cuts:
-        found = [(strips.costs.cost(begin, end), 0)]
-        if strips.cuttable(begin, end) and found[0][0] < float("inf"):
-            counts = (strips.of(begin, end, n) for n in range(2, 9))
-            found += [choice for choice in counts if choice is not None]
+        found = [0] if strips.costs.cost(begin, end) <= limit else []
+        if not found and strips.cuttable(begin, end):
+            counts = (strips.of(begin, end, n) for n in range(2, MOST_STRIPS + 1))
+            found = [extra for size, extra in filter(None, counts) if size <= limit]
         choices.append(found)
-    return [(max(s for s, _ in way), sum(e for _, e in way)) for way in product(*choices)]
+    return [sum(way) for way in product(*choices)]
 
 
 def chain() -> bytes:
@@ -169,3 +181,20 @@ def test_a_limit_that_makes_no_sense_is_refused() -> None:
         compile_model(chain(), "reference", Options(max_extra_macs=0.1))
     with pytest.raises(PlanError, match="layer by layer nothing is computed twice"):
         compile_model(chain(), "host", Options(max_extra_macs=0.1, strategy="layers"))
+
+
+def test_a_limit_on_memory_is_met_with_least_arithmetic() -> None:
+    options = Options(input_by_row=True)
+    found = planner(chain(), fed=True)
+    points = found.pareto()
+    for point in points[1:4]:
+        program = compile_model(chain(), "host", replace(options, ram=point.bytes))
+        assert program.arena_bytes <= point.bytes and program.extra_macs == point.extra_macs
+    rows = compile_model(chain(), "host", options)
+    assert compile_model(chain(), "host", replace(options, ram=rows.arena_bytes)).extra_macs == 0
+    with pytest.raises(PlanError, match=r"bytes in strips with .* % more arithmetic, --ram"):
+        compile_model(chain(), "host", replace(options, ram=points[-1].bytes // 2))
+    with pytest.raises(PlanError, match="with row streaming, --ram grants"):
+        compile_model(chain(), "host", replace(options, ram=600, max_extra_macs=0.0))
+    with pytest.raises(PlanError, match="more arithmetic and the input by row, --ram"):
+        compile_model(chain(), "host", Options(ram=points[1].bytes))

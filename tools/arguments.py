@@ -36,7 +36,8 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "--ram",
         type=byte_count,
         metavar="N",
-        help="take the fastest plan of at most N bytes of arena (64K is 65536), or refuse",
+        help="take the plan of least arithmetic, the fastest of those, that needs at most N bytes "
+        "of arena (64K is 65536), or refuse",
     )
     parser.add_argument(
         "--input-by-row",
@@ -52,10 +53,9 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-extra-macs",
         type=float,
-        default=0.0,
         metavar="F",
         help="let segments run in strips of columns that compute up to this part of the model's "
-        "multiplications twice (0.1 is a tenth)",
+        "multiplications twice (0.1 is a tenth; default: none, with --ram as little as fits)",
     )
     parser.add_argument(
         "--int8-io", action="store_true", help="leave border conversions to the caller"
@@ -75,7 +75,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         input_by_row=getattr(args, "input_by_row", False),
-        max_extra_macs=getattr(args, "max_extra_macs", 0.0),
+        max_extra_macs=getattr(args, "max_extra_macs", None),
     )
     return compile_model(path, target, options)
 

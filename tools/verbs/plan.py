@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "live_set_bytes": program.live_set_bytes,
         "extra_macs": extra_macs(program),
         "segments": _segments(program),
+        "strips": _strips(program),
         "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
         "strategy": program.strategy,
         "planner": program.planner,
@@ -77,6 +78,19 @@ def _segments(program: Program) -> list[list[int]]:
             segments.append([node])
         end = max(end, last)
     return [sorted(nodes) for nodes in segments if len(nodes) > 1]
+
+
+def _strips(program: Program) -> list[dict[str, Any]]:
+    """The operators (numbers in the model file) that run in parts, and in how many."""
+    graph, found = program.graph, []
+    for nodes in _segments(program):
+        reads = {t for node in nodes for t in graph.nodes[node].outputs}
+        joins = [n for n in graph.nodes if n.op == "join" and reads.intersection(n.inputs)]
+        operators = [graph.nodes[node].origin for node in nodes]
+        entry = {"operators": operators, "strips": max((len(n.inputs) for n in joins), default=1)}
+        if joins and entry not in found:
+            found.append(entry)
+    return found
 
 
 def show(result: dict[str, Any], console: Console) -> None:
