@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..runtime.errors import ExecutionError, MissingTool, ToolError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # tool -> the Debian package that has it
 PACKAGES = {
@@ -101,3 +107,45 @@ def run_firmware(
             f"the firmware failed on the emulated {machine} (code {done.returncode}): {said}"
         )
     return done.stderr
+
+
+def _die_with_parent() -> None:
+    """In a child: end when the parent does, however that ends. An emulator would run for ever."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def serial_board(
+    elf: Path, program: str, machine: str, arguments: Sequence[str] = ()
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """An emulated board that runs `elf`, its serial port as a pseudo-terminal: (path, process).
+
+    It ends with the context.
+    """
+    command = [
+        str(find_tool(program)),
+        *("-M", machine, *arguments),
+        *("-display", "none", "-monitor", "none", "-serial", "pty"),
+        *("-kernel", str(elf.resolve())),
+    ]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=_die_with_parent,
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        port = re.search(r"/dev/\S+", said)
+        if port is None:
+            raise ExecutionError(
+                f"the emulated {machine} has opened no pseudo-terminal; it said: {said.strip()}"
+            )
+        yield port[0], process
+    finally:
+        process.kill()
+        process.communicate()

@@ -29,6 +29,9 @@ VERBS = (
     "compare",
     "bench",
     "profile",
+    "boards",
+    "flash",
+    "sim",
     "serve",
     "split",
     "doctor",
@@ -54,10 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(args, f"{where}{error.strerror or error}", notes)
     if args.json:
-        print(json.dumps(result, default=_plain))
+        print(json.dumps(result, default=_plain), flush=True)
     else:
         verb.show(result, Console())
-    return int(result.get("exit_code", 0))
+    return _hold(verb) or int(result.get("exit_code", 0))
+
+
+def _hold(verb: ModuleType) -> int:
+    """What a verb does after its answer, until it is stopped."""
+    if not hasattr(verb, "hold"):
+        return 0
+    sys.stdout.flush()
+    try:
+        verb.hold()
+    except KeyboardInterrupt:
+        pass
+    return 0
 
 
 def parse_and_run(arguments: Sequence[str]) -> dict[str, Any]:

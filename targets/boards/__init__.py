@@ -43,6 +43,53 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """The clock that a firmware tells time by: `source` is a file `clock_<source>.c`."""
+
+    hz: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Serial:
+    """A serial port: the driver is a file `serial_<driver>.c`, which the divider is made for.
+
+    `setup` lists what is to be done to registers before: (set, clear or write, address, bits), or
+    (wait, address, bits) until one of the bits is set. `port` is its usual name on Linux.
+    """
+
+    driver: str
+    base: int
+    baud: int
+    divider: int
+    port: str | None = None
+    setup: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Flasher:
+    """A command that programs the board; {elf}, {bin}, {hex}, {uf2}, {port}, {port_name} are open.
+
+    `port` is the usual name of the port that it talks to, if it needs one.
+    """
+
+    command: tuple[str, ...]
+    port: str | None = None
+
+    @property
+    def tool(self) -> str:
+        return self.command[0]
+
+
+@dataclass(frozen=True)
+class Uf2:
+    """The drive that the boot loader shows, and the family that it takes."""
+
+    family: int
+    drive: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A microcontroller board: what the linker, the compiler and the emulator must know of it."""
 
@@ -59,6 +106,13 @@ class Board:
     library: tuple[str, ...] = ()  # files of targets/riscv/, for a compiler without a C library
     vectors: Memory | None = None  # where the core looks for its vectors, if not in the flash
     emulator: Emulator | None = None
+    sources: tuple[str, ...] = ()  # documents that this was taken from
+    boot: str | None = None  # file boot_<boot>.c of device/, in front of the vectors
+    clock: Clock | None = None
+    serial: Serial | None = None
+    flashers: tuple[Flasher, ...] = ()  # the best first
+    uf2: Uf2 | None = None
+    usb: tuple[str, ...] = ()  # vendor, or vendor:product, of its probe or boot loader
 
 
 def boards() -> dict[str, Board]:
@@ -99,8 +153,21 @@ def _read(path: Path) -> Board:
         library=tuple(data.get("library", ())),
         vectors=Memory(**data["vectors"]) if "vectors" in data else None,
         emulator=_emulator(data["emulator"]) if "emulator" in data else None,
+        sources=tuple(data.get("sources", ())),
+        boot=data.get("boot"),
+        clock=Clock(**data["clock"]) if "clock" in data else None,
+        serial=_serial(data["serial"]) if "serial" in data else None,
+        flashers=tuple(
+            Flasher(tuple(f["command"]), f.get("port")) for f in data.get("flasher", ())
+        ),
+        uf2=Uf2(**data["uf2"]) if "uf2" in data else None,
+        usb=tuple(data.get("usb", ())),
     )
 
 
 def _emulator(data: Mapping[str, Any]) -> Emulator:
     return Emulator(**{**data, "arguments": tuple(data.get("arguments", ()))})
+
+
+def _serial(data: Mapping[str, Any]) -> Serial:
+    return Serial(**{**data, "setup": tuple(tuple(step) for step in data.get("setup", ()))})

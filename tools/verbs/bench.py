@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ...runtime.backend import find_backend
 from ...runtime.errors import MissingTool
+from .. import mlperf_tiny
 from ..arguments import add_model, add_planning, add_target, compile_for, random_inputs
 from ..zoo import find_model
 
@@ -31,9 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planning(parser)
     parser.add_argument("--vs", choices=sorted(RIVALS), help="another runtime to measure against")
     parser.add_argument("--runs", type=int, default=50, help="runs of each (default 50)")
+    mlperf_tiny.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.mlperf_tiny:
+        return mlperf_tiny.run(args)
     program = compile_for(args)
     inputs = random_inputs(program.graph, 0)
     executor = find_backend(args.target).build(program)
@@ -91,6 +95,9 @@ def _interleaved(runs: list[Run], count: int, quiet: bool) -> list[float]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
+    if "benchmark" in result:
+        mlperf_tiny.show(result, console)
+        return
     console.print(f"{result['target']}: {result['median_ms']:.3f} ms, median of {result['runs']}")
     if result["vs"]:
         console.print(

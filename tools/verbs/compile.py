@@ -12,6 +12,8 @@ from rich.console import Console
 from ...runtime.backend import find_backend
 from ...runtime.errors import TargetError
 from ...runtime.program import UNNAMED, Program
+from ...targets.boards import Board, find_board
+from ...targets.cortex_m.image import build_image
 from ...targets.cortex_m.sources import c_name, is_c_name
 from ..arguments import add_model, add_planning, add_target, compile_for
 
@@ -21,6 +23,11 @@ HELP = "compile a model and write the artefacts for a target"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_target(parser)
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        help="build the firmware of a board of `midge boards` too; it states the target",
+    )
     add_planning(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
@@ -29,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    board = find_board(args.board) if args.board else None
+    if board is not None:
+        args.target = board.target
     program = named(compile_for(args), args.name, args.model)
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +55,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "flash_bytes": report.flash_bytes if report else None,
         "code_bytes": report.code_bytes if report else None,
         "constant_bytes": report.constant_bytes if report else len(program.constants),
+        **_firmware(program, board, folder),
         "files": [str(path) for path in (saved, *(report.files if report else ()))],
         "model_sha256": program.graph.sha256,
+    }
+
+
+def _firmware(program: Program, board: Board | None, folder: Path) -> dict[str, Any]:
+    """The image for a board, if one is named: `midge flash` programs it."""
+    if board is None:
+        return {}
+    image = build_image(program, board, folder / board.name)
+    return {
+        "board": board.name,
+        "image": str(image.elf),
+        "image_flash_bytes": image.flash_bytes,
+        "image_ram_bytes": image.ram_bytes,
+        "board_flash_bytes": board.flash.bytes,
+        "board_ram_bytes": board.ram.bytes,
     }
 
 
@@ -66,5 +92,10 @@ def show(result: dict[str, Any], console: Console) -> None:
     for name in ("flash_bytes", "code_bytes", "constant_bytes"):
         if result[name] is not None:
             console.print(f"{name.replace('_bytes', '')} {result[name]:,} bytes")
+    if "board" in result:
+        for memory, name in (("flash", "flash"), ("ram", "RAM")):
+            taken, there = result[f"image_{memory}_bytes"], result[f"board_{memory}_bytes"]
+            console.print(f"{result['board']}: {taken:,} of {there:,} bytes of {name}")
+        console.print(result["image"], markup=False)
     for path in result["files"]:
         console.print(path, markup=False)

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...targets.boards.flashing import REMEDIES, find_tool
+
 HELP = "list the tools that midge can use, found and missing"
 
 # what is looked for -> (what needs it, how to get it)
@@ -49,6 +51,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     tools = [
         {"name": name, "found": shutil.which(name), "for": use, "remedy": remedy}
         for name, (use, remedy) in PROGRAMS.items()
+    ]
+    tools += [
+        {"name": name, "found": find_tool(name), "for": "midge flash", "remedy": remedy}
+        for name, remedy in REMEDIES.items()
     ]
     tools += [
         {"name": name, "found": _version(name), "for": use, "remedy": remedy}

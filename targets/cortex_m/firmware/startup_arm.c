@@ -4,6 +4,7 @@
 #include "semihosting.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
+#define VTOR REGISTER(0xE000ED08u)  /* where the vectors are */
 #define CPACR REGISTER(0xE000ED88u) /* coprocessor access */
 #define CCR REGISTER(0xE000ED14u)   /* configuration and control */
 #define CFSR REGISTER(0xE000ED28u)  /* configurable fault status */
@@ -17,8 +18,13 @@ extern uint32_t midge_stack_top[];
 void midge_reset(void);
 void midge_report_fault(const uint32_t *frame);
 
+typedef void (*handler)(void);
+
+static const handler vectors[16];
+
 void midge_reset(void)
 {
+    VTOR = (uint32_t)(uintptr_t)vectors; /* a boot loader has its own */
     CPACR |= 0xFu << 20; /* FPU and Helium are off after reset; harmless on a core without them */
 #if defined(__ARM_FEATURE_MVE)
     CCR |= CCR_LOW_OVERHEAD_LOOPS;
@@ -44,7 +50,8 @@ __attribute__((naked)) static void fault(void)
     __asm__ volatile("mov r0, sp\n\tbl midge_report_fault");
 }
 
-typedef void (*handler)(void);
+/* A clock has its own. */
+__attribute__((weak, alias("fault"))) void midge_tick(void);
 
 /* The first word is the stack pointer, the others are handlers of exceptions 1 to 15. */
 __attribute__((section(".vectors"), used)) static const handler vectors[16] = {
@@ -54,5 +61,5 @@ __attribute__((section(".vectors"), used)) static const handler vectors[16] = {
     0, 0, 0,
     fault, fault,
     0,
-    fault, fault,
+    fault, midge_tick,
 };
