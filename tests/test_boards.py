@@ -91,10 +91,14 @@ def test_firmware_is_built_for_every_board(board: Board, small: Program, tmp_pat
         image = build_image(replace(small, target=board.target), board, tmp_path)
     except MissingTool as error:
         pytest.skip(str(error))
-    content = image.bin.read_bytes()
-    assert image.flash_bytes == len(content) <= board.flash.bytes
+    assert 0 < image.flash_bytes <= board.flash.bytes
     least = small.arena_bytes + board.stack_bytes + small.inputs[0].bytes
     assert least <= image.ram_bytes <= board.ram.bytes
+    if image.bin is None:
+        assert board.emulator is not None
+        return
+    content = image.bin.read_bytes()
+    assert image.flash_bytes <= len(content) < image.flash_bytes + 64
     if board.compiler.startswith("arm"):
         vectors = 256 if board.boot == "rp2040" else 0
         stack, reset = struct.unpack_from("<2I", content, vectors)

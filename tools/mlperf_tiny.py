@@ -77,7 +77,10 @@ def _device(
     image = build_image(program, board, folder)
     emulator = board.emulator
     with (
-        serial_board(image.elf, emulator.program, emulator.machine, emulator.arguments) as (port, _),
+        serial_board(image.elf, emulator.program, emulator.machine, emulator.arguments) as (
+            port,
+            _,
+        ),
         SerialLine(port) as line,
     ):
         yield Device(line)

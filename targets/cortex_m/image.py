@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...runtime.errors import TargetError
@@ -14,7 +14,14 @@ from ...sim.qemu import find_tool, run_tool
 from ..boards import Board
 from .backend import write_sources
 from .printer import model_under_test
-from .toolchain import FIRMWARE, TIMEOUT_S, compile_files, does_not_fit, library_files, link_firmware
+from .toolchain import (
+    FIRMWARE,
+    TIMEOUT_S,
+    compile_files,
+    does_not_fit,
+    library_files,
+    link_firmware,
+)
 
 DEVICE = Path(__file__).parent / "device"
 FILES = ("device.c", "mlperf.c", "model_io.c", "console.c")
@@ -43,8 +50,8 @@ class Image:
     """The files of a firmware, and what it takes of the board, in bytes."""
 
     elf: Path
-    bin: Path
-    hex: Path
+    bin: Path | None
+    hex: Path | None
     uf2: Path | None
     flash_bytes: int
     ram_bytes: int  # arena, stack, room for an input as it is sent, and all else
@@ -182,7 +189,17 @@ def boot_crc(code: bytes) -> int:
 
 
 def _images(elf: Path, board: Board, folder: Path) -> Image:
-    """The same firmware in the forms that programming tools take."""
+    """The same firmware in the forms that programming tools take; an emulator takes the ELF."""
+    size = run_tool([find_tool(f"{board.compiler}size"), "-A", elf], folder, TIMEOUT_S)
+    rows = [row for line in size.splitlines() if len(row := line.split()) == 3 and row[2].isdigit()]
+    sections = [(name, int(count), int(address)) for name, count, address in rows]
+    end = board.ram.origin + board.ram.bytes
+    ram = sum(count for _, count, at in sections if board.ram.origin <= at < end)
+    stored = (".boot", ".vectors", ".text", ".ARM.exidx", ".rodata", ".data")
+    flash = sum(count for name, count, _ in sections if name in stored)
+    image = Image(elf, None, None, None, flash, ram)
+    if not board.flashers:
+        return image
     objcopy = find_tool(f"{board.compiler}objcopy")
     raw, ihex = folder / "firmware.bin", folder / "firmware.hex"
     run_tool([objcopy, "-O", "binary", elf, raw], folder, TIMEOUT_S)
@@ -191,15 +208,7 @@ def _images(elf: Path, board: Board, folder: Path) -> Image:
     if board.uf2 is not None:
         uf2 = folder / "firmware.uf2"
         uf2.write_bytes(uf2_blocks(raw.read_bytes(), board.flash.origin, board.uf2.family))
-    size = run_tool([find_tool(f"{board.compiler}size"), "-A", elf], folder, TIMEOUT_S)
-    ram = sum(
-        int(count)
-        for line in size.splitlines()
-        if len(row := line.split()) == 3
-        and (count := row[1]).isdigit()
-        and board.ram.origin <= int(row[2]) < board.ram.origin + board.ram.bytes
-    )
-    return Image(elf, raw, ihex, uf2, raw.stat().st_size, ram)
+    return replace(image, bin=raw, hex=ihex, uf2=uf2)
 
 
 def uf2_blocks(content: bytes, address: int, family: int) -> bytes:

@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def emulation(board: Board, elf: Path):  # type: ignore[no-untyped-def]
     """`serial_board` for a board of `targets/boards`."""
     assert board.emulator is not None
-    return serial_board(elf, board.emulator.program, board.emulator.machine, board.emulator.arguments)
+    return serial_board(
+        elf, board.emulator.program, board.emulator.machine, board.emulator.arguments
+    )
 
 
 def hold() -> None:

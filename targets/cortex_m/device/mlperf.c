@@ -83,6 +83,15 @@ static char *next_word(char **rest)
     return word;
 }
 
+static int equal(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 /* A decimal number below 2**31, or -1. */
 static int32_t number(const char *word)
 {
@@ -232,9 +241,9 @@ static void buffer_command(char *rest)
     char *word = next_word(&rest);
     if (word == NULL)
         say_error("Command 'db' requires a subcommand", "");
-    else if (strcmp(word, "load") == 0)
+    else if (equal(word, "load"))
         load(next_word(&rest));
-    else if (strcmp(word, "print") == 0)
+    else if (equal(word, "print"))
         print_data();
     else
         append(word);
@@ -245,21 +254,21 @@ static void obey(char *rest)
     char *word = next_word(&rest);
     if (word == NULL) {
         say_error("Unknown command: ", "");
-    } else if (strcmp(word, "name") == 0) {
+    } else if (equal(word, "name")) {
         say("m-name-dut-[" MIDGE_VENDOR "]\r\n");
-    } else if (strcmp(word, "timestamp") == 0) {
+    } else if (equal(word, "timestamp")) {
         say_time();
-    } else if (strcmp(word, "profile") == 0) {
+    } else if (equal(word, "profile")) {
         say("m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\n"
             "m-model-[" MIDGE_MLPERF_MODEL "]\r\n");
-    } else if (strcmp(word, "help") == 0) {
+    } else if (equal(word, "help")) {
         help();
-    } else if (strcmp(word, "db") == 0) {
+    } else if (equal(word, "db")) {
         buffer_command(rest);
-    } else if (strcmp(word, "infer") == 0) {
+    } else if (equal(word, "infer")) {
         char *first = next_word(&rest);
         run(first, next_word(&rest));
-    } else if (strcmp(word, "results") == 0) {
+    } else if (equal(word, "results")) {
         say_results();
     } else {
         say_error("Unknown command: ", word);
