@@ -116,7 +116,7 @@ def _lay_out(
 ) -> Layout:
     places = places_of(graph, lowered)
     places |= {tensor: places[into] for tensor, into in schedule.merged.items()}
-    span = _lifetimes(graph, schedule, places)
+    span = _lifetimes(graph, lowered, schedule, places)
     widest: dict[int, int] = {}
     for tensor, place in places.items():
         widest[place.home] = max(widest.get(place.home, 1), graph.tensors[tensor].itemsize)
@@ -138,9 +138,12 @@ def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
 
 
 def _lifetimes(
-    graph: Graph, schedule: Schedule, places: Mapping[int, Place]
+    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, places: Mapping[int, Place]
 ) -> dict[int, tuple[int, int]]:
-    """Storage -> (first item, last item). Inputs exist before item 0, outputs after the last."""
+    """Storage -> (first item, last item). Inputs exist before item 0, outputs after the last.
+
+    What a node makes of its input's last row exists from that row's call on.
+    """
     span: dict[int, tuple[int, int]] = {}
     end = len(schedule.items)
 
@@ -153,9 +156,10 @@ def _lifetimes(
     for tensor in whole_inputs(graph):
         touch(tensor, -1)
     for item in range(end):
-        for work in schedule.works(item):
+        for work, last_row in schedule.last_rows(item):
             node = graph.nodes[work.node]
-            for tensor in (*node.operands, *node.outputs):
+            made = node.outputs if last_row >= lowered[work.node].takes else ()
+            for tensor in (*node.operands, *made):
                 touch(tensor, item)
     for tensor in graph.outputs:
         touch(tensor, end)

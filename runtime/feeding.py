@@ -15,7 +15,7 @@ from dataclasses import replace
 from .errors import PlanError
 from .graph import Graph, Node
 from .lowering import Cursor, Field, Lowered, Rows, Sums
-from .ops import Feed
+from .ops import Feed, Reshape
 from .program import Call, Loop, Program
 
 FEED = "feed"  # operator and kernel
@@ -24,8 +24,8 @@ FEED = "feed"  # operator and kernel
 def feed_input(graph: Graph) -> Graph:
     """With a last node that makes the input; a reshape that made an image of it is dropped.
 
-    The nodes before keep their numbers but for that reshape. Raises `PlanError` if the model has
-    not just one input, or it isn't an image.
+    An input that is no image (1, height, width, channels) comes as one row, and a first node gives
+    it its shape. Raises `PlanError` if the model has not just one input, or that is an output too.
     """
     if len(graph.inputs) != 1:
         raise PlanError(f"a model of {len(graph.inputs)} inputs can't be fed by row; one is needed")
@@ -33,13 +33,16 @@ def feed_input(graph: Graph) -> Graph:
     readers = graph.consumers[image]
     if len(readers) == 1 and nodes[readers[0]].op == "reshape" and image not in graph.outputs:
         image = nodes.pop(readers[0]).outputs[0]
-    shape = graph.tensors[image].shape
-    if len(shape) != 4 or shape[0] != 1 or image in graph.outputs:
-        raise PlanError(
-            f"an input of shape {list(shape)} can't be fed by row; one image (1, height, width, "
-            "channels) is needed"
-        )
-    return graph.with_nodes([*nodes, Node(FEED, (), (image,), Feed(), "input")], inputs=(image,))
+    given = graph.tensors[image]
+    if image in graph.outputs:
+        raise PlanError(f"the input {given.name!r} is an output too, and can't be fed by row")
+    tensors = {}
+    if len(given.shape) != 4 or given.shape[0] != 1:
+        row = replace(given, index=graph.next_index(), shape=(1, 1, 1, given.elements))
+        nodes.insert(0, Node("reshape", (row.index,), (image,), Reshape(given.shape)))
+        image, tensors = row.index, {row.index: row}
+    feed = Node(FEED, (), (image,), Feed(), "input")
+    return graph.with_nodes([*nodes, feed], tensors, inputs=(image,))
 
 
 def without_feed(graph: Graph) -> Graph:
@@ -51,17 +54,18 @@ def without_feed(graph: Graph) -> Graph:
 def feed_call(graph: Graph, node: Node, progress: int = 0) -> Lowered:
     """How a node that feeds is lowered: to take `bytes` of a row of the input, `left` left out.
 
-    `progress` bytes of the arena are the executor's own at all times, if it wants some.
+    `progress` bytes of the arena are the executor's own at all times, if it wants some and there
+    is more than one row.
     """
     image = graph.output(node)
-    pixel = image.shape[3] * image.itemsize
+    pixel, kept = image.shape[3] * image.itemsize, progress and image.shape[1] > 1
     fields: dict[str, Field] = {
         "rows": Rows(),
         "y": Cursor(image.index),
         "left": node.attrs.left * pixel,
         "bytes": image.shape[2] * pixel,
     }
-    return Lowered(FEED, fields | ({"progress": Sums(progress)} if progress else {}))
+    return Lowered(FEED, fields | ({"progress": Sums(progress)} if kept else {}))
 
 
 def passes_of(program: Program) -> int:

@@ -60,6 +60,14 @@ class Schedule:
         entry = self.items[item]
         return entry.body if isinstance(entry, Repeat) else (entry,)
 
+    def last_rows(self, item: int) -> list[tuple[Work, int]]:
+        """The works of an item, and the last row that each comes to, plus one."""
+        entry = self.items[item]
+        if isinstance(entry, Work):
+            return [(entry, entry.end)]
+        moved = zip(entry.body, entry.advance, strict=True)
+        return [(work, work.end + (entry.count - 1) * by) for work, by in moved]
+
 
 def output_rows(graph: Graph, node: int) -> tuple[int, int]:
     """(images, rows in each) that a row kernel makes for a node."""

@@ -128,8 +128,9 @@ class _Keeper:
             target, written = place.home, operation.written(row, place)
             if target in self.internal:
                 self._keep_ring(operation, target, written)
-                first[target] = time
                 last.setdefault(target, time)
+                if written:
+                    first[target] = time
             elif target in self.outputs:
                 self._stay_behind(operation, target, row, written)
             for read in operation.reads:

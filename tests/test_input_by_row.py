@@ -17,7 +17,8 @@ from test_segments import assert_reference, inputs_of
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import PlanError, ToolError
 from midge.runtime.feeding import FEED
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.graph import Graph, Tensor
+from midge.runtime.pipeline import Options, compile_graph, compile_model
 from midge.runtime.program import Program
 from midge.sim.qemu import find_tool
 from midge.targets.cortex_m.printer import print_model
@@ -101,9 +102,32 @@ def test_a_program_that_takes_rows_is_saved(tmp_path: Path) -> None:
     assert_reference(executor.run(inputs_of(program)), model)
 
 
+@pytest.mark.parametrize("model", [b.softmax((1, 10)), b.softmax((3, 2, 4)), b.fully_connected()])
+def test_what_is_no_image_comes_as_one_row(model: bytes, tmp_path: Path) -> None:
+    program = compile_model(model, "cortex-m4", BY_ROW)
+    (tensor,) = program.inputs
+    assert tensor.shape == (1, 1, 1, tensor.elements)
+    library, arena = printed(program, tmp_path), aligned(program.arena_bytes, 0x33)
+    at, row = ctypes.c_void_p(arena.ctypes.data), inputs_of(program)[0]
+    assert library.midge_model_init(at, len(arena)) == OK
+    push = library.midge_model_push_rows
+    for _ in range(2):
+        assert push(at, ctypes.c_void_p(row.ctypes.data), 2) == WRONG_ROWS
+        assert push(at, ctypes.c_void_p(row.ctypes.data), 1) == OK
+        assert_reference(outputs_of(library, arena, program), model)
+    whole = compile_model(model, "cortex-m4", Options(strategy="layers"))
+    assert program.arena_bytes == whole.arena_bytes
+
+
+def nothing_to_do() -> Graph:
+    """A graph whose output is its input."""
+    tensor = Tensor(0, "x", (1, 4, 4, 1), "int8")
+    return Graph((), {0: tensor}, (0,), (0,))
+
+
 def test_what_cannot_come_by_row_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"an input of shape \[1, 10\] can't be fed by row"):
-        compile_model(b.softmax(), "host", BY_ROW)
+    with pytest.raises(PlanError, match="is an output too, and can't be fed by row"):
+        compile_graph(nothing_to_do(), "host", BY_ROW)
     with pytest.raises(PlanError, match="a model of 2 inputs can't be fed by row"):
         compile_model(b.arithmetic("ADD"), "host", BY_ROW)
     with pytest.raises(PlanError, match="target fpga-sim takes whole inputs"):

@@ -52,9 +52,11 @@ class FedPrinter:
         yield " * begins another inference. */"
         yield f"int midge_{self.name}_push_rows(void *arena, const void *rows, int count);"
 
-    def reset(self) -> str:
-        """The statement that makes the next row the first."""
-        return f"memset((int8_t *)arena + {self._progress()}, 0, {PROGRESS_BYTES});"
+    def reset(self) -> Iterator[str]:
+        """The statement that makes the next row the first, where it isn't always the first."""
+        at = self._progress()
+        if at is not None:
+            yield f"memset((int8_t *)arena + {at}, 0, {PROGRESS_BYTES});"
 
     def functions(self) -> Iterator[str]:
         """`step`, and the public function."""
@@ -84,9 +86,10 @@ class FedPrinter:
         yield ""
         yield from self._push_rows()
 
-    def _progress(self) -> int:
+    def _progress(self) -> int | None:
+        """Where the arena says how far the model is; None if its only row brings it to the end."""
         feeds = (call for call in self.program.calls() if call.kernel == FEED)
-        return next(call.args["progress"] for call in feeds if "progress" in call.args)
+        return next((call.args["progress"] for call in feeds if "progress" in call.args), None)
 
     def _loop(self, number: int, loop: Loop, place: int) -> Generator[str, None, int]:
         yield f"    for (pass = 0; pass < {loop.count}; pass++) {{"
@@ -136,10 +139,14 @@ class FedPrinter:
         yield f"int midge_{self.name}_push_rows(void *arena, const void *rows, int count)"
         yield "{"
         yield "    const int8_t *row = rows;"
+        at = self._progress()
+        if at is None:
+            yield "    struct progress first = {0, 0, 0};"
         yield "    struct progress *progress;"
         yield "    if (arena == NULL)"
         yield f"        return {macro}_NO_ARENA;"
-        yield f"    progress = (void *)((int8_t *)arena + {self._progress()});"
+        place = "&first" if at is None else f"(void *)((int8_t *)arena + {at})"
+        yield f"    progress = {place};"
         left = f"{macro}_INPUT_PASSES * {macro}_INPUT_ROWS - progress->rows"
         yield f"    if (rows == NULL || count < 0 || count > {left})"
         yield f"        return {macro}_WRONG_ROWS;"

@@ -283,7 +283,7 @@ class _Printer:
 
     def _state_setting(self) -> Iterator[str]:
         if self.fed is not None:
-            yield f"    {self.fed.reset()}"
+            yield from (f"    {line}" for line in self.fed.reset())
         for index, value in self.program.state.items():
             at, fill = f"(int8_t *)arena + {self.program.addresses[index]}", _fill_byte(value)
             yield f"    /* {_quoted(self.graph.tensors[index].name)} */"
