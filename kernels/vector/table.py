@@ -9,9 +9,11 @@ from types import ModuleType
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from .. import table
-from . import add, conv2d, depthwise_conv2d, fully_connected
+from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected
 
 MODULES: Mapping[str, ModuleType] = {
+    "bconv2d": bconv2d,
+    "bdense": bconv2d,
     "add": add,
     "sub": add,
     "conv2d": conv2d,
