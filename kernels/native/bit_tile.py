@@ -22,6 +22,8 @@ from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER
 
 GROUP = 8  # words that go through the adders together
+# Truth tables of three operands for `vpternlogd`: a ^ b ^ c, a ^ (b & c), and a ? b : c.
+ODD, ODD_OF_BOTH, CHOICE = 0x96, 0x78, 0xCA
 
 Finish = Callable[..., None]
 
@@ -70,21 +72,39 @@ class Counter:
         bytes_of = rule.activations(builder, builder.bitcast(octets, v.SUMS))
         builder.store(rule.add(builder, known, bytes_of, weights), self.total)
 
-    def add_group(self, words: Sequence[Any]) -> None:
+    def add_group(self, words: Sequence[tuple[Any, Any]], plain: bool) -> None:
         """Eight words through the adders; what carries out of them is counted."""
         ones, twos, fours = self.places
+        second = []
+        for i in range(0, GROUP, 2):
+            half = self.half(self.builder.load(ones), *words[i], plain)
+            second.append(self.carry(ones, half, met(self.builder, *words[i + 1], plain)))
         fourth = []
-        for half in (words[:4], words[4:]):
-            second = [self.carry(ones, *half[i : i + 2]) for i in (0, 2)]
-            fourth.append(self.carry(twos, *second))
-        self.add(GROUP, self.carry(fours, *fourth))
+        for a, b in (second[:2], second[2:]):
+            half = self.builder.xor(self.builder.load(twos), a)
+            fourth.append(self.carry(twos, half, b))
+        half = self.builder.xor(self.builder.load(fours), fourth[0])
+        self.add(GROUP, self.carry(fours, half, fourth[1]))
 
-    def carry(self, slot: Any, a: Any, b: Any) -> Any:
-        """Add a and b to a slot by place: its low bit stays, the carry is the answer."""
+    def half(self, held: Any, x: Any, w: Any, plain: bool) -> Any:
+        """held ^ (x ^ w), or held ^ (x & w): one instruction where there is one."""
+        if processor.instruction_set() == processor.AVX512_VNNI:
+            return self.of_three(held, x, w, ODD_OF_BOTH if plain else ODD)
+        return self.builder.xor(held, met(self.builder, x, w, plain))
+
+    def carry(self, slot: Any, half: Any, b: Any) -> Any:
+        """Add a and b to a slot by place, `half` being slot ^ a: the low bit stays there, the carry
+        is the answer: b where half is 1, else what the slot held, which is a then."""
         builder, held = self.builder, self.builder.load(slot)
-        half = builder.xor(held, a)
         builder.store(builder.xor(half, b), slot)
-        return builder.or_(builder.and_(held, a), builder.and_(half, b))
+        if processor.instruction_set() == processor.AVX512_VNNI:
+            return self.of_three(half, b, held, CHOICE)
+        return builder.xor(held, builder.and_(half, builder.xor(held, b)))
+
+    def of_three(self, a: Any, b: Any, c: Any, table: int) -> Any:
+        kinds = [v.SUMS, v.SUMS, v.SUMS, v.I32]
+        function = v.intrinsic(self.builder, "llvm.x86.avx512.pternlog.d.512", v.SUMS, kinds)
+        return self.builder.call(function, [a, b, c, v.I32(table)])
 
     def finish(self) -> Any:
         for weight, slot in zip((1, 2, 4), self.places, strict=False):
@@ -191,20 +211,23 @@ class _Product:
                 for i in range(count)
             ]
             for far, counters in zip(self.far, self.counters, strict=True):
-                words = [self.met(x, far, i, column) for i, column in enumerate(columns)]
+                words = [(self.word(x, far, i), column) for i, column in enumerate(columns)]
                 if count == 1:
-                    counters[number].add(1, words[0])
+                    counters[number].add(1, met(builder, *words[0], self.plain))
                 else:
-                    counters[number].add_group(words)
+                    counters[number].add_group(words, self.plain)
         builder.store(builder.gep(x, [v.I64(4 * count)]), line)
         builder.store(builder.gep(weights, [v.I64(64 * count)]), place)
 
-    def met(self, x: Any, far: Any, step: int, column: Any) -> Any:
-        """A pixel's word, in all lanes, against a block's."""
-        builder = self.builder
-        word = v.load(builder, x, builder.add(far, v.I64(4 * step)), v.I32)
-        lanes = v.splat(builder, word, v.SUMS)
-        return builder.and_(lanes, column) if self.plain else builder.xor(lanes, column)
+    def word(self, x: Any, far: Any, step: int) -> Any:
+        """A pixel's word, in all lanes."""
+        at = self.builder.add(far, v.I64(4 * step))
+        return v.splat(self.builder, v.load(self.builder, x, at, v.I32), v.SUMS)
+
+
+def met(builder: Any, x: Any, w: Any, plain: bool) -> Any:
+    """A pixel's word against a block's."""
+    return builder.and_(x, w) if plain else builder.xor(x, w)
 
 
 # ---- sums to outputs ---------------------------------------------------------------------------
