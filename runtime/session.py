@@ -14,7 +14,7 @@ from .errors import InputError
 from .graph import Tensor
 from .pipeline import compile_model
 
-_ORT_NAMES = {"float32": "float", "bool": "bool"}
+_ORT_NAMES = {"float32": "float", "bool": "bool", "binary": "int32"}
 
 
 @dataclass(frozen=True)

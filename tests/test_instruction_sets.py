@@ -42,3 +42,19 @@ def test_an_unknown_set_is_refused(monkeypatch):
         processor.instruction_set()
     monkeypatch.undo()
     processor.instruction_set.cache_clear()
+
+
+def test_bits_are_counted_by_adders_too():
+    """A processor that counts bits by itself never runs the adders, unless it is told to."""
+    name = processor.AVX512_VNNI
+    if processor.is_stated() or not processor.runs_here(name):
+        pytest.skip("this processor has no AVX-512 VNNI, or another set was stated")
+    tests = [path for path in TESTS if path.endswith("test_vector_bconv2d.py")]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        cwd=ROOT,
+        env={**os.environ, processor.VARIABLE: name},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,16 +1,16 @@
 """Register tiles of the bit product: a few pixels by a few blocks of 16 filters.
 
 A step compares one word of each pixel with one word of each filter. Where the processor counts the
-bits of 32-bit lanes they are counted at once; elsewhere carry-save adders (Harley and Seal) first
-add eight words up by place, so that bytes are counted for every eighth only.
+bits of 32-bit lanes they are counted at once; where it counts those of bytes (NEON), bytes of eight
+words are added up first. Elsewhere carry-save adders (Harley and Seal) add eight words up by place,
+so that bits are counted for every eighth only.
 """
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from llvmlite import ir
@@ -30,9 +30,13 @@ Finish = Callable[..., None]
 
 def counts_lanes() -> bool:
     """Whether kernels may be compiled for a processor that counts the bits of 32-bit lanes."""
-    if processor.is_stated() or platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    return {"avx512f", "avx512bw", "avx512_vpopcntdq"} <= processor.flags()
+    own = processor.instruction_set() == processor.AVX512_VNNI and not processor.is_stated()
+    return own and "avx512_vpopcntdq" in processor.flags()
+
+
+def counts_bytes() -> bool:
+    """Whether counting the bits of bytes takes one instruction."""
+    return processor.instruction_set() in (processor.NEON, processor.NEON_DOT)
 
 
 def shapes() -> Mapping[int, tuple[int, ...]]:
@@ -49,7 +53,7 @@ class Counter:
     """The state of one pixel and block in stack slots, which LLVM keeps in registers."""
 
     builder: Any
-    places: Sequence[Any]  # bits of weight 1, 2 and 4; none where lanes are counted
+    places: Sequence[Any]  # bits of weight 1, 2 and 4; none where there are no adders
     total: Any
 
     def start(self) -> None:
@@ -60,30 +64,52 @@ class Counter:
         """Count `word`, whose bits weigh so much each."""
         builder = self.builder
         known = builder.load(self.total)
-        if not self.places:
+        if counts_lanes():
             name = "llvm.ctpop.v16i32"
             count = builder.call(v.intrinsic(builder, name, v.SUMS, [v.SUMS]), [word])
             builder.store(builder.add(known, count), self.total)
             return
-        count = v.intrinsic(builder, "llvm.ctpop.v64i8", v.QUADS, [v.QUADS])
-        octets = builder.call(count, [builder.bitcast(word, v.QUADS)])
+        octets = self.octets(word)
+        if counts_bytes():
+            builder.store(builder.add(known, self.folded(octets)), self.total)
+            return
         rule = v.step()
         weights = rule.weights(builder, v.constant(v.SUMS, weight * 0x01010101))
         bytes_of = rule.activations(builder, builder.bitcast(octets, v.SUMS))
         builder.store(rule.add(builder, known, bytes_of, weights), self.total)
 
+    def octets(self, word: Any) -> Any:
+        """Bits of each byte."""
+        count = v.intrinsic(self.builder, "llvm.ctpop.v64i8", v.QUADS, [v.QUADS])
+        return self.builder.call(count, [self.builder.bitcast(word, v.QUADS)])
+
+    def folded(self, octets: Any) -> Any:
+        """Sums of the four bytes of each lane."""
+        builder = self.builder
+        for kind, half in ((v.PAIRS, 8), (v.SUMS, 16)):
+            wide = builder.bitcast(octets, kind)
+            low = builder.and_(wide, v.constant(kind, (1 << half) - 1))
+            octets = builder.add(low, builder.lshr(wide, v.constant(kind, half)))
+        return octets
+
     def add_group(self, words: Sequence[tuple[Any, Any]], plain: bool) -> None:
         """Eight words through the adders; what carries out of them is counted."""
+        builder = self.builder
+        if counts_bytes():  # eight words add up to 64 at most
+            counts = [self.octets(met(builder, *word, plain)) for word in words]
+            folded = self.folded(reduce(builder.add, counts))
+            builder.store(builder.add(builder.load(self.total), folded), self.total)
+            return
         ones, twos, fours = self.places
         second = []
         for i in range(0, GROUP, 2):
-            half = self.half(self.builder.load(ones), *words[i], plain)
-            second.append(self.carry(ones, half, met(self.builder, *words[i + 1], plain)))
+            half = self.half(builder.load(ones), *words[i], plain)
+            second.append(self.carry(ones, half, met(builder, *words[i + 1], plain)))
         fourth = []
         for a, b in (second[:2], second[2:]):
-            half = self.builder.xor(self.builder.load(twos), a)
+            half = builder.xor(builder.load(twos), a)
             fourth.append(self.carry(twos, half, b))
-        half = self.builder.xor(self.builder.load(fours), fourth[0])
+        half = builder.xor(builder.load(fours), fourth[0])
         self.add(GROUP, self.carry(fours, half, fourth[1]))
 
     def half(self, held: Any, x: Any, w: Any, plain: bool) -> Any:
@@ -159,7 +185,8 @@ class _Product:
         return cgutils.alloca_once(self.builder, v.SUMS)
 
     def counter(self) -> Counter:
-        places = () if counts_lanes() else tuple(self.slot() for _ in range(3))
+        adders = not counts_lanes() and not counts_bytes()
+        places = tuple(self.slot() for _ in range(3 * adders))
         return Counter(self.builder, places, self.slot())
 
     def sums(self) -> list[list[Any]]:

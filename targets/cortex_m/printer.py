@@ -24,6 +24,7 @@ from .sources import KERNELS_HEADER, c_field, is_c_name, params_type
 BYTES_A_LINE = 16
 C_ALIGNMENT = 16  # of the constants and of the arena
 C_TYPES = {
+    "binary": "int32_t",  # words of 32 channels
     "bool": "uint8_t",
     "float32": "float",
     "float64": "double",
