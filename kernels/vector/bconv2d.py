@@ -1,12 +1,11 @@
 """Lowering of layers of bits to vector kernels: 16 filters to a block, one word of each a step.
 
 The rows that an output row needs are copied into a buffer first, padding included, so that the taps
-of an output pixel are at fixed distances. Weights stand as [blocks][weight planes][steps][16 words].
+of an output pixel are at fixed distances. Weights stand as [blocks][weight planes][steps][16].
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ WORD_BLOCKS = WORD_BITS // LANES  # of a word of binary output
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
-    """None where the plain kernel must do it: groups, gates, padding that isn't one kind of word."""
+    """None where the plain kernel must do it: groups, gates, padding that isn't one word."""
     if graph.operand(node, 5) is not None or bits.group_count(graph, node) > 1:
         return None
     fill = _fill(graph, node)
@@ -153,9 +152,8 @@ def _output(graph: Graph, node: Node) -> dict[str, Any]:
     for row, values in zip(room, given, strict=True):
         row[: len(values)] = values
     by_block = np.ascontiguousarray(room.reshape(len(given), blocks, LANES).transpose(1, 0, 2))
-    bounds = {name: fields[name] for name in ("least", "greatest") if name in fields}
-    return {
+    made: dict[str, Any] = {
         "parameters": Constant(by_block, alignment=64),
-        "y_pixel": math.prod(y.shape[-1:]) * y.itemsize,
-        **bounds,
+        "y_pixel": y.shape[-1] * y.itemsize,
     }
+    return made | {name: fields[name] for name in ("least", "greatest") if name in fields}
