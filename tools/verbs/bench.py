@@ -5,25 +5,21 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from ...runtime.backend import find_backend
-from ...runtime.errors import MissingTool
+from ...runtime.program import Program
 from .. import mlperf_tiny
 from ..arguments import add_model, add_planning, add_target, compile_for, random_inputs
+from ..rivals import RIVALS, Run, rival
 from ..zoo import find_model
 
 HELP = "measure inference time, interleaved with another runtime in the same process"
-RIVALS = {
-    "tflite": ("tflite_runtime.interpreter", "pip install tflite-runtime"),
-    "litert": ("ai_edge_litert.interpreter", "pip install ai-edge-litert"),
-}
-Run = Callable[[], object]
+WARM_UP = 5  # runs of each that are not counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     add_planning(parser)
     parser.add_argument("--vs", choices=sorted(RIVALS), help="another runtime to measure against")
+    parser.add_argument(
+        "--vs-model", metavar="F", help="the same network for the other runtime (onnxruntime: .onnx)"
+    )
     parser.add_argument("--runs", type=int, default=50, help="runs of each (default 50)")
+    parser.add_argument("--threads", type=int, default=1, help="of both runtimes (default 1)")
     mlperf_tiny.add_arguments(parser)
 
 
@@ -42,48 +42,42 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     inputs = random_inputs(program.graph, 0)
     executor = find_backend(args.target).build(program)
     runs: list[Run] = [lambda: executor.run(inputs)]
+    other = None
     if args.vs:
-        runs.append(_rival(args.vs, str(find_model(args.model)), inputs))
+        path = args.vs_model or str(find_model(args.model))
+        other = rival(args.vs, path, inputs, args.threads)
+        runs.append(other.run)
     try:
         medians = _interleaved(runs, args.runs, quiet=args.json)
     finally:
         executor.close()
-    ours, theirs = medians[0], medians[1] if args.vs else None
+    ours, theirs = medians[0], medians[1] if other else None
     return {
         "target": args.target,
         "vs": args.vs,
+        "vs_version": other.version if other else None,
         "median_ms": ours,
         "vs_median_ms": theirs,
-        "ratio": theirs / ours if theirs is not None else None,
+        "ratio": ours / theirs if theirs is not None else None,
         "runs": args.runs,
-        "threads": 1,
+        "threads": args.threads,
+        "instructions": getattr(executor, "instructions", None),
+        "kernels": _kernels(program),
     }
 
 
-def _rival(name: str, path: str, inputs: list[np.ndarray]) -> Run:
-    module, remedy = RIVALS[name]
-    try:
-        interpreter_class = __import__(module, fromlist=["Interpreter"]).Interpreter
-    except ImportError:
-        raise MissingTool(f"--vs {name} needs the module {module}; {remedy}") from None
-    interpreter = interpreter_class(model_path=path, num_threads=1)
-    interpreter.allocate_tensors()
-    places = [detail["index"] for detail in interpreter.get_input_details()]
-    answers = [detail["index"] for detail in interpreter.get_output_details()]
-
-    def infer() -> object:
-        for place, value in zip(places, inputs, strict=True):
-            interpreter.set_tensor(place, value)
-        interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in answers]
-
-    return infer
+def _kernels(program: Program) -> dict[str, int]:
+    """Which kernels an inference calls, and how often."""
+    counts: Counter[str] = Counter()
+    for call, passes in program.passes():
+        counts[call.kernel] += passes
+    return dict(counts)
 
 
 def _interleaved(runs: list[Run], count: int, quiet: bool) -> list[float]:
     """Median milliseconds of each, taken in turns so that the machine's moods fall on all."""
     times: list[list[float]] = [[] for _ in runs]
-    for infer in runs:
+    for infer in runs * WARM_UP:
         infer()
     with Progress(console=Console(stderr=True), disable=quiet) as progress:
         for _ in progress.track(range(count), description="measuring"):
@@ -98,9 +92,16 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "benchmark" in result:
         mlperf_tiny.show(result, console)
         return
-    console.print(f"{result['target']}: {result['median_ms']:.3f} ms, median of {result['runs']}")
+    threads = f"{result['threads']} thread" + ("s" if result["threads"] > 1 else "")
+    by = f" by {result['instructions']}" if result["instructions"] else ""
+    console.print(
+        f"{result['target']}{by}: {result['median_ms']:.3f} ms, "
+        f"median of {result['runs']}, {threads}"
+    )
     if result["vs"]:
         console.print(
-            f"{result['vs']}: {result['vs_median_ms']:.3f} ms; "
-            f"{result['target']} is {result['ratio']:.2f} times as fast"
+            f"{result['vs']} {result['vs_version']}: {result['vs_median_ms']:.3f} ms; "
+            f"{result['target']} takes {result['ratio']:.2f} of its time"
         )
+    kernels = ", ".join(f"{name} x{count}" for name, count in result["kernels"].items())
+    console.print(f"kernels: {kernels}", highlight=False)
