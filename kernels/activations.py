@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
-from ..runtime.lowering import ELEMENT, Constant, Lowered
+from ..runtime.lowering import ELEMENT, Constant, Cursor, Lowered
 from .elementwise import ROWS, all_of, int16_is_symmetric, is_quantized, unary_rows
 from .exponential import exp, power_table
 from .fixedpoint import (
@@ -43,10 +43,28 @@ HARD_SWISH_F32 = layout("hard_swish_f32", f"{ROWS} x y")
 
 
 def lower_lookup(graph: Graph, node: Node, reference: Reference) -> Lowered:
-    """A one-operand int8 node as a table look-up; entry i is the answer to i - 128."""
+    """A node of one-byte numbers and one operand that isn't constant as a table look-up.
+
+    Entry i is the answer to the byte i - 128.
+    """
     every = np.arange(-128, 128).astype(np.int8)
-    (answers,) = reference(graph, node, [every])
-    return LOOKUP_S8.lowered(ELEMENT, **unary_rows(graph, node), table=Constant(answers))
+    operands = [graph.input(node, i) for i in range(len(node.inputs))]
+    x = next(each for each in operands if not each.constant)
+    given = [every.view(DTYPES[x.dtype]) if each is x else each.data for each in operands]
+    (answers,) = reference(graph, node, given)
+    fields = unary_rows(graph, node) | {"x": Cursor(x.index)}
+    return LOOKUP_S8.lowered(ELEMENT, **fields, table=Constant(answers.reshape(-1).view(np.int8)))
+
+
+def is_lookup(graph: Graph, node: Node) -> bool:
+    """Whether a node of two int8 operands has a constant number for one of them."""
+    y, operands = graph.output(node), [graph.input(node, 0), graph.input(node, 1)]
+    numbers = [each for each in operands if each.constant and each.elements == 1]
+    return (
+        y.dtype == "int8"
+        and len(numbers) == 1
+        and all(each.shape == y.shape for each in operands if not each.constant)
+    )
 
 
 def _operand(graph: Graph, node: Node, arrays: Arrays) -> tuple[np.ndarray, Tensor, Tensor]:

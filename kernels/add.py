@@ -13,6 +13,7 @@ import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
+from .activations import is_lookup, lower_lookup
 from .elementwise import (
     all_of,
     at_most_five_axes,
@@ -179,7 +180,10 @@ def shifting(graph: Graph, node: Node) -> dict[str, int]:
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
-    """By rows where the operands allow it; power-of-two int16 has a kernel of its own."""
+    """By rows where the operands allow it; power-of-two int16 has a kernel of its own, and a number
+    and int8 are a table."""
+    if is_lookup(graph, node):
+        return lower_lookup(graph, node, reference)
     y = graph.output(node)
     words: dict[str, Field]
     if y.dtype == "float32":

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Constant, Field, Lowered
+from .activations import is_lookup, lower_lookup
 from .add import int32_range
 from .elementwise import (
     all_of,
@@ -81,7 +82,9 @@ def requantization(graph: Graph, node: Node) -> dict[str, int]:
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
-    """By rows where the operands allow it."""
+    """By rows where the operands allow it; a number times int8 is a table."""
+    if is_lookup(graph, node):
+        return lower_lookup(graph, node, reference)
     y = graph.output(node)
     words: dict[str, Field]
     if y.dtype == "float32":

@@ -21,18 +21,18 @@ from .scales import round_half_away
 # Integer dtype -> how kernels name it.
 SUFFIXES = {"int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32"}
 
+BYTES = {"int8", "uint8"}
+
 _FROM_FLOAT = f"{ROWS} x y scale zero_point"
 _REQUANTIZE = f"{ROWS} x y x_offset multiplier shift y_offset"
-# (input dtype, output dtype) of quantize; int8 to int8 is a `lookup_s8` of activations.py.
+# (input dtype, output dtype) of quantize; from byte to byte is a `lookup_s8`
+# of activations.py.
 QUANTIZE: dict[tuple[str, str], Layout] = {
     ("float32", "int8"): layout("quantize_f32_s8", _FROM_FLOAT),
     ("float32", "uint8"): layout("quantize_f32_u8", _FROM_FLOAT),
     ("float32", "int16"): layout("quantize_f32_s16", _FROM_FLOAT),
-    ("int8", "uint8"): layout("quantize_s8_u8", _REQUANTIZE),
     ("int8", "int16"): layout("quantize_s8_s16", _REQUANTIZE),
     ("int8", "int32"): layout("quantize_s8_s32", _REQUANTIZE),
-    ("uint8", "int8"): layout("quantize_u8_s8", _REQUANTIZE),
-    ("uint8", "uint8"): layout("quantize_u8_u8", _REQUANTIZE),
     ("int16", "int8"): layout("quantize_s16_s8", _REQUANTIZE),
     ("int16", "int16"): layout("quantize_s16_s16", _REQUANTIZE),
     ("int16", "int32"): layout("quantize_s16_s32", _REQUANTIZE),
@@ -78,9 +78,9 @@ def _requantize(x: np.ndarray, source: Tensor, target: Tensor) -> np.ndarray:
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
-    """int8 to int8 by a table, all else by arithmetic; in place wherever elements don't grow."""
+    """Bytes to bytes by a table, all else by arithmetic; in place wherever elements don't grow."""
     x, y = graph.input(node), graph.output(node)
-    if (x.dtype, y.dtype) == ("int8", "int8"):
+    if {x.dtype, y.dtype} <= BYTES:
         return lower_lookup(graph, node, reference)
     fields = unary_rows(graph, node)
     words = QUANTIZE[x.dtype, y.dtype]
@@ -129,7 +129,7 @@ def quantize_dtypes_fit(graph: Graph, node: Node) -> bool:
     """quantize must be from float32 to int8, uint8 or int16, between int8, uint8 and int16, from
     int8 or int16 to int32, or from int32 to int8 or int16."""
     pair = graph.input(node).dtype, graph.output(node).dtype
-    return pair in QUANTIZE or pair == ("int8", "int8")
+    return pair in QUANTIZE or set(pair) <= BYTES
 
 
 def dequantize_dtypes_fit(graph: Graph, node: Node) -> bool:

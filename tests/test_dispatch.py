@@ -52,7 +52,7 @@ def test_a_loop_steps_and_starts_anew():
     program = Dispatcher([loop], arena, constants)
     for _ in range(2):
         arena[32:] = 0
-        program.run()
+        program.run_all()
         np.testing.assert_array_equal(arena[32:52], np.arange(20))
         assert not arena[52:].any()
 
@@ -73,7 +73,7 @@ def test_one_item_of_many():
 
 def test_no_items_is_no_work():
     arena, constants = memory()
-    Dispatcher([], arena, constants).run()
+    Dispatcher([], arena, constants).run_all()
 
 
 def test_a_warm_start_imports_neither_numba_nor_llvm():

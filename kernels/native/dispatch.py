@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,12 +85,15 @@ class Dispatcher:
         known = addresses((*encoded.kernels, "dispatch"))
         self._kernels = np.array([known[name] for name in encoded.kernels], np.int64)
         held = (arena, constants, self._words, self._kernels)
-        self._descriptor = np.array([*(a.ctypes.data for a in held), 0, 0], np.int64)
-        self._pointer = self._descriptor.ctypes.data
+        places = [a.ctypes.data for a in held]
+        self._all = np.array([*places, 0, self.starts[-1]], np.int64)
+        self._some = np.array([*places, 0, 0], np.int64)
         self._dispatch = _DISPATCH(known["dispatch"])
+        self.run_all = partial(self._dispatch, ctypes.c_void_p(self._all.ctypes.data))
+        self._run_some = partial(self._dispatch, ctypes.c_void_p(self._some.ctypes.data))
 
-    def run(self, begin: int = 0, end: int | None = None) -> None:
-        """Run items begin .. end-1, by default all of them."""
-        self._descriptor[4] = self.starts[begin]
-        self._descriptor[5] = self.starts[-1 if end is None else end]
-        self._dispatch(self._pointer)
+    def run(self, begin: int, end: int) -> None:
+        """Run items begin .. end-1; `run_all` runs all of them."""
+        self._some[4] = self.starts[begin]
+        self._some[5] = self.starts[end]
+        self._run_some()

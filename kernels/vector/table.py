@@ -9,7 +9,7 @@ from types import ModuleType
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from .. import table
-from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected
+from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup
 
 MODULES: Mapping[str, ModuleType] = {
     "bconv2d": bconv2d,
@@ -28,12 +28,12 @@ def lower(graph: Graph, node: Node) -> Lowered:
     plain = table.lower(graph, node)
     attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
     lowered = attempt(graph, node) if attempt else None
-    return plain if lowered is None else replace(lowered, by_row=plain.by_row)
+    return lookup.improved(plain) if lowered is None else replace(lowered, by_row=plain.by_row)
 
 
 def native_module(name: str) -> str:
     """The module of `kernels/native/` that defines a native function, vector or plain."""
-    for module in MODULES.values():
+    for module in (*MODULES.values(), lookup):
         if any(words.kernel == name for words in module.LAYOUTS):
             return f"vector_{module.__name__.rpartition('.')[2]}"
     return table.native_module(name)

@@ -51,14 +51,8 @@ MIDGE_UNARY_BODY(midge_quantize_f32_s16_params, midge_float, midge_int16, TO_S16
                  + (p)->y_offset,                                                                 \
              least, greatest)
 #define REQUANTIZED_S8(p, x) REQUANTIZED(p, x, INT8_MIN, INT8_MAX)
-#define REQUANTIZED_U8(p, x) REQUANTIZED(p, x, 0, UINT8_MAX)
 #define REQUANTIZED_S16(p, x) REQUANTIZED(p, x, INT16_MIN, INT16_MAX)
 #define REQUANTIZED_S32(p, x) REQUANTIZED(p, x, INT32_MIN, INT32_MAX)
-
-void midge_quantize_s8_u8(
-    int8_t *arena, const int8_t *constants, const midge_quantize_s8_u8_params *p)
-MIDGE_UNARY_BODY(
-    midge_quantize_s8_u8_params, int8_t, uint8_t, REQUANTIZED_U8)
 
 void midge_quantize_s8_s16(
     int8_t *arena, const int8_t *constants, const midge_quantize_s8_s16_params *p)
@@ -69,16 +63,6 @@ void midge_quantize_s8_s32(
     int8_t *arena, const int8_t *constants, const midge_quantize_s8_s32_params *p)
 MIDGE_UNARY_BODY(
     midge_quantize_s8_s32_params, int8_t, midge_int32, REQUANTIZED_S32)
-
-void midge_quantize_u8_s8(
-    int8_t *arena, const int8_t *constants, const midge_quantize_u8_s8_params *p)
-MIDGE_UNARY_BODY(
-    midge_quantize_u8_s8_params, uint8_t, int8_t, REQUANTIZED_S8)
-
-void midge_quantize_u8_u8(
-    int8_t *arena, const int8_t *constants, const midge_quantize_u8_u8_params *p)
-MIDGE_UNARY_BODY(
-    midge_quantize_u8_u8_params, uint8_t, uint8_t, REQUANTIZED_U8)
 
 void midge_quantize_s16_s8(
     int8_t *arena, const int8_t *constants, const midge_quantize_s16_s8_params *p)
