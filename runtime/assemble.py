@@ -360,7 +360,9 @@ class _Assembler:
             row = value.first + work.begin * value.step - self.reach[value.tensor][0]
             return self._table(value.tensor, work.image) + TABLE_ENTRY * row
         if isinstance(value, Address):
-            images, _ = output_rows(self.graph, work.node) if value.image else (1, 1)
+            if not value.image:
+                return self._address(value.tensor)
+            images, _ = output_rows(self.graph, work.node)
             share = self.graph.tensors[value.tensor].bytes // images
             return self._address(value.tensor) + work.image * share
         if isinstance(value, Scratch):

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planning(parser)
     parser.add_argument("--vs", choices=sorted(RIVALS), help="another runtime to measure against")
     parser.add_argument(
-        "--vs-model", metavar="F", help="the same network for the other runtime (onnxruntime: .onnx)"
+        "--vs-model",
+        metavar="F",
+        help="the same network for the other runtime (onnxruntime: .onnx)",
     )
     parser.add_argument("--runs", type=int, default=50, help="runs of each (default 50)")
     parser.add_argument("--threads", type=int, default=1, help="of both runtimes (default 1)")
