@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from .runtime.errors import MidgeError
 from .runtime.interpreter import Interpreter, OpResolverType
-from .runtime.pipeline import Options, compile_model
+from .runtime.pipeline import Options
+from .runtime.plan_cache import compile_cached
 from .runtime.program import Program
 from .runtime.session import InferenceSession
 
 __version__ = "0.1.0"
 
-compile = compile_model
+compile = compile_cached
 load = Program.load
 
 __all__ = [

@@ -13,7 +13,8 @@ import numpy as np
 from .backend import Executor, Measurement, find_backend
 from .graph import DTYPES, Tensor
 from .importers import read_model
-from .pipeline import Options, compile_model
+from .pipeline import Options
+from .plan_cache import compile_cached
 from .program import Program
 
 
@@ -74,7 +75,7 @@ class Interpreter:
         if self._executor is not None:
             return
         options = Options(input_by_row=self._by_row)
-        self._program = compile_model(self._source, self._target, options, self._sizes or None)
+        self._program = compile_cached(self._source, self._target, options, self._sizes or None)
         self._executor = find_backend(self._target).build(self._program)
         self._values = {
             index: np.zeros(self._graph.tensors[index].shape, DTYPES[self._dtype(index)])

@@ -82,6 +82,7 @@ class Program:
     alignment: int = 16  # of the arena's start
     extra_macs: int = 0  # multiplications done twice, since strips or patches overlap
     name: str = UNNAMED  # a C identifier: what is made of the program is called by it
+    cached: bool = False  # read from the cache of plans, not made; not saved
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from .backend import Measurement, find_backend
 from .errors import InputError
 from .graph import Tensor
-from .pipeline import compile_model
+from .plan_cache import compile_cached
 
 _ORT_NAMES = {"float32": "float", "bool": "bool", "binary": "int32"}
 
@@ -40,7 +40,7 @@ class InferenceSession:
         provider_options: Any = None,
     ) -> None:
         self._target = providers[0] if providers else "host"
-        self._program = compile_model(path_or_bytes, self._target)
+        self._program = compile_cached(path_or_bytes, self._target)
         self._executor = find_backend(self._target).build(self._program)
 
     def run(

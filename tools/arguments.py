@@ -10,7 +10,8 @@ import numpy as np
 from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.graph import DTYPES, Graph, Tensor
-from ..runtime.pipeline import Options, compile_model
+from ..runtime.pipeline import Options
+from ..runtime.plan_cache import compile_cached
 from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program
 from ..runtime.program_file import is_program
@@ -77,7 +78,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         input_by_row=getattr(args, "input_by_row", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),
     )
-    return compile_model(path, target, options)
+    return compile_cached(path, target, options)
 
 
 def _load_program(path: Path, target: str, ram: int | None) -> Program:

@@ -17,17 +17,15 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from ...runtime.folders import cache_root
+
 FORMAT = 3  # raise when images of the same source would differ in another way
 KERNELS = Path(__file__).resolve().parent.parent
 
 
 def cache_folder() -> Path:
-    """$MIDGE_CACHE, else midge/ in $XDG_CACHE_HOME, else ~/.cache/midge; kernels/ inside it."""
-    stated = os.environ.get("MIDGE_CACHE")
-    if stated:
-        return Path(stated) / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "midge" / "kernels"
+    """Where compiled kernels are kept."""
+    return cache_root() / "kernels"
 
 
 def entry(symbol: str, source: Path, instructions: str | None = None) -> Path:

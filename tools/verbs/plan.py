@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "strategy": program.strategy,
         "planner": program.planner,
         "verified_bytes": verified,
+        "cached": program.cached,
         "html": args.html,
     }
 

@@ -1,0 +1,120 @@
+"""Programs that were planned before, on disk: a second plan of the same model is read, not made.
+
+A file's name holds a digest of all that a program depends on: the model's bytes, the options, this
+package's sources and the machine. A stale file is thus never found; those that nobody has read for
+longest go when there are too many bytes of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from .errors import ProgramError
+from .folders import cache_root
+from .importers.tflite import read_content
+from .pipeline import Options, compile_model
+from .program import Program
+from .program_file import from_bytes, to_bytes
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ROOMS = ("runtime", "kernels", "targets", "hw")  # whose sources say what a program is made of
+MOST_BYTES = 256 << 20
+
+
+def compile_cached(
+    source: str | Path | bytes,
+    target: str = "host",
+    options: Options | None = None,
+    input_shapes: Mapping[int, Sequence[int]] | None = None,
+) -> Program:
+    """As `compile_model`, but what was compiled before is read; `Program.cached` says so."""
+    options = options or Options()
+    content = source if isinstance(source, bytes) else read_content(Path(source))
+    path = entry(content, target, options, input_shapes or {})
+    found = _read(path)
+    if found is not None:
+        return replace(found, cached=True)
+    program = compile_model(source, target, options, input_shapes)
+    _write(path, to_bytes(program))
+    return program
+
+
+def entry(
+    content: bytes, target: str, options: Options, input_shapes: Mapping[int, Sequence[int]]
+) -> Path:
+    """Where the program of a model file of this content is, or would be."""
+    shapes = sorted((index, tuple(shape)) for index, shape in input_shapes.items())
+    digest = hashlib.sha256(repr((target, options, shapes, _surroundings())).encode())
+    digest.update(hashlib.sha256(content).digest())
+    return cache_root() / "plans" / f"{digest.hexdigest()[:32]}.midge"
+
+
+def _read(path: Path) -> Program | None:
+    """The program at `path`; None if there is none, or it is damaged."""
+    try:
+        content = path.read_bytes()
+        os.utime(path)  # it was of use
+        return from_bytes(content)
+    except (OSError, ProgramError):
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Store a program in one step; a cache that can't be written is done without."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+        _prune(path.parent)
+    except OSError:
+        return
+
+
+def _prune(folder: Path) -> None:
+    found = sorted(((s.st_mtime_ns, s.st_size, p) for p, s in _files(folder)), reverse=True)
+    total = 0
+    for _, size, path in found:
+        total += size
+        if total > MOST_BYTES:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    return [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
+
+
+@lru_cache(maxsize=8)
+def _sources(instructions: str | None) -> str:
+    """Names, sizes and times of this package's sources, the solver's presence and the processor."""
+    digest = hashlib.sha256(repr((instructions, find_spec("ortools") is not None)).encode())
+    for room in ROOMS:
+        for folder, _, names in sorted(os.walk(PACKAGE / room)):
+            for name in sorted(n for n in names if n.endswith(".py")):
+                stat = os.stat(os.path.join(folder, name))
+                digest.update(repr((folder, name, stat.st_size, stat.st_mtime_ns)).encode())
+    digest.update(_processor().encode())
+    return digest.hexdigest()
+
+
+def _surroundings() -> str:
+    return _sources(os.environ.get("MIDGE_INSTRUCTIONS"))
+
+
+def _processor() -> str:
+    """What tells processors with different instructions apart."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    flags = {line for line in lines if line.startswith(("flags", "Features"))}
+    return repr((platform.machine(), sorted(flags)))
