@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from ...runtime.backend import find_backend
 from ...runtime.errors import TargetError
 from ...runtime.program import UNNAMED, Program
 from ...targets.boards import Board, find_board
+from ...targets.cortex_m.exports import FORMATS, export
 from ...targets.cortex_m.image import build_image
 from ...targets.cortex_m.sources import c_name, is_c_name
 from ..arguments import add_model, add_planning, add_target, compile_for
@@ -31,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planning(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
+        "--format",
+        choices=("plain", *FORMATS),
+        default="plain",
+        help="C files side by side (plain), or a library of that system with an example",
+    )
+    parser.add_argument(
         "--name", metavar="NAME", help="prefix of the C names (default: from the file's name)"
     )
 
@@ -44,11 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{Path(args.model).stem}.midge"
     program.save(saved)
-    executor = find_backend(args.target).build(program, folder)
-    try:
-        report = getattr(executor, "report", None)
-    finally:
-        executor.close()
+    report, files = _build(program, folder, args.format)
     return {
         "target": args.target,
         "arena_bytes": program.arena_bytes,
@@ -56,9 +61,30 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "code_bytes": report.code_bytes if report else None,
         "constant_bytes": report.constant_bytes if report else len(program.constants),
         **_firmware(program, board, folder),
-        "files": [str(path) for path in (saved, *(report.files if report else ()))],
+        "files": [str(path) for path in (saved, *files)],
         "model_sha256": program.graph.sha256,
     }
+
+
+def _build(program: Program, folder: Path, form: str) -> tuple[Any, Sequence[Path]]:
+    """The backend's report, and the files that it or the library's form left in the folder."""
+    with tempfile.TemporaryDirectory(prefix="midge-") as temporary:
+        out = folder if form == "plain" else Path(temporary)
+        executor = find_backend(program.target).build(program, out)
+        try:
+            report = getattr(executor, "report", None)
+        finally:
+            executor.close()
+        files = report.files if report else ()
+        if form == "plain":
+            return report, files
+        if not any(path.suffix == ".c" for path in files):
+            raise TargetError(f"--format {form} is for microcontrollers, not for {program.target}")
+        texts = export(form, program, {path.name: path.read_text() for path in files})
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return report, [folder / name for name in texts]
 
 
 def _firmware(program: Program, board: Board | None, folder: Path) -> dict[str, Any]:
