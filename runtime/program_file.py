@@ -22,6 +22,7 @@ from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS, Padding
 from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
+from .program_check import check_program
 from .verify import verify
 
 MAGIC = b"MIDGEPRG"
@@ -77,6 +78,7 @@ def from_bytes(content: bytes, name: str = "program") -> Program:
     except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
         raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
     _check_limits(program, name)
+    check_program(program, name)
     return program
 
 
