@@ -172,6 +172,10 @@ def test_a_stock_client_asks_for_the_whole_model(program, inputs, expected, serv
     assert list(about.inputs[0].shape) == [1, 28, 28, 1]
 
 
+def say(request, name: str, text: str) -> None:  # type: ignore[no-untyped-def]
+    request.parameters[name].string_param = text
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -181,8 +185,13 @@ def test_a_stock_client_asks_for_the_whole_model(program, inputs, expected, serv
         (lambda r: r.inputs[0].shape.append(2), "not INT8 of shape .1, 28, 28, 1, 2."),
         (lambda r: r.raw_input_contents.__setitem__(0, b"short"), "in 5 bytes"),
         (lambda r: setattr(r.inputs[0], "name", "?"), "is missing"),
-        (lambda r: setattr(r.parameters["midge_cut"], "int64_param", 99), "not before 99"),
-        (lambda r: setattr(r.parameters["midge_cut"], "int64_param", -1), "not before -1"),
+        (lambda r: say(r, "midge_cut", "0-99"), "rising ranges of nodes up to"),
+        (lambda r: say(r, "midge_cut", "-1"), "rising ranges of nodes up to"),
+        (lambda r: say(r, "midge_cut", "3,1"), "rising ranges of nodes up to"),
+        (lambda r: say(r, "midge_cut", "9" * 5000), "rising ranges of nodes up to"),
+        (lambda r: say(r, "midge_cut", "1"), "node 1 can't be on the device: it reads what"),
+        (lambda r: say(r, "midge_cut", "0-13"), "nothing is left for the server"),
+        (lambda r: setattr(r.parameters["midge_crc32"], "int64_param", 1), "changed on the way"),
     ],
 )
 def test_hostile_requests_are_answered_with_a_sentence(

@@ -13,7 +13,20 @@ import numpy as np
 
 from ...runtime.errors import ExecutionError, InputError
 from .cut import Cut
-from .protocol import CUT, DIGEST, MAX_MESSAGE, SERVICE, codec, messages, pack, unpack
+from .protocol import (
+    CHECKSUM,
+    COMPUTE_MS,
+    CUT,
+    DIGEST,
+    MAX_MESSAGE,
+    SERVICE,
+    check,
+    checksum,
+    codec,
+    messages,
+    pack,
+    unpack,
+)
 
 
 class LinkError(ExecutionError):
@@ -40,6 +53,7 @@ class EdgeClient:
         credentials: ClientCredentials | None = None,
     ) -> None:
         self.address, self.deadline_s, self._model = address, deadline_s, model
+        self.compute_ms: float | None = None  # what the server says its last answer took
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.initial_reconnect_backoff_ms", 100),
@@ -60,13 +74,16 @@ class EdgeClient:
             inputs=described,
             raw_input_contents=contents,
         )
-        request.parameters[CUT].int64_param = cut.position
+        request.parameters[CUT].string_param = cut.name
+        request.parameters[CHECKSUM].int64_param = checksum(contents)
         request.parameters[DIGEST].string_param = cut.tail.sha256
         response = self._call("ModelInfer", request)
         if response.id != request.id:
             raise LinkError(f"the server at {self.address} answered another request")
         outputs = [cut.tail.tensors[index] for index in cut.tail.outputs]
+        self.compute_ms = response.parameters[COMPUTE_MS].double_param or None
         try:
+            check(response.raw_output_contents, response.parameters)
             return unpack(outputs, response.outputs, response.raw_output_contents)
         except InputError as error:
             raise LinkError(f"the server at {self.address} gave a wrong answer: {error}") from None

@@ -68,13 +68,13 @@ class SplitExecutor:
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         """All tensors of an inference that runs on the device alone."""
         values: dict[int, np.ndarray] = dict(zip(self._graph.inputs, inputs, strict=True))
-        for part, executor, first in (
-            (self.cut.head, self._head, 0),
-            (self.cut.tail, self._tail, self.cut.position),
+        for part, executor, numbers in (
+            (self.cut.head, self._head, self.cut.device),
+            (self.cut.tail, self._tail, self.cut.server),
         ):
             for node, tensor, value in executor.trace([values[t] for t in part.inputs]):
                 values[tensor] = value
-                yield first + node, tensor, value
+                yield numbers[node], tensor, value
 
     def reset(self) -> None:
         self._head.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,7 +22,10 @@ METHODS = (
     "ModelInfer",
 )
 MAX_MESSAGE = 64 << 20  # bytes; a cut tensor of any model for small machines is far below
-CUT, DIGEST = "midge_cut", "midge_sha256"  # request parameters beyond the protocol
+
+# Parameters beyond the protocol. Of a request: the cut (the device's nodes as ranges), the model's
+# digest, and a checksum of the raw contents; of a response: a checksum, and the time it took.
+CUT, DIGEST, CHECKSUM, COMPUTE_MS = "midge_cut", "midge_sha256", "midge_crc32", "midge_compute_ms"
 
 DATATYPES = {
     "bool": "BOOL",
@@ -53,6 +57,20 @@ def pack(
         )
         contents.append(np.ascontiguousarray(value).tobytes())
     return descriptions, contents
+
+
+def checksum(contents: Iterable[bytes]) -> int:
+    """CRC-32 over all raw contents: what TCP's own sum lets through must not become an answer."""
+    crc = 0
+    for content in contents:
+        crc = zlib.crc32(content, crc)
+    return crc
+
+
+def check(contents: Iterable[bytes], parameters: Any) -> None:
+    """`InputError` if a message says a checksum and its contents have another."""
+    if CHECKSUM in parameters and parameters[CHECKSUM].int64_param != checksum(contents):
+        raise InputError("the contents don't match their checksum: they changed on the way")
 
 
 def unpack(

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass
@@ -27,20 +28,25 @@ from ...runtime.importers import read_model
 from ...runtime.pipeline import Options, compile_graph, rewrite
 from ...runtime.program import Program
 from ...runtime.program_file import is_program
-from .cut import cut_at
+from .cut import cut_between, parse_ranges
 from .protocol import (
+    CHECKSUM,
+    COMPUTE_MS,
     CUT,
     DATATYPES,
     DIGEST,
     MAX_MESSAGE,
     METHODS,
     SERVICE,
+    check,
+    checksum,
     messages,
     pack,
     unpack,
 )
 
 WORKERS = 4
+MOST_TAILS = 32  # compiled at once; a peer that asks for every cut costs time, not memory
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class ModelServer:
         target: str = "host",
     ) -> None:
         self._graph, self._name, self._target = graph, name, target
-        self._tails: dict[int, _Tail] = {}
+        self._tails: dict[str, _Tail] = {}  # the last used one is the last
         self._lock = threading.Lock()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(WORKERS),
@@ -142,20 +148,26 @@ class ModelServer:
                 f"the device runs model {digest[:12]}, this server has {self._graph.sha256[:12]}; "
                 "give both the same model file"
             )
-        tail = self._tail(request.parameters[CUT].int64_param if CUT in request.parameters else 0)
+        tail = self._tail(request.parameters[CUT].string_param if CUT in request.parameters else "")
         inputs = [tail.graph.tensors[i] for i in tail.graph.inputs]
+        check(request.raw_input_contents, request.parameters)
         values = unpack(inputs, request.inputs, request.raw_input_contents)
+        started = time.perf_counter()
         with tail.lock:
             answers = tail.executor.run(values)
+        compute_ms = (time.perf_counter() - started) * 1e3
         outputs = [tail.graph.tensors[i] for i in tail.graph.outputs]
         described, contents = pack(messages.ModelInferResponse.InferOutputTensor, outputs, answers)
-        return messages.ModelInferResponse(
+        response = messages.ModelInferResponse(
             model_name=self._name,
             model_version="1",
             id=request.id,
             outputs=described,
             raw_output_contents=contents,
         )
+        response.parameters[CHECKSUM].int64_param = checksum(contents)
+        response.parameters[COMPUTE_MS].double_param = compute_ms
+        return response
 
     # ---- inside ----
 
@@ -163,11 +175,18 @@ class ModelServer:
         if name != self._name:
             raise InputError(f"this server has the model {self._name!r}, not {name!r}")
 
-    def _tail(self, position: int) -> _Tail:
+    def _tail(self, device: str) -> _Tail:
+        """The compiled tail of a cut; of many cuts the last used ones are kept."""
+        nodes = len(self._graph.nodes)
+        cut = cut_between(self._graph, parse_ranges(device, nodes - 1))
+        if not cut.server:
+            raise TargetError("nothing is left for the server: the cut has all nodes on the device")
         with self._lock:
-            if position not in self._tails:
-                self._tails[position] = _Tail(cut_at(self._graph, position).tail, self._target)
-            return self._tails[position]
+            tail = self._tails.pop(cut.name, None) or _Tail(cut.tail, self._target)
+            self._tails[cut.name] = tail
+            while len(self._tails) > MOST_TAILS:
+                self._tails.pop(next(iter(self._tails)))
+            return tail
 
 
 def _tls(credentials: Credentials) -> Any:
