@@ -71,7 +71,7 @@ def cut_at(graph: Graph, position: int) -> Cut:
 
 
 def cut_between(graph: Graph, device: Iterable[int]) -> Cut:
-    """Cut a graph into the nodes `device` and the others, which need nothing back from the server."""
+    """Cut a graph into the nodes `device`, which need nothing from the server, and the others."""
     here = sorted(set(device))
     chosen = frozenset(here)
     if not chosen <= set(range(len(graph.nodes))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,10 +17,21 @@ from .cut import Cut
 RETRY_S = 1.0  # after a failure the device answers alone for so long before it asks again
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """One request as the device saw it: `ms` from asking to the answer, or to the `error`."""
+
+    sent_bytes: int
+    ms: float
+    compute_ms: float = 0.0  # of `ms`, what the server says it computed
+    error: str | None = None
+
+
 class SplitExecutor:
     """Never loses an answer: whatever the link does, the device can finish alone.
 
-    `remarks` tells where the last answer was computed and, if the link failed, how.
+    `remarks` tells where the last answer was computed and, if the link failed, how; `exchange` what
+    the last inference asked of the server, None if it did not ask.
     """
 
     def __init__(
@@ -31,33 +43,56 @@ class SplitExecutor:
     ) -> None:
         self.measurement = Measurement()
         self.remarks: list[str] = []
+        self.exchange: Exchange | None = None
         self.cut, self._graph, self._client, self._release = cut, graph, client, release
         self._head = _executor(cut.head)
         self._tail = _executor(cut.tail)
         self._retry_at = 0.0
 
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run(
+        self, inputs: Sequence[np.ndarray], deadline_ms: float | None = None
+    ) -> list[np.ndarray]:
+        """One inference. After `deadline_ms` the server is not waited for any longer."""
         started = time.perf_counter()
+        self.exchange = None
         checked = check_inputs(self._graph, inputs)
         values = dict(zip(self.cut.head.outputs, self._head.run(checked), strict=True))
         if self.cut.tail.nodes:
             crossing = [values[index] for index in self.cut.sent]
-            values.update(zip(self.cut.tail.outputs, self._finish(crossing), strict=True))
+            left = None
+            if deadline_ms is not None:
+                left = max(deadline_ms / 1e3 - (time.perf_counter() - started), 1e-3)
+            values.update(zip(self.cut.tail.outputs, self._finish(crossing, left), strict=True))
         else:
             self.remarks = ["the whole model ran on the device"]
         self.measurement = Measurement(latency_ms=(time.perf_counter() - started) * 1e3)
         return [values[index] for index in self._graph.outputs]
 
-    def _finish(self, crossing: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The tail's answer, from the server if it can be had, else from the device."""
-        if time.monotonic() < self._retry_at:
+    @property
+    def alone(self) -> bool:
+        """Whether the server failed so shortly ago that it is not asked."""
+        return time.monotonic() < self._retry_at
+
+    def ask_again(self) -> None:
+        """The server was seen to answer: ask it at the next inference."""
+        self._retry_at = 0.0
+
+    def _finish(self, crossing: Sequence[np.ndarray], left_s: float | None) -> list[np.ndarray]:
+        """The tail's answer, from the server if it can be had in time, else from the device."""
+        if self.alone:
             return self._tail.run(crossing)
+        asked = time.perf_counter()
         try:
-            answer = self._client.infer(self.cut, crossing)
+            answer = self._client.infer(self.cut, crossing, left_s)
         except LinkError as error:
             self._retry_at = time.monotonic() + RETRY_S
+            ms = (time.perf_counter() - asked) * 1e3
+            self.exchange = Exchange(self.cut.sent_bytes, ms, error=str(error))
             self.remarks = [f"{error}; the device answered alone"]
             return self._tail.run(crossing)
+        ms = (time.perf_counter() - asked) * 1e3
+        compute_ms = min(self._client.compute_ms or 0.0, ms)
+        self.exchange = Exchange(self.cut.sent_bytes, ms, compute_ms)
         here, nodes = self.cut.position, len(self._graph.nodes)
         self.remarks = [
             f"{here} of {nodes} nodes here, the others at {self._client.address}, "
@@ -82,6 +117,10 @@ class SplitExecutor:
 
     def close(self) -> None:
         self._client.close()
+        self.close_parts()
+
+    def close_parts(self) -> None:
+        """Close all but the client, which others may share."""
         self._head.close()
         self._tail.close()
         self._release()

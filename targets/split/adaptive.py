@@ -1,0 +1,192 @@
+"""A split that follows the link: where to cut is decided again whenever the link changes.
+
+Requests never wait for a decision: heads and tails of a new cut are compiled in the background, and
+the old cut answers meanwhile. Every decision is in `log`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...runtime.backend import Measurement
+from ...runtime.graph import Graph
+from .client import EdgeClient, LinkError
+from .cut import Cut, cut_between, ranges
+from .estimate import LinkEstimate
+from .executor import SplitExecutor
+from .planners.mincut import Envelope
+from .planners.problem import Link, Plan, Problem, evaluate, plan_of
+
+HYSTERESIS = 0.1  # a new plan must be predicted to be faster by so much
+PROBE_S = 1.0  # without a request that tells, the link is probed so often
+PROBE_MS = 50.0  # what a probe may take of the link's time
+SMALL, LARGE = 512, 16_384  # bytes of a probe
+LOAD_STEP = 1.25  # the envelope is made anew when the server's load has changed by so much
+KEPT = 512  # decisions in the log
+
+
+class AdaptiveExecutor:
+    """Runs `graph` split at the cut that the present link asks for.
+
+    `problem` has the costs of both sides; its link is only the first guess. `deadline_ms` bounds
+    what is waited for the server: after it the device finishes alone.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        problem: Problem,
+        client: EdgeClient,
+        deadline_ms: float | None = None,
+        make: Callable[[Graph, Cut, EdgeClient], SplitExecutor] = SplitExecutor,
+    ) -> None:
+        self.measurement = Measurement()
+        self.log: deque[str] = deque(maxlen=KEPT)
+        self.estimate = LinkEstimate(problem.link.up, problem.link.delay_ms)
+        self._graph, self._client, self._deadline_ms, self._make = graph, client, deadline_ms, make
+        self._started = time.monotonic()
+        self._problem, self._envelope = problem, Envelope.of(problem)
+        self._made: dict[str, SplitExecutor] = {}
+        self._lock = threading.Lock()
+        self._wake, self._closing = threading.Event(), False
+        self._failed = False  # the server did, and has not answered since
+        self._told_at = 0.0  # when a request last told about the link
+        self.plan = self._best()
+        self._current = self._prepare(self.plan)
+        self._note(f"starts with {self._describe(self.plan)}")
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    @property
+    def remarks(self) -> list[str]:
+        return self._current.remarks
+
+    @property
+    def cut(self) -> Cut:
+        return self._current.cut
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One inference at the present cut; what it tells about the link is learnt."""
+        executor = self._current
+        outputs = executor.run(inputs, self._deadline_ms)
+        self.measurement = executor.measurement
+        self._learn(executor)
+        return outputs
+
+    def exchange_worked(self) -> bool:
+        """Whether the last inference had its answer from the server."""
+        exchange = self._current.exchange
+        return exchange is not None and exchange.error is None
+
+    def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        return self._current.trace(inputs)
+
+    def reset(self) -> None:
+        self._current.reset()
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+        for executor in self._made.values():
+            executor.close_parts()
+        self._client.close()
+
+    # ---- inside ----
+
+    def _learn(self, executor: SplitExecutor) -> None:
+        exchange = executor.exchange
+        if exchange is None:
+            return
+        self._told_at = time.monotonic()
+        if exchange.error is not None:
+            self._note(f"the server failed: {exchange.error}")
+            self._failed = True
+            self._wake.set()
+            return
+        self._recovered()
+        profiled = sum(self._problem.costs.server_ms[v] for v in executor.cut.server)
+        self.estimate.computed(exchange.compute_ms, profiled)
+        if self.estimate.carried(exchange.sent_bytes, exchange.ms - exchange.compute_ms):
+            self._wake.set()
+
+    def _recovered(self) -> None:
+        if self._failed:
+            self._failed = False
+            self._note("the server answers again")
+
+    def _follow(self) -> None:
+        """The background: probes when nothing else tells, plans, compiles, switches."""
+        while not self._closing:
+            self._wake.wait(PROBE_S)
+            self._wake.clear()
+            if self._closing:
+                return
+            if time.monotonic() - self._told_at > PROBE_S or self._current.alone:
+                self._probe()
+            self._replan()
+
+    def _probe(self) -> None:
+        """Ask for nothing twice, without and with contents: delay and rate.
+
+        A link that failed gets little: what is sent on it stands before the next request.
+        """
+        known = not self._failed
+        size = int(min(max(self.estimate.rate * PROBE_MS, SMALL), LARGE)) if known else SMALL
+        try:
+            self.estimate.answered_empty(self._client.probe(0))
+            self.estimate.carried(size, self._client.probe(size))
+        except LinkError:
+            return
+        self._current.ask_again()
+        self._recovered()
+
+    def _replan(self) -> None:
+        if not 1 / LOAD_STEP < self.estimate.load / self._problem.server_load < LOAD_STEP:
+            self._problem = replace(self._problem, server_load=self.estimate.load)
+            self._envelope = Envelope.of(self._problem)
+        best = self._best()
+        now = evaluate(self._at_present(), self.plan.device).latency_ms
+        if best.device == self.plan.device:
+            return
+        if best.stages.latency_ms > now * (1 - HYSTERESIS):
+            return
+        executor = self._prepare(best)
+        self.plan, self._current = best, executor
+        self._note(f"moves to {self._describe(best)}, {now:.2f} ms where it was")
+
+    def _at_present(self) -> Problem:
+        rate = self.estimate.rate
+        ratio = self._problem.link.down / self._problem.link.up
+        link = Link(rate, rate * ratio, self.estimate.delay_ms)
+        return replace(self._problem, link=link)
+
+    def _best(self) -> Plan:
+        present = self._at_present()
+        plans = [plan_of(present, "cic", cut, True) for cut in self._envelope.cuts]
+        return min(plans, key=lambda p: (p.stages.latency_ms, -len(p.device)))
+
+    def _prepare(self, plan: Plan) -> SplitExecutor:
+        with self._lock:
+            name = ranges(sorted(plan.device))
+            if name not in self._made:
+                cut = cut_between(self._graph, plan.device)
+                self._made[name] = self._make(self._graph, cut, self._client)
+            return self._made[name]
+
+    def _describe(self, plan: Plan) -> str:
+        stages, nodes = plan.stages, len(self._graph.nodes)
+        return (
+            f"{len(plan.device)} of {nodes} nodes here: {stages.latency_ms:.2f} ms predicted at "
+            f"{self.estimate.rate / 125:.3g} Mbit/s, {self.estimate.delay_ms:.2f} ms of delay, "
+            f"server load {self.estimate.load:.2f}"
+        )
+
+    def _note(self, what: str) -> None:
+        self.log.append(f"{time.monotonic() - self._started:9.3f} s  {what}")
