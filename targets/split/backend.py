@@ -57,14 +57,14 @@ def middle_cut(graph: Graph) -> Cut:
 class ServerProcess:
     """`midge.targets.split.server` in a process of its own, for one program."""
 
-    def __init__(self, program: Program, model: str = "model") -> None:
+    def __init__(self, program: Program, model: str = "model", slowdown: float = 1.0) -> None:
         self.model = model
         self._folder = tempfile.TemporaryDirectory(prefix="midge-split-")
         path = Path(self._folder.name) / "model.midge"
         program.save(path)
         package = __package__ or "midge.targets.split"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{package}.server", str(path), model],
+            [sys.executable, "-m", f"{package}.server", str(path), model, str(slowdown)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -24,7 +24,6 @@ from ...runtime.graph import Graph
 from ...runtime.pipeline import compile_graph
 from .cut import cut_between, stateful_nodes
 from .planners.problem import INPUT, Costs, Wire
-from .protocol import codec, messages
 
 ROUNDS = 9
 BUDGET_S = 20.0  # of measuring; slow models get fewer rounds, but at least three
@@ -92,7 +91,11 @@ def measure(
     target: str = "host",
     tick: Callable[[int, int], None] = lambda done, of: None,
 ) -> Profile:
-    """Time every prefix, interleaved; medians, made to rise. `tick(done, of)` reports progress."""
+    """Time every prefix, interleaved; `tick(done, of)` reports progress.
+
+    A prefix takes at most what any longer one does: a median that other work on the machine has
+    lifted is brought down to that.
+    """
     heads, count = [], len(graph.nodes)
     for length in range(1, count + 1):
         heads.append(_executor(cut_between_prefix(graph, length), target))
@@ -102,7 +105,8 @@ def measure(
     finally:
         for head in heads:
             head.close()
-    return Profile(graph.sha256, target, (0.0, *accumulate(times, max)))
+    rising = list(accumulate(reversed(times), min))[::-1]
+    return Profile(graph.sha256, target, (0.0, *rising))
 
 
 def cut_between_prefix(graph: Graph, length: int) -> Graph:
@@ -124,6 +128,7 @@ def _interleaved(executors: Sequence[Executor], inputs: Sequence[np.ndarray]) ->
     ends = time.perf_counter() + BUDGET_S
     for done in range(ROUNDS):
         for executor, taken in zip(executors, samples, strict=True):
+            executor.run(inputs)  # in use, a program meets the caches as its last run left them
             started = time.perf_counter()
             executor.run(inputs)
             taken.append((time.perf_counter() - started) * 1e3)
@@ -155,6 +160,8 @@ def costs_of(graph: Graph, device: Profile, server: Profile) -> Costs:
 
 def wire_bytes(graph: Graph, index: int) -> int:
     """A tensor's bytes in a request: contents and description."""
+    from .protocol import messages  # gRPC's messages are of the extra midge[split]
+
     tensor = graph.tensors[index]
     describe = messages.ModelInferRequest.InferInputTensor
     message = messages.ModelInferRequest(
@@ -165,6 +172,8 @@ def wire_bytes(graph: Graph, index: int) -> int:
 
 def request_bytes(graph: Graph) -> int:
     """What a request and its answer carry beside tensors: names, digest, frames and headers."""
+    from .protocol import codec, messages
+
     serialize, _ = codec("ModelInfer")
     message = messages.ModelInferRequest(model_name="model", id="0" * 32)
     message.parameters["midge_sha256"].string_param = graph.sha256
@@ -176,3 +185,33 @@ FRAMES = 400  # gRPC's and HTTP/2's headers and frames of one call in both direc
 
 def _constant_bytes(graph: Graph, operands: Iterable[int]) -> int:
     return sum(graph.tensors[t].bytes for t in dict.fromkeys(operands) if graph.tensors[t].constant)
+
+
+def head_bytes(graph: Graph) -> Callable[[frozenset[int]], int]:
+    """Device memory of a head: its constants and the most activation bytes alive at once.
+
+    An upper bound of what the planner packs, quick enough to be asked for every cut.
+    """
+    made = {t: i for i, node in enumerate(graph.nodes) for t in node.outputs}
+
+    def needed(device: frozenset[int]) -> int:
+        last_read: dict[int, int] = {}
+        for i in sorted(device):
+            for t in graph.nodes[i].operands:
+                last_read[t] = i
+        leaving = {
+            t
+            for t in last_read | dict.fromkeys(made)
+            if any(reader not in device for reader in graph.consumers[t]) or t in graph.outputs
+        }
+        live = {t for t in graph.inputs if t in last_read}
+        peak = 0
+        for i in sorted(device):
+            node = graph.nodes[i]
+            live.update(node.outputs)
+            peak = max(peak, sum(graph.tensors[t].bytes for t in live))
+            live = {t for t in live if t in leaving or last_read.get(t, -1) > i}
+        constants = {t for i in device for t in graph.nodes[i].operands}
+        return peak + _constant_bytes(graph, sorted(constants))
+
+    return needed

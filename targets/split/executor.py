@@ -100,6 +100,14 @@ class SplitExecutor:
         ]
         return answer
 
+    def warm(self, inputs: Sequence[np.ndarray]) -> None:
+        """Run what stands here once, so that the next inference meets a warm cache."""
+        self._head.run(check_inputs(self._graph, inputs))
+
+    def slow_down(self, wrap: Callable[[Executor], Executor]) -> None:
+        """Let what runs here take longer, to measure what a slower device would see."""
+        self._head, self._tail = wrap(self._head), wrap(self._tail)
+
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         """All tensors of an inference that runs on the device alone."""
         values: dict[int, np.ndarray] = dict(zip(self._graph.inputs, inputs, strict=True))

@@ -61,9 +61,13 @@ class Credentials:
 class _Tail:
     """One compiled tail. Its executor serves one request at a time."""
 
-    def __init__(self, graph: Graph, target: str) -> None:
+    def __init__(self, graph: Graph, target: str, slowdown: float) -> None:
         self.graph = graph
         self.executor: Executor = find_backend(target).build(compile_graph(graph, target))
+        if slowdown > 1:
+            from ...sim.slowed import Slowed  # only to measure what a slower server would give
+
+            self.executor = Slowed(self.executor, slowdown)
         self.lock = threading.Lock()
 
 
@@ -78,8 +82,9 @@ class ModelServer:
         port: int = 0,
         credentials: Credentials | None = None,
         target: str = "host",
+        slowdown: float = 1.0,
     ) -> None:
-        self._graph, self._name, self._target = graph, name, target
+        self._graph, self._name, self._target, self._slowdown = graph, name, target, slowdown
         self._tails: dict[str, _Tail] = {}  # the last used one is the last
         self._lock = threading.Lock()
         self._server = grpc.server(
@@ -182,7 +187,7 @@ class ModelServer:
         if not cut.server:
             raise TargetError("nothing is left for the server: the cut has all nodes on the device")
         with self._lock:
-            tail = self._tails.pop(cut.name, None) or _Tail(cut.tail, self._target)
+            tail = self._tails.pop(cut.name, None) or _Tail(cut.tail, self._target, self._slowdown)
             self._tails[cut.name] = tail
             while len(self._tails) > MOST_TAILS:
                 self._tails.pop(next(iter(self._tails)))
@@ -233,8 +238,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("name")
+    parser.add_argument("slowdown", type=float, nargs="?", default=1.0)
     args = parser.parse_args(arguments)
-    server = ModelServer(load_graph(args.path), args.name)
+    server = ModelServer(load_graph(args.path), args.name, slowdown=args.slowdown)
     server.start()
     print(json.dumps({"address": server.address}), flush=True)
     sys.stdin.read()

@@ -1,4 +1,4 @@
-"""`midge split cuts|run MODEL`: where a model can be cut, and an inference over a cut."""
+"""`midge split cuts|profile|plan|run|bench MODEL`: cut a model between a device and a server."""
 
 from __future__ import annotations
 
@@ -12,17 +12,38 @@ from rich.table import Table
 from ...runtime.backend import check_inputs
 from ...runtime.importers import read_model
 from ...runtime.pipeline import Options, compile_graph, rewrite
+from .. import split_bench, split_plan
 from ..arguments import add_model, load_inputs
 from ..plan_page import short_name
 from ..zoo import find_model
 from . import run as run_verb
 
 HELP = "cut a model between this device and a server"
+ACTIONS = {
+    "cuts": "where the model can be cut, and what crosses there",
+    "profile": "measure every prefix of the model on this machine",
+    "plan": "where to cut, by the exact optimum or a published method",
+    "run": "one inference over a cut",
+    "bench": "measure predicted against real latency over a shaped link",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("cuts", "run"))
-    add_model(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    made = {}
+    for name, what in ACTIONS.items():
+        made[name] = actions.add_parser(name, help=what, description=what)
+        add_model(made[name])
+        made[name].add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object"
+        )
+    split_plan.add_profile_arguments(made["profile"])
+    split_plan.add_plan_arguments(made["plan"])
+    split_bench.add_arguments(made["bench"])
+    _add_run_arguments(made["run"])
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cut", type=int, metavar="K", help="the device runs nodes 0 to K-1")
     parser.add_argument("--server", metavar="HOST:PORT", help="a `midge serve` of the same model")
     parser.add_argument("--name", help="the model's name at the server (default: its file's)")
@@ -36,9 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.action in MORE:
+        return MORE[args.action][0](args) | {"action": args.action}
     path = find_model(args.model)
     graph = rewrite(read_model(path), Options())
     return _cuts(graph) if args.action == "cuts" else _run(args, path, graph)
+
+
+MORE = {
+    "profile": (split_plan.profile, split_plan.show_profile),
+    "plan": (split_plan.make_plan, split_plan.show_plan),
+    "bench": (split_bench.run, split_bench.show),
+}
 
 
 def _cuts(graph: Any) -> dict[str, Any]:
@@ -89,6 +119,9 @@ def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
+    if "action" in result:
+        MORE[result["action"]][1](result, console)
+        return
     if "cuts" not in result:
         run_verb.show(result, console)
         return

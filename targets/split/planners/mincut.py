@@ -17,8 +17,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-
-import networkx as nx
+from typing import Any
 
 from .problem import INPUT, Costs, Plan, Problem, better, plan_of
 
@@ -72,6 +71,8 @@ def least_cut(costs: Costs, weights: Weights, inner: Sequence[int] | None = None
     if not nodes:
         return frozenset()
     inside, first, last = set(nodes), nodes[0], nodes[-1]
+    import networkx as nx  # of the extra midge[split]; other planners do without
+
     network = nx.DiGraph()
     for v in nodes:
         if v in costs.pinned:
@@ -96,7 +97,7 @@ def least_cut(costs: Costs, weights: Weights, inner: Sequence[int] | None = None
     return frozenset(v for v in nodes if ("node", v) in here)
 
 
-def _edge(network: nx.DiGraph, a: object, b: object, weight: float) -> None:
+def _edge(network: Any, a: object, b: object, weight: float) -> None:
     """An edge of finite capacity (one without is infinite)."""
     network.add_edge(a, b, capacity=round(weight * SCALE))
 

@@ -1,0 +1,194 @@
+"""`midge split bench`: predicted against measured latency, over a link of stated rates."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ..runtime.errors import InputError
+from ..runtime.graph import Graph
+from ..targets.split.planners import Costs, Link, Problem, evaluate, plan
+from . import split_plan
+from .arguments import load_inputs
+
+CALIBRATION = 9  # runs
+BUDGET_S, LEAST_RUNS = 10.0, 3  # of one rate
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    split_plan.add_sides(parser)
+    parser.add_argument(
+        "--mbit",
+        type=float,
+        nargs="+",
+        default=RATES,
+        metavar="R",
+        help="in Mbit/s",
+    )
+    parser.add_argument("--delay-ms", type=float, default=2.0, help="there and back (default 2)")
+    parser.add_argument("--runs", type=int, default=15, help="at each rate (default 15)")
+    parser.add_argument(
+        "--server-slowdown", type=float, default=1.0, metavar="X", help="as --device-slowdown"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    graph = split_plan.graph_of(args.model)
+    if min(args.mbit) <= 0 or args.delay_ms < 0 or args.runs < 1:
+        raise InputError("rates must be above 0, the delay at least 0, and --runs at least 1")
+    device, server = split_plan.sides(args, graph)
+    costs = split_plan.costs_of(graph, device, server.scaled(args.server_slowdown))
+    with _Bench(graph, args.device_slowdown, args.server_slowdown) as bench:
+        device_factor, load, overhead_ms = bench.calibrate(costs)
+        costs = replace(costs, device_ms=tuple(device_factor * t for t in costs.device_ms))
+        rows = []
+        with Progress(console=Console(stderr=True), disable=args.json, transient=True) as progress:
+            for mbit in progress.track(args.mbit, description="measuring"):
+                delay_ms = args.delay_ms + overhead_ms
+                rates = Link.of(mbit)
+                delay_ms += split_plan.request_bytes(graph) / rates.up
+                problem = Problem(costs, Link(rates.up, rates.down, delay_ms), server_load=load)
+                rows.append(_row(bench, problem, mbit, args))
+    return {
+        "rows": rows,
+        "runs": args.runs,
+        "delay_ms": args.delay_ms,
+        "overhead_ms": overhead_ms,
+        "server_load": load,
+        "device_factor": device_factor,
+        "device_slowdown": args.device_slowdown,
+        "worst_error": max(abs(row["error"]) for row in rows),
+    }
+
+
+def _row(bench: _Bench, problem: Problem, mbit: float, args: argparse.Namespace) -> dict[str, Any]:
+    """One rate: the plan, and the medians of it and of both ends, interleaved."""
+    found = plan("auto", problem)
+    ends = {"device_only": problem.costs.everything, "server_only": frozenset(problem.costs.pinned)}
+    ways = {"plan": found.device, **ends}
+    bench.link.shape.up = bench.link.shape.down = mbit * 125
+    bench.link.shape.delay_ms = args.delay_ms
+    measured = bench.measure(ways, args.runs)
+    best_end = min(measured["device_only"], measured["server_only"])
+    return {
+        "mbit": mbit,
+        "algorithm": found.algorithm,
+        "cut": sorted(found.device),
+        "nodes": problem.costs.nodes,
+        "bytes": found.stages.sent_bytes,
+        "predicted_ms": found.stages.latency_ms,
+        "measured_ms": measured["plan"],
+        "device_only_ms": measured["device_only"],
+        "server_only_ms": measured["server_only"],
+        **{
+            f"{name}_predicted_ms": evaluate(problem, device).latency_ms
+            for name, device in ends.items()
+        },
+        "error": found.stages.latency_ms / measured["plan"] - 1,
+        "ratio": best_end / measured["plan"],
+    }
+
+
+class _Bench:
+    """A server process, a shaped link to it, and executors by cut."""
+
+    def __init__(self, graph: Graph, slowdown: float, server_slowdown: float) -> None:
+        from ..runtime.pipeline import compile_graph
+        from ..sim.links import ShapedLink
+        from ..targets.split.backend import ServerProcess
+        from ..targets.split.client import EdgeClient
+
+        self.graph, self._slowdown = graph, slowdown
+        self._server = ServerProcess(compile_graph(graph, "host"), slowdown=server_slowdown)
+        self.link = ShapedLink(self._server.address)
+        self.client = EdgeClient(self.link.address, self._server.model, deadline_s=600)
+        self._executors: dict[frozenset[int], Any] = {}
+        self._inputs: list[np.ndarray] = load_inputs(graph, None, 0)
+
+    def __enter__(self) -> _Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for executor in self._executors.values():
+            executor.close_parts()
+        self.client.close()
+        self.link.close()
+        self._server.stop()
+
+    def calibrate(self, costs: Costs) -> tuple[float, float, float]:
+        """Both sides in use, on a free link: (device's time / profiled, server's / profiled, ms).
+
+        The milliseconds are what an exchange of the whole input takes beside the server's
+        computing. Profiles are taken back to back; in use a processor waits, and wakes up slower.
+        """
+        here, there = self.executor(costs.everything), self.executor(frozenset(costs.pinned))
+        device, server, overhead = [], [], []
+        for number in range(CALIBRATION + 1):
+            for executor in (here, there):
+                executor.warm(self._inputs)
+                executor.run(self._inputs)
+            if number:
+                device.append(here.measurement.latency_ms)
+                server.append(there.exchange.compute_ms)
+                overhead.append(there.exchange.ms - there.exchange.compute_ms)
+        medians = (statistics.median(times) for times in (device, server, overhead))
+        device_ms, server_ms, overhead_ms = medians
+        away = sum(t for v, t in enumerate(costs.server_ms) if v not in costs.pinned)
+        return device_ms / sum(costs.device_ms), server_ms / max(away, 1e-9), overhead_ms
+
+    def executor(self, device: frozenset[int]) -> Any:
+        from ..sim.slowed import Slowed
+        from ..targets.split.cut import cut_between
+        from ..targets.split.executor import SplitExecutor
+
+        if device not in self._executors:
+            made = SplitExecutor(self.graph, cut_between(self.graph, device), self.client)
+            if self._slowdown > 1:
+                made.slow_down(lambda part: Slowed(part, self._slowdown))
+            self._executors[device] = made
+        return self._executors[device]
+
+    def measure(self, ways: dict[str, frozenset[int]], runs: int) -> dict[str, float]:
+        """Median milliseconds of each way; the first answer, which compiles the tail, is dropped.
+
+        Ways that run the same nodes are measured as one. Slow links get fewer runs.
+        """
+        taken: dict[frozenset[int], list[float]] = {device: [] for device in ways.values()}
+        ends = time.perf_counter() + BUDGET_S
+        for number in range(runs + 1):
+            if number > LEAST_RUNS and time.perf_counter() > ends:
+                break
+            for device, times in taken.items():
+                executor = self.executor(device)
+                executor.warm(self._inputs)
+                started = time.perf_counter()
+                executor.run(self._inputs)
+                if number:
+                    times.append((time.perf_counter() - started) * 1e3)
+        return {name: statistics.median(taken[device]) for name, device in ways.items()}
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table("Mbit/s", "here", "bytes", "predicted", "measured", "device", "server", "faster")
+    for row in result["rows"]:
+        table.add_row(
+            f"{row['mbit']:g}",
+            f"{len(row['cut'])} of {row['nodes']}",
+            f"{row['bytes']:,}",
+            f"{row['predicted_ms']:.2f}",
+            f"{row['measured_ms']:.2f}",
+            f"{row['device_only_ms']:.2f}",
+            f"{row['server_only_ms']:.2f}",
+            f"{row['ratio']:.2f} x",
+        )
+    console.print(table)
+    console.print(f"milliseconds; the prediction is off by {result['worst_error']:.1%} at most")

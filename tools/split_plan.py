@@ -1,0 +1,230 @@
+"""`midge split profile|plan`: measure a model's prefixes, and plan a cut from two profiles."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ..runtime.errors import InputError
+from ..runtime.graph import Graph
+from ..runtime.importers import read_model
+from ..runtime.pipeline import Options, rewrite
+from ..targets.split.costs import (
+    Profile,
+    costs_of,
+    head_bytes,
+    measure,
+    request_bytes,
+)
+from ..targets.split.cut import ranges
+from ..targets.split.planners import (
+    ALGORITHMS,
+    Limits,
+    Link,
+    Plan,
+    Power,
+    Problem,
+    as_good_as,
+    plan,
+)
+from ..targets.split.planners.problem import OBJECTIVES
+from .arguments import byte_count, load_inputs
+from .split_page import split_page
+from .zoo import find_model
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="host", metavar="T", help="default host")
+    parser.add_argument("-o", "--output", type=Path, metavar="F.json", help="keep the profile")
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--algorithm",
+        default="auto",
+        metavar="NAME",
+        help=f"{', '.join(ALGORITHMS)} (default auto, the exact optimum)",
+    )
+    parser.add_argument("--objective", choices=OBJECTIVES, default="latency")
+    add_sides(parser)
+    parser.add_argument("--mbit", type=float, default=10.0, metavar="R", help="Mbit/s (default 10)")
+    parser.add_argument("--down-mbit", type=float, metavar="R", help="the way back (default: same)")
+    parser.add_argument("--delay-ms", type=float, default=1.0, help="there and back (default 1)")
+    parser.add_argument("--max-latency-ms", type=float, metavar="N", help="hard limit")
+    parser.add_argument("--max-energy-mj", type=float, metavar="N")
+    parser.add_argument("--max-device-bytes", type=byte_count, metavar="N", help="hard limit")
+    parser.add_argument("--max-sent-bytes", type=byte_count, metavar="N")
+    parser.add_argument(
+        "--power",
+        type=float,
+        nargs=3,
+        default=(1.0, 1.0, 0.1),
+        metavar=("COMPUTE", "SEND", "WAIT"),
+        help="watts that the device draws (default 1 1 0.1)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="jobs of jps (default 1)")
+    parser.add_argument("--html", type=Path, metavar="F", help="latency against bandwidth, a page")
+
+
+def add_sides(parser: argparse.ArgumentParser) -> None:
+    """Where the times of both sides come from."""
+    parser.add_argument("--device-profile", type=Path, metavar="F.json", help="default: measured")
+    parser.add_argument("--server-profile", type=Path, metavar="F.json", help="default: measured")
+    parser.add_argument(
+        "--device-slowdown", type=float, default=1.0, metavar="X", help="on its times (default 1)"
+    )
+    parser.add_argument(
+        "--server-load", type=float, default=1.0, metavar="X", help="on its times (default 1)"
+    )
+
+
+def profile(args: argparse.Namespace) -> dict[str, Any]:
+    graph = graph_of(args.model)
+    made = measured(graph, args.target, quiet=args.json)
+    if args.output:
+        made.save(args.output)
+    return {
+        "target": made.target,
+        "sha256": made.sha256,
+        "prefix_ms": list(made.prefix_ms),
+        "files": [str(args.output)] if args.output else [],
+    }
+
+
+def make_plan(args: argparse.Namespace) -> dict[str, Any]:
+    graph = graph_of(args.model)
+    problem = problem_of(args, graph)
+    started = time.perf_counter()
+    found = plan(args.algorithm, problem)
+    planning_ms = (time.perf_counter() - started) * 1e3
+    rivals = as_good_as(problem, found) if args.algorithm == "auto" else []
+    result = describe(graph, found) | {
+        "objective": problem.objective,
+        "planning_ms": planning_ms,
+        "as_good_as": rivals,
+        "files": [],
+    }
+    if args.html:
+        args.html.write_text(split_page(problem, graph, Path(args.model).stem))
+        result["files"] = [str(args.html)]
+    return result
+
+
+def describe(graph: Graph, found: Plan) -> dict[str, Any]:
+    stages = found.stages
+    return {
+        "algorithm": found.algorithm,
+        "cut": sorted(found.device),
+        "ranges": ranges(sorted(found.device)),
+        "nodes": len(graph.nodes),
+        "predicted_ms": found.evidence.get("predicted_ms", stages.latency_ms),
+        "device_ms": stages.device_ms,
+        "link_ms": stages.link_ms,
+        "server_ms": stages.server_ms,
+        "period_ms": stages.period_ms,
+        "energy_mj": stages.energy_mj,
+        "bytes": stages.sent_bytes,
+        "device_bytes": stages.device_bytes,
+        "server_bytes": stages.server_bytes,
+        "proved": found.proved,
+        "evidence": {key: _plain(value) for key, value in found.evidence.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Evidence as JSON: stages of a pipeline are objects."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
+def problem_of(args: argparse.Namespace, graph: Graph) -> Problem:
+    """The planning problem that the arguments state; profiles that aren't given are measured."""
+    device, server = sides(args, graph)
+    link = Link.of(args.mbit, args.delay_ms, args.down_mbit)
+    overhead = request_bytes(graph) / link.up  # a request is more than its tensors
+    return Problem(
+        costs_of(graph, device, server),
+        Link(link.up, link.down, link.delay_ms + overhead),
+        args.objective,
+        Limits(
+            args.max_latency_ms,
+            args.max_energy_mj,
+            args.max_device_bytes,
+            None,
+            args.max_sent_bytes,
+        ),
+        Power(*args.power),
+        args.server_load,
+        head_bytes(graph),
+        {"jobs": args.jobs, "kinds": [_kind(graph, i) for i in range(len(graph.nodes))]},
+    )
+
+
+def sides(args: argparse.Namespace, graph: Graph) -> tuple[Profile, Profile]:
+    """The profiles of device and server."""
+    if args.device_slowdown <= 0 or args.server_load <= 0:
+        raise InputError("--device-slowdown and --server-load are factors above 0")
+    here = None
+    if not (args.device_profile and args.server_profile):
+        here = measured(graph, "host", quiet=args.json)
+    device = Profile.load(args.device_profile, graph) if args.device_profile else here
+    server = Profile.load(args.server_profile, graph) if args.server_profile else here
+    assert device is not None
+    assert server is not None
+    return device.scaled(args.device_slowdown), server
+
+
+def measured(graph: Graph, target: str, quiet: bool) -> Profile:
+    """Measure with a progress bar on stderr."""
+    inputs: list[np.ndarray] = load_inputs(graph, None, 0)
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
+        task = progress.add_task("preparing prefixes", total=len(graph.nodes))
+        return measure(
+            graph, inputs, target, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+
+
+def graph_of(model: str) -> Graph:
+    return rewrite(read_model(find_model(model)), Options())
+
+
+def _kind(graph: Graph, index: int) -> tuple[object, ...]:
+    """A node's signature: operator, attributes and shapes, so that repeated blocks are equal."""
+    node = graph.nodes[index]
+    shapes = tuple(graph.tensors[t].shape for t in (*node.operands, *node.outputs))
+    return node.op, repr(node.attrs), shapes
+
+
+def show_profile(result: dict[str, Any], console: Console) -> None:
+    total = result["prefix_ms"][-1]
+    console.print(f"{len(result['prefix_ms']) - 1} prefixes on {result['target']}, {total:.3f} ms")
+
+
+def show_plan(result: dict[str, Any], console: Console) -> None:
+    table = Table(show_header=False)
+    here = result["ranges"] or "none"
+    table.add_row("on the device", f"nodes {here} ({len(result['cut'])} of {result['nodes']})")
+    table.add_row("predicted", f"{result['predicted_ms']:.3f} ms")
+    for name in ("device", "link", "server"):
+        table.add_row(f"  {name}", f"{result[f'{name}_ms']:.3f} ms")
+    table.add_row("sent", f"{result['bytes']:,} bytes")
+    table.add_row("device memory", f"{result['device_bytes']:,} bytes")
+    table.add_row("energy", f"{result['energy_mj']:.3f} mJ")
+    proved = "the optimum of one-way cuts" if result["proved"] else "not proved to be the optimum"
+    table.add_row(result["algorithm"], f"{proved}; planned in {result['planning_ms']:.1f} ms")
+    if result["as_good_as"]:
+        table.add_row("as good", ", ".join(result["as_good_as"]))
+    console.print(table, markup=False)
+    for path in result["files"]:
+        console.print(path)
