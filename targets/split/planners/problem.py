@@ -119,6 +119,10 @@ class Link:
     down: float
     delay_ms: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not (self.up > 0 and self.down > 0 and self.delay_ms >= 0):
+            raise TargetError("the link's rates must be above 0 and its delay at least 0")
+
     @staticmethod
     def of(mbit_s: float, delay_ms: float = 0.0, down_mbit_s: float | None = None) -> Link:
         """From megabits a second, which is how links are sold."""
@@ -163,8 +167,6 @@ class Problem:
             raise TargetError(
                 f"the objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}"
             )
-        if not (self.link.up > 0 and self.link.down > 0 and self.link.delay_ms >= 0):
-            raise TargetError("the link's rates must be above 0 and its delay at least 0")
 
     def extra(self, name: str, algorithm: str, what: str) -> Any:
         """A family's own input, or a sentence that says what is missing."""

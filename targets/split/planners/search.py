@@ -119,7 +119,8 @@ def cas(problem: Problem) -> Plan:
     context = (problem.link.up, float("inf") if limit is None else limit)
     start = index.start(context) if index else len(points) // 2
     heap = [(_rank(problem, points[start]), start)]
-    seen, opened = {start}, []
+    seen = {start}
+    opened: list[tuple[tuple[float, float, int], int]] = []
     while heap and len(opened) < int(problem.extras.get("expansions", EXPANSIONS)):
         rank, state = heapq.heappop(heap)
         opened.append((rank, state))
