@@ -40,8 +40,8 @@ that gives one of its cells.
   inference in QEMU) and `midge compile M --target cortex-m4 -o D --json` (`flash_bytes`)
 - accelerator: `midge run M --target fpga-sim --json` (`cycles` of the 8x8 array's jobs; what the
   array doesn't take runs on the host and isn't counted)
-- host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: midge's time divided by
-  that of tflite-runtime 2.14, and of today's LiteRT with XNNPACK), here with the instruction
+- host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: midge's time divided
+  by that of tflite-runtime 2.14, and of today's LiteRT with XNNPACK), here with the instruction
   set `{instructions}` of {processor}
 
 """
