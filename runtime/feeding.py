@@ -58,7 +58,8 @@ def feed_call(graph: Graph, node: Node, progress: int = 0) -> Lowered:
     is more than one row.
     """
     image = graph.output(node)
-    pixel, kept = image.shape[3] * image.itemsize, progress and image.shape[1] > 1
+    rows = image.shape[1] * sum(other.op == FEED for other in graph.nodes)
+    pixel, kept = image.shape[3] * image.itemsize, progress and rows > 1
     fields: dict[str, Field] = {
         "rows": Rows(),
         "y": Cursor(image.index),

@@ -6,28 +6,23 @@ at those places, loops included. How far it is stands in the arena.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from ...runtime.feeding import FEED, passes_of
 from ...runtime.program import Call, Loop, Program
-from .sources import c_field, params_type
+from .calls import CallPrinter, Steps, steps_of
 
 PROGRESS_BYTES = 12  # of struct progress below
 
 
 @dataclass(frozen=True)
 class FedPrinter:
-    """Prints the functions of one model.
-
-    `name_of` gives the name of a call's parameters, `run` the statement that makes a call.
-    """
+    """Prints the functions of one model."""
 
     program: Program
     name: str
-    name_of: Callable[[int, int | None], str]
-    describe: Callable[[Call], str]
-    run: Callable[[Call, str], str]
+    calls: CallPrinter
 
     @property
     def _macro(self) -> str:
@@ -74,12 +69,12 @@ class FedPrinter:
         yield "    switch (progress->at) {"
         yield "    case 0:"
         place = 0
-        for number, item in enumerate(self.program.items):
+        for item in self.program.items:
             yield ""
             if isinstance(item, Loop):
-                place = yield from self._loop(number, item, place)
+                place = yield from self._loop(item, place)
             else:
-                place = yield from self._call(item, self.name_of(number, None), (), place, "    ")
+                place = yield from self._call(item, (), place, "    ")
         yield "    }"
         yield "    memset(progress, 0, sizeof *progress);"
         yield "}"
@@ -91,36 +86,21 @@ class FedPrinter:
         feeds = (call for call in self.program.calls() if call.kernel == FEED)
         return next((call.args["progress"] for call in feeds if "progress" in call.args), None)
 
-    def _loop(self, number: int, loop: Loop, place: int) -> Generator[str, None, int]:
+    def _loop(self, loop: Loop, place: int) -> Generator[str, None, int]:
         yield f"    for (pass = 0; pass < {loop.count}; pass++) {{"
         for position, call in enumerate(loop.body):
-            steps = [(s.field, s.by) for s in loop.steps if s.call == position]
-            name = self.name_of(number, position)
-            place = yield from self._call(call, name, steps, place, "        ")
+            place = yield from self._call(call, steps_of(loop, position), place, "        ")
         yield "    }"
         return place
 
-    def _call(
-        self, call: Call, name: str, steps: Sequence[tuple[str, int]], place: int, indent: str
-    ) -> Generator[str, None, int]:
+    def _call(self, call: Call, steps: Steps, place: int, indent: str) -> Generator[str, None, int]:
         if call.kernel == FEED:
             yield from self._feed(call, steps, place + 1, indent)
             return place + 1
-        yield f"{indent}/* {self.describe(call)} */"
-        if not steps:
-            yield f"{indent}{self.run(call, '&' + name)}"
-            return place
-        yield f"{indent}{{"
-        yield f"{indent}    {params_type(call.kernel)} here = {name};"
-        for field, by in steps:
-            yield f"{indent}    here.{c_field(field)} += pass * {by};"
-        yield f"{indent}    {self.run(call, '&here')}"
-        yield f"{indent}}}"
+        yield from (f"{indent}{line}" for line in self.calls.statements(call, steps))
         return place
 
-    def _feed(
-        self, call: Call, steps: Sequence[tuple[str, int]], place: int, indent: str
-    ) -> Iterator[str]:
+    def _feed(self, call: Call, steps: Steps, place: int, indent: str) -> Iterator[str]:
         table = f"{call.args['y']}" + "".join(f" + pass * {by}" for _, by in steps)
         yield f"{indent}if (row == NULL) {{"
         yield f"{indent}    progress->at = {place};"

@@ -15,11 +15,12 @@ import numpy as np
 
 from ... import __version__
 from ...runtime.errors import TargetError
-from ...runtime.feeding import FEED, is_fed
+from ...runtime.feeding import is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
+from .calls import CallPrinter, quoted, steps_of
 from .fed import FedPrinter
-from .sources import KERNELS_HEADER, c_field, is_c_name, params_type
+from .sources import KERNELS_HEADER, is_c_name
 
 BYTES_A_LINE = 16
 C_ALIGNMENT = 16  # of the constants and of the arena
@@ -90,7 +91,11 @@ class _Printer:
         """Prints what takes the input by row, if the program does."""
         if not is_fed(self.program):
             return None
-        return FedPrinter(self.program, self.name, _call_name, self._describe, self._call_text)
+        return FedPrinter(self.program, self.name, self.calls)
+
+    @cached_property
+    def calls(self) -> CallPrinter:
+        return CallPrinter(self.program, self._profiled)
 
     @property
     def prefix(self) -> str:
@@ -171,7 +176,7 @@ class _Printer:
         for i, tensor in enumerate(tensors):
             macro = f"{self.macro}_{kind}_{i}"
             shape = "x".join(map(str, tensor.shape)) or "scalar"
-            yield f"/* {_quoted(tensor.name)}, {tensor.dtype} {shape}{_scale(tensor)} */"
+            yield f"/* {quoted(tensor.name)}, {tensor.dtype} {shape}{_scale(tensor)} */"
             yield f"#define {macro}_BYTES {tensor.bytes}"
             yield f"#define {macro}_TYPE {C_TYPES[tensor.dtype]}"
             yield f"#define {macro}_RANK {len(tensor.shape)}"
@@ -204,7 +209,7 @@ class _Printer:
             yield ""
             yield from _byte_array(f"state_{index}", value.tobytes())
         yield ""
-        yield from self._params()
+        yield from self.calls.definitions()
         yield from self._functions()
 
     def _patterned_state(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -212,20 +217,6 @@ class _Printer:
         for index, value in self.program.state.items():
             if _fill_byte(value) is None:
                 yield index, value
-
-    def _params(self) -> Iterator[str]:
-        for number, item in enumerate(self.program.items):
-            calls = item.body if isinstance(item, Loop) else (item,)
-            for position, call in enumerate(calls):
-                if call.kernel == FEED:
-                    continue
-                name = _call_name(number, position if isinstance(item, Loop) else None)
-                yield f"static const {params_type(call.kernel)} {name} = {{"
-                yield from (
-                    f"    .{c_field(field)} = {value}," for field, value in call.args.items()
-                )
-                yield "};"
-                yield ""
 
     def _functions(self) -> Iterator[str]:
         p, macro, prefix = self.program, self.macro, self.prefix
@@ -287,7 +278,7 @@ class _Printer:
             yield from (f"    {line}" for line in self.fed.reset())
         for index, value in self.program.state.items():
             at, fill = f"(int8_t *)arena + {self.program.addresses[index]}", _fill_byte(value)
-            yield f"    /* {_quoted(self.graph.tensors[index].name)} */"
+            yield f"    /* {quoted(self.graph.tensors[index].name)} */"
             if fill is None:
                 yield f"    memcpy({at}, state_{index}, {value.nbytes});"
             else:
@@ -303,10 +294,9 @@ class _Printer:
         for number, item in enumerate(self.program.items):
             yield ""
             if isinstance(item, Loop):
-                yield from self._loop(number, item)
+                yield from self._loop(item)
             else:
-                yield f"    /* {self._describe(item)} */"
-                yield f"    {self._call_text(item, '&' + _call_name(number))}"
+                yield from (f"    {line}" for line in self.calls.statements(item))
             if self.hook == TRACE:
                 for _, tensor in finished.get(number, ()):
                     size = self.graph.tensors[tensor].bytes
@@ -314,60 +304,22 @@ class _Printer:
         yield f"    return {self.macro}_OK;"
         yield "}"
 
-    def _loop(self, number: int, loop: Loop) -> Iterator[str]:
-        """Each call's parameters are copied where they are needed: one of them is on the stack."""
+    def _loop(self, loop: Loop) -> Iterator[str]:
         yield f"    for (int pass = 0; pass < {loop.count}; pass++) {{"
         for position, call in enumerate(loop.body):
-            steps = [step for step in loop.steps if step.call == position]
-            name = _call_name(number, position)
-            yield f"        /* {self._describe(call)} */"
-            if not steps:
-                yield f"        {self._call_text(call, '&' + name)}"
-                continue
-            yield "        {"
-            yield f"            {params_type(call.kernel)} here = {name};"
-            for step in steps:
-                yield f"            here.{c_field(step.field)} += pass * {step.by};"
-            yield f"            {self._call_text(call, '&here')}"
-            yield "        }"
+            steps = steps_of(loop, position)
+            yield from (f"        {line}" for line in self.calls.statements(call, steps))
         yield "    }"
 
-    def _call_text(self, call: Call, params: str) -> str:
-        text = f"midge_{call.kernel}(arena, constants, {params});"
+    def _profiled(self, call: Call, statement: str) -> str:
         if self.hook != PROFILE:
-            return text
-        return f"midge_profile_begin(); {text} midge_profile_end({self._numbers[id(call)]});"
+            return statement
+        return f"midge_profile_begin(); {statement} midge_profile_end({self._numbers[id(call)]});"
 
     @cached_property
     def _numbers(self) -> dict[int, int]:
         """id of a call -> its number in the program's text."""
         return {id(call): number for number, call in enumerate(self.program.calls())}
-
-    def _describe(self, call: Call) -> str:
-        """Node, operator and where its operands lie."""
-        node = self.graph.nodes[call.node]
-        reads = ", ".join(
-            self._where(t) for t in node.operands if not self.graph.tensors[t].constant
-        )
-        writes = ", ".join(self._where(t) for t in node.outputs)
-        label = f" {_quoted(node.name)}" if node.name else ""
-        return f"{call.node}: {node.op}{label}, arena {reads or 'nothing'} -> {writes}"
-
-    def _where(self, index: int) -> str:
-        at = self.program.addresses.get(index)
-        if at is None:
-            return "rows in a ring"
-        return f"{at}..{at + self.graph.tensors[index].bytes - 1}"
-
-
-def _call_name(item: int, position: int | None = None) -> str:
-    return f"call_{item}" if position is None else f"call_{item}_{position}"
-
-
-def _quoted(text: str) -> str:
-    """A name from a model file, safe inside a C comment."""
-    plain = "".join(c if c.isprintable() and c.isascii() else "_" for c in text)
-    return '"' + plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *") + '"'
 
 
 def _scale(tensor: Tensor) -> str:

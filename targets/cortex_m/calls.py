@@ -1,0 +1,195 @@
+"""The kernel calls of a program in C: their parameters, and the statements that make them.
+
+A node that is called more than once makes other rows each time: its calls differ in the number of
+rows and, in step with the first row, in some cursors. One struct in flash and a function of these
+two numbers stand for all of them, so that a call more takes a few bytes of code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ...runtime.feeding import FEED
+from ...runtime.graph import Graph
+from ...runtime.program import Call, Loop, Program
+from .sources import c_field, params_type
+
+Steps = Sequence[tuple[str, int]]  # (field, by) of a call in a loop
+ROWS = "rows"
+
+
+@dataclass
+class _Uses:
+    """The calls of one node, with their steps; `name` ends the names of what is printed for it."""
+
+    name: str
+    kernel: str
+    calls: list[tuple[Call, Steps]] = field(default_factory=list)
+
+    @property
+    def base(self) -> Mapping[str, int]:
+        return self.calls[0][0].args
+
+    @cached_property
+    def direction(self) -> Mapping[str, int] | None:
+        """By what each field moves when the calls' one number grows by 1; None if there is none."""
+        moves = [move for call, steps in self.calls for move in self._moves(call, steps)]
+        first = next((move for move in moves if any(move.values())), {})
+        divisor = math.gcd(*first.values()) or 1
+        least = {name: by // divisor for name, by in first.items() if by}
+        counts = [_multiple(move, least) for move in moves]
+        if any(count is None for count in counts):
+            return None
+        common = math.gcd(*(count for count in counts if count is not None))
+        return {name: by * common for name, by in least.items()}
+
+    def _moves(self, call: Call, steps: Steps) -> Iterator[dict[str, int]]:
+        """How far the call is from the first one, and how far it moves in each pass of its loop."""
+        yield {n: value - self.base[n] for n, value in call.args.items() if n != ROWS}
+        yield {n: sum(by for name, by in steps if name == n) for n in call.args if n != ROWS}
+
+    def numbers(self, call: Call, steps: Steps) -> tuple[int, int]:
+        """The call's number, and by what it grows in each pass."""
+        unit = self.direction
+        assert unit is not None
+        begin, by = (_multiple(move, unit) for move in self._moves(call, steps))
+        assert begin is not None and by is not None
+        return begin, by
+
+    @cached_property
+    def rows_differ(self) -> bool:
+        return len({call.args.get(ROWS) for call, _ in self.calls}) > 1
+
+    @property
+    def is_function(self) -> bool:
+        """True if the calls go through a function of their number and their rows."""
+        return bool(self.direction) or (self.direction is not None and self.rows_differ)
+
+
+def _multiple(move: Mapping[str, int], unit: Mapping[str, int]) -> int | None:
+    """How many units a move is; None if it is no whole number of them."""
+    count = next((move[name] // by for name, by in unit.items()), 0)
+    same = all(by == count * unit.get(name, 0) for name, by in move.items())
+    return count if same else None
+
+
+@dataclass(frozen=True)
+class CallPrinter:
+    """Prints the calls of one program; `wrapped` may put something round a call's statement."""
+
+    program: Program
+    wrapped: Callable[[Call, str], str]
+
+    @property
+    def _graph(self) -> Graph:
+        return self.program.graph
+
+    @cached_property
+    def _uses(self) -> Mapping[tuple[int, str], _Uses]:
+        """(node, kernel) -> the calls."""
+        found: dict[tuple[int, str], _Uses] = {}
+        for item in self.program.items:
+            for position, call in enumerate(item.body if isinstance(item, Loop) else (item,)):
+                if call.kernel != FEED:
+                    name = f"{self._graph.nodes[call.node].op}_{call.node}"
+                    uses = found.setdefault((call.node, call.kernel), _Uses(name, call.kernel))
+                    uses.calls.append((call, steps_of(item, position)))
+        return found
+
+    def definitions(self) -> Iterator[str]:
+        """The parameters, and the functions of nodes that are called more than once."""
+        for uses in self._uses.values():
+            if uses.is_function:
+                yield from self._params(f"params_{uses.name}", uses.calls[0][0])
+                yield from self._function(uses)
+                continue
+            for number, (call, _) in enumerate(uses.calls):
+                yield from self._params(_params_name(uses, number), call)
+
+    def _params(self, name: str, call: Call) -> Iterator[str]:
+        yield f"static const {params_type(call.kernel)} {name} = {{"
+        yield from (f"    .{c_field(field)} = {value}," for field, value in call.args.items())
+        yield "};"
+        yield ""
+
+    def _function(self, uses: _Uses) -> Iterator[str]:
+        assert uses.direction is not None
+        yield f"/* {self.describe(uses.calls[0][0])} */"
+        arguments = ["int8_t *arena"]
+        arguments += ["int32_t at"] if uses.direction else []
+        arguments += ["int32_t rows"] if uses.rows_differ else []
+        yield f"static void {uses.name}({', '.join(arguments)})"
+        yield "{"
+        yield f"    {params_type(uses.kernel)} here = params_{uses.name};"
+        if uses.rows_differ:
+            yield "    here.rows = rows;"
+        for name, by in uses.direction.items():
+            yield f"    here.{c_field(name)} += {'at' if by == 1 else f'at * {by}'};"
+        yield f"    midge_{uses.kernel}(arena, constants, &here);"
+        yield "}"
+        yield ""
+
+    def statements(self, call: Call, steps: Steps = ()) -> Iterator[str]:
+        """The lines that make a call; in a loop, `pass` is the number of the pass."""
+        uses = self._uses[call.node, call.kernel]
+        if uses.is_function:
+            yield self.wrapped(call, self._function_call(uses, call, steps))
+            return
+        number = next(n for n, (other, _) in enumerate(uses.calls) if other is call)
+        name = _params_name(uses, number)
+        yield f"/* {self.describe(call)} */"
+        if not any(by for _, by in steps):
+            yield self.wrapped(call, f"midge_{call.kernel}(arena, constants, &{name});")
+            return
+        yield "{"
+        yield f"    {params_type(call.kernel)} here = {name};"
+        for field_name, by in steps:
+            yield f"    here.{c_field(field_name)} += pass * {by};"
+        yield "    " + self.wrapped(call, f"midge_{call.kernel}(arena, constants, &here);")
+        yield "}"
+
+    def _function_call(self, uses: _Uses, call: Call, steps: Steps) -> str:
+        arguments = ["arena"]
+        if uses.direction:
+            begin, by = uses.numbers(call, steps)
+            step = "pass" if by == 1 else f"pass * {by}"
+            arguments.append(f"{begin} + {step}" if by else f"{begin}")
+        if uses.rows_differ:
+            arguments.append(str(call.args[ROWS]))
+        return f"{uses.name}({', '.join(arguments)});"
+
+    def describe(self, call: Call) -> str:
+        """Node, operator and where its operands lie."""
+        node = self._graph.nodes[call.node]
+        reads = ", ".join(
+            self._where(t) for t in node.operands if not self._graph.tensors[t].constant
+        )
+        writes = ", ".join(self._where(t) for t in node.outputs)
+        label = f" {quoted(node.name)}" if node.name else ""
+        return f"{call.node}: {node.op}{label}, arena {reads or 'nothing'} -> {writes}"
+
+    def _where(self, index: int) -> str:
+        at = self.program.addresses.get(index)
+        if at is None:
+            return "rows in a ring"
+        return f"{at}..{at + self._graph.tensors[index].bytes - 1}"
+
+
+def steps_of(item: Call | Loop, position: int) -> Steps:
+    """What moves in the call at a position of a loop's body."""
+    if isinstance(item, Call):
+        return ()
+    return [(step.field, step.by) for step in item.steps if step.call == position]
+
+
+def _params_name(uses: _Uses, number: int) -> str:
+    return f"params_{uses.name}" + (f"_{number}" if len(uses.calls) > 1 else "")
+
+
+def quoted(text: str) -> str:
+    """A name from a model file, safe inside a C comment."""
+    plain = "".join(c if c.isprintable() and c.isascii() else "_" for c in text)
+    return '"' + plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *") + '"'
