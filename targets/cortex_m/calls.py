@@ -156,7 +156,8 @@ class CallPrinter:
         if uses.direction:
             begin, by = uses.numbers(call, steps)
             step = "pass" if by == 1 else f"pass * {by}"
-            arguments.append(f"{begin} + {step}" if by else f"{begin}")
+            terms = [str(begin)] * (not by or begin != 0) + [step] * (by != 0)
+            arguments.append(" + ".join(terms))
         if uses.rows_differ:
             arguments.append(str(call.args[ROWS]))
         return f"{uses.name}({', '.join(arguments)});"
