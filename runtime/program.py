@@ -92,6 +92,11 @@ class Program:
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[index] for index in self.graph.outputs)
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Most bytes of the arena that a kernel has for itself during its calls."""
+        return max((b.size for b in self.buffers if b.name.startswith("scratch")), default=0)
+
     def calls(self) -> Iterator[Call]:
         """Every call of the program text once, loops entered."""
         for item in self.items:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from native_call import GUARD, Lower
+from guarded import guarded
+from native_call import Lower
 
 from midge.runtime.assemble import assemble
 from midge.runtime.graph import DTYPES, Graph, Node
@@ -55,7 +56,8 @@ class CTwin:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.arena = aligned(program.arena_bytes, GUARD)
+        self.guarded = guarded(program.arena_bytes)
+        self.arena = self.guarded.arena
         self.constants = aligned(len(program.constants))
         self.constants[:] = np.frombuffer(program.constants, np.int8)
         for index, initial in program.state.items():
@@ -74,6 +76,7 @@ class CTwin:
             self.tensor(index)[...] = value
         for item in self.program.items:
             self._run_item(item)
+        self.guarded.check()
         return [self.tensor(index).copy() for index in self.program.graph.outputs]
 
     def _run_item(self, item: Call | Loop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from guarded import guard
 
 from midge.kernels import table
 from midge.kernels.host import HostExecutor
@@ -15,7 +16,6 @@ from midge.runtime.program import Program
 from midge.runtime.schedule import layer_by_layer
 
 Lower = Callable[[Graph, Node], Lowered]
-GUARD = 0x5A  # what the arena holds before the inputs: a byte that no kernel should rely on
 
 
 def run_native(
@@ -35,12 +35,13 @@ def run_native(
     program = one_node(graph, node, overlap, lower)
     single = program.graph
     executor = HostExecutor(program)
-    executor.arena[:] = GUARD
+    arena = guard(executor)
     given = dict(zip(node.inputs, inputs, strict=False))
     states = [t for t in node.operands if single.tensors[t].variable]
     for index in states:
         executor.tensor(index)[...] = given[index]
     outputs = executor.run([_given(given, index) for index in single.inputs])
+    arena.check()
     for index in states:
         _given(given, index)[...] = executor.tensor(index)
     return outputs

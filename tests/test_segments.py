@@ -6,9 +6,9 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from guarded import PATTERNS, guard
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from native_call import GUARD
 from random_networks import networks
 
 from midge.runtime.backend import find_backend
@@ -83,8 +83,10 @@ def check(program: Program, lowered, model: bytes) -> None:  # type: ignore[no-u
     """The plan replays, and its answers are the reference's."""
     replay(program, lowered)
     executor = find_backend("host").build(program)
-    executor.arena[:] = GUARD  # type: ignore[attr-defined]
-    assert_reference(executor.run(inputs_of(program)), model)
+    for seed in PATTERNS:
+        arena = guard(executor, seed)
+        assert_reference(executor.run(inputs_of(program)), model)
+        arena.check()
 
 
 def inputs_of(program: Program) -> list[np.ndarray]:
@@ -142,7 +144,7 @@ def test_rows_that_come_in_pieces_have_the_same_bits(model: bytes, data: st.Data
     found = lower_nodes(program.graph, find_backend("host"))
     replay(program, found)
     executor = find_backend("host").build(program)
-    executor.arena[:] = GUARD  # type: ignore[attr-defined]
+    arena = guard(executor)
     rows = inputs_of(program)[0][0]
     for _ in range(2):
         left = len(rows)
@@ -152,3 +154,4 @@ def test_rows_that_come_in_pieces_have_the_same_bits(model: bytes, data: st.Data
             left = executor.push_rows(rows[begin : begin + count])  # type: ignore[attr-defined]
         assert_reference(executor.copy_out(), model)  # type: ignore[attr-defined]
     assert_reference(executor.run(inputs_of(program)), model)
+    arena.check()

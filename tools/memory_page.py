@@ -71,9 +71,8 @@ def _rows() -> Iterator[str]:
         except ModelError as error:
             print(error, file=sys.stderr)
             continue
-        scratch = max((b.size for b in rows.buffers if b.name.startswith("scratch")), default=0)
         figures = (head, total, layers.live_set_bytes, layers.arena_bytes, rows.arena_bytes)
-        cells = [_bytes(n) for n in (*figures, scratch)]
+        cells = [_bytes(n) for n in (*figures, rows.scratch_bytes)]
         cells += _against(rows.arena_bytes, goal)[1:]
         cells += _against(fed.arena_bytes if fed else None, fed_goal)
         yield f"| {' | '.join((f'`{name}`', rows.target, *cells))} |\n"

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "arena_bytes": program.arena_bytes,
         "lower_bound": program.lower_bound,
+        "scratch_bytes": program.scratch_bytes,
         "live_set_bytes": program.live_set_bytes,
         "extra_macs": extra_macs(program),
         "segments": _segments(program),

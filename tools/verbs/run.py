@@ -35,11 +35,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         outputs = executor.run(inputs)
         measured = executor.measurement
         remarks = getattr(executor, "remarks", ())
+        stack = getattr(executor, "stack_bytes", None)
     finally:
         executor.close()
     for path, value in zip(args.output or (), outputs, strict=False):
         np.save(Path(path), value)
-    return answer(args.target, program, outputs, measured, remarks)
+    return answer(args.target, program, outputs, measured, remarks) | {"stack_bytes": stack}
 
 
 def answer(

@@ -4,6 +4,8 @@
  * output.bin: for each inference what the trace wrote, struct answer and all outputs; then the arena
  * if `save_arena`. Reading and writing are outside the counted region.
  */
+#include <stddef.h>
+
 #include "counter.h"
 #include "model_under_test.h"
 #ifdef MIDGE_PROFILE_CALLS
@@ -13,7 +15,7 @@
 #include "stack.h"
 #include "trace.h"
 
-enum { FILE_ERROR = 10, MODEL_ERROR = 20 };
+enum { FILE_ERROR = 10, GUARD_ERROR = 11, MODEL_ERROR = 20, GUARD_BYTES = 32 };
 
 struct request {
     uint32_t inferences;
@@ -27,7 +29,15 @@ struct answer {
     uint32_t stack_bytes;
 };
 
-static uint8_t arena[MIDGE_MODEL_ARENA_BYTES] __attribute__((section(".arena"), aligned(16)));
+/* The arena between guards. Both hold a pattern that no right answer depends on, and that is still
+ * in the guards after each inference. */
+static struct guarded {
+    uint8_t before[GUARD_BYTES];
+    uint8_t arena[MIDGE_MODEL_ARENA_BYTES];
+    uint8_t after[GUARD_BYTES];
+} memory __attribute__((section(".arena"), aligned(16)));
+
+#define arena memory.arena
 
 int trace_file;
 
@@ -59,6 +69,28 @@ static int read_inputs(int input)
 #define run midge_model_run
 #endif
 
+static uint8_t pattern(size_t at)
+{
+    return (uint8_t)((at * 0x9D) ^ 0xA5);
+}
+
+static void poison(void)
+{
+    for (size_t i = 0; i < sizeof memory; i++)
+        ((uint8_t *)&memory)[i] = pattern(i);
+}
+
+static int guards_are_whole(void)
+{
+    for (size_t i = 0; i < GUARD_BYTES; i++)
+        if (memory.before[i] != pattern(i))
+            return 0;
+    for (size_t i = 0; i < GUARD_BYTES; i++)
+        if (memory.after[i] != pattern(offsetof(struct guarded, after) + i))
+            return 0;
+    return 1;
+}
+
 static int infer(int input, int output)
 {
     if (read_inputs(input) != 0)
@@ -71,6 +103,8 @@ static int infer(int input, int output)
     answer.stack_bytes = stack_used(stack_pointer());
     if (status != MIDGE_MODEL_OK)
         return MODEL_ERROR + status;
+    if (!guards_are_whole())
+        return GUARD_ERROR;
     if (semihosting_write(output, &answer, sizeof answer) != 0)
         return FILE_ERROR;
     for (int i = 0; i < MIDGE_MODEL_OUTPUTS; i++)
@@ -85,6 +119,7 @@ static int serve(int input, int output)
     struct request request;
     if (semihosting_read(input, &request, sizeof request) != 0)
         return FILE_ERROR;
+    poison();
     if (request.load_arena) {
         if (semihosting_read(input, arena, sizeof arena) != 0)
             return FILE_ERROR;
@@ -116,6 +151,8 @@ int main(void)
     const int failure = serve(input, output);
     if (failure == FILE_ERROR)
         semihosting_say("input.bin is too short, or output.bin can't be written\n");
+    else if (failure == GUARD_ERROR)
+        semihosting_say("the model wrote outside its arena\n");
     else if (failure != 0)
         semihosting_say("the model returned an error\n");
     semihosting_close(output);
