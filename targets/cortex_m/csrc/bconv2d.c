@@ -54,28 +54,20 @@ static int32_t sum_of_pairs(
         if (pair == 1 && p->gated && v >= midge_int32_at(constants, p->gates)[o])
             return v + p->closed;
         if (p->plain) {
-            v -= pairs[2] * midge_count_bits(window + pairs[0] * size, w, size, 1);
+            v -= pairs[2] * midge_count_both(window + pairs[0] * size, w, size);
         } else {
-            const int32_t first = midge_count_bits(window + pairs[0] * size, w, size, 0);
+            const int32_t at = pairs[0] * size;
+            const int32_t first = midge_count_different(window + at, w, size);
             const int32_t second =
-                other == window ? first
-                                : midge_count_bits(other + pairs[0] * size, w, size, 0);
+                other == window ? first : midge_count_different(other + at, w, size);
             v += pairs[2] * (first + second);
         }
     }
     return v;
 }
 
-/* One pair of planes, and what is outside the image of one kind. */
-MIDGE_INLINE int32_t sum_of_bits(
-    const int8_t *constants, const bits_layer *p, const midge_uint32 *window, int32_t size,
-    int32_t o)
-{
-    const midge_uint32 *w = (const midge_uint32 *)(const void *)(constants + p->weights) + o * size;
-    return 2 * midge_count_bits(window, w, size, 0);
-}
-
-/* Walks output pixels, groups and filters; `put` sees `o`, its `v`, and `y`, the pixel's output. */
+/* Walks output pixels, groups and filters; `put` sees `o`, its `v`, and `y`, the pixel's output.
+ * Most layers have one pair of planes, for which there is a shorter way. */
 #define MIDGE_BITS_BODY(type, y_step, put)                                                        \
     {                                                                                             \
         const bits_layer *shared = (const bits_layer *)(const void *)p;                           \
@@ -91,6 +83,9 @@ MIDGE_INLINE int32_t sum_of_bits(
                 const midge_taps taps = midge_taps_at(                                            \
                     column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
                     p->in_width);                                                                 \
+                const midge_uint32 *w =                                                           \
+                    (const midge_uint32 *)(const void *)(constants + p->weights);                 \
+                uint32_t word = 0;                                                                \
                 int32_t o = 0;                                                                    \
                 for (int32_t group = 0; o < p->filters; group++) {                                \
                     const midge_uint32 *other = window;                                           \
@@ -102,14 +97,19 @@ MIDGE_INLINE int32_t sum_of_bits(
                         other = second;                                                           \
                     }                                                                             \
                     const int32_t end = o + p->group_filters;                                     \
-                    for (; o < end; o++) {                                                        \
-                        const int32_t v =                                                         \
-                            simple && other == window                                             \
-                                ? sum_of_bits(constants, shared, window, size, o)                 \
-                                : sum_of_pairs(constants, shared, window, other, size, o);        \
-                        put;                                                                      \
-                    }                                                                             \
+                    if (simple && other == window)                                                \
+                        for (; o < end; o++, w += size) {                                         \
+                            const int32_t v = 2 * midge_count_different(window, w, size);         \
+                            put;                                                                  \
+                        }                                                                         \
+                    else                                                                          \
+                        for (; o < end; o++, w += size) {                                         \
+                            const int32_t v =                                                     \
+                                sum_of_pairs(constants, shared, window, other, size, o);          \
+                            put;                                                                  \
+                        }                                                                         \
                 }                                                                                 \
+                (void)word;                                                                       \
             }                                                                                     \
         }                                                                                         \
     }
@@ -136,15 +136,18 @@ void midge_bconv2d_s8(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_s8_params *p)
 MIDGE_BITS_BODY(int8_t, p->filters, y[o] = rounded_s8(AFFINE))
 
-MIDGE_INLINE void put_bit(midge_uint32 *y, int32_t o, int bit)
-{
-    if ((o & 31) == 0)
-        y[o >> 5] = 0;
-    y[o >> 5] |= (uint32_t)bit << (o & 31);
-}
+/* Bits gather in `word`, which is stored when it is full. */
+#define PUT_BIT(over)                                                                             \
+    do {                                                                                          \
+        word |= (uint32_t)(over) << (o & 31);                                                     \
+        if ((o & 31) == 31 || o + 1 == p->filters) {                                              \
+            y[o >> 5] = word;                                                                     \
+            word = 0;                                                                             \
+        }                                                                                         \
+    } while (0)
 
 void midge_bconv2d_b1(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_b1_params *p)
 MIDGE_BITS_BODY(
     midge_uint32, (p->filters + 31) >> 5,
-    put_bit(y, o, v > midge_int32_at(constants, p->thresholds)[o]))
+    PUT_BIT(v > midge_int32_at(constants, p->thresholds)[o]))

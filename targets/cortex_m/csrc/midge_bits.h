@@ -34,40 +34,10 @@ MIDGE_INLINE uint32_t midge_carry(uint32_t *sum, uint32_t a, uint32_t b)
     return carry;
 }
 
-/* Bits that are 1 in x xor w, or if `plain` in x and w, over `words` words. */
-MIDGE_INLINE int32_t midge_count_bits(
-    const midge_uint32 *x, const midge_uint32 *w, int32_t words, int plain)
-{
-#define MIDGE_WORD(i) (plain ? x[i] & w[i] : x[i] ^ w[i])
-    uint32_t ones = 0, twos = 0, fours = 0, total = 0;
-    while (words >= 8) {
-        /* A byte counts at most 8 in each round: 31 rounds fit it. */
-        int32_t rounds = words >> 3 < 31 ? words >> 3 : 31;
-        uint32_t eights = 0;
-        words -= rounds << 3;
-        do {
-            uint32_t a = midge_carry(&ones, MIDGE_WORD(0), MIDGE_WORD(1));
-            uint32_t b = midge_carry(&ones, MIDGE_WORD(2), MIDGE_WORD(3));
-            const uint32_t c = midge_carry(&twos, a, b);
-            a = midge_carry(&ones, MIDGE_WORD(4), MIDGE_WORD(5));
-            b = midge_carry(&ones, MIDGE_WORD(6), MIDGE_WORD(7));
-            const uint32_t d = midge_carry(&twos, a, b);
-            eights += midge_byte_counts(midge_carry(&fours, c, d));
-            x += 8;
-            w += 8;
-        } while (--rounds > 0);
-        total += 8 * midge_sum_bytes(eights);
-    }
-    for (; words >= 2; words -= 2, x += 2, w += 2) {
-        const uint32_t carry = midge_carry(&ones, MIDGE_WORD(0), MIDGE_WORD(1));
-        total += 2 * midge_sum_bytes(midge_byte_counts(carry));
-    }
-    if (words > 0)
-        total += midge_sum_bytes(midge_byte_counts(MIDGE_WORD(0)));
-#undef MIDGE_WORD
-    total += midge_sum_bytes(
-        midge_byte_counts(ones) + 2 * midge_byte_counts(twos) + 4 * midge_byte_counts(fours));
-    return (int32_t)total;
-}
+/* Bits that differ between x and w. */
+int32_t midge_count_different(const midge_uint32 *x, const midge_uint32 *w, int32_t words);
+
+/* Bits that are 1 in both x and w. */
+int32_t midge_count_both(const midge_uint32 *x, const midge_uint32 *w, int32_t words);
 
 #endif
