@@ -10,8 +10,8 @@ multiplier, bias: float32 [filters]. The activation clamps D, then y = D * multi
     float64 (with the output's scale and zero point, too, for int8, which rounds half away from 0).
 thresholds: int32 [filters], of a binary output. A bit is 1 (that is -1) where the popcount of
     differences is over the threshold (v > 2 * threshold), or where v > threshold if `plain`.
-gates: int32 [filters], or none. Where the first plane's own sum, without its coefficient, isn't
-    over the gate, the second plane of x counts as zero (FracBNN's sparse second convolution).
+gates: int32 [filters], or none. Where the second plane's own sum, without its coefficient, isn't
+    over the gate, the first plane of x counts as zero (FracBNN's sparse second convolution).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime import bits
 from ..runtime.graph import BINARY, WORD_BITS, Graph, Node, Tensor
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
 from ..runtime.ops import BConv2D, BDense, weight_words, words_of
-from . import bits
 from . import fixedpoint as fp
 from .conv2d import window_cursor
 from .operation import Operation, layout
@@ -80,10 +80,10 @@ def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> 
     if isinstance(node.attrs, BDense):
         x = x.reshape(1, 1, -1, x.shape[-1])
     sums = _sums(graph, node, x, attrs.x_planes)
-    if graph.operand(node, 3 + 2) is not None:
-        first = _sums(graph, node, x[..., : x.shape[3] // 2], (1,))
-        rest = sums - attrs.x_planes[0] * first
-        sums = attrs.x_planes[0] * first + np.where(first > _operand(graph, node, 5), rest, 0)
+    if graph.operand(node, 5) is not None:
+        high = _sums(graph, node, x[..., x.shape[3] // 2 :], (1,))
+        rest = sums - attrs.x_planes[1] * high
+        sums = attrs.x_planes[1] * high + np.where(high > _operand(graph, node, 5), rest, 0)
     return [finish(graph, node, whole(graph, node) - sums).reshape(y.shape)]
 
 
@@ -185,9 +185,9 @@ def _thresholds(graph: Graph, node: Node) -> NDArray[np.int32]:
 
 
 def _gates(graph: Graph, node: Node) -> NDArray[np.int32]:
-    """int32 [filters]: a gate is open where v of the first plane is under it."""
+    """int32 [filters]: a gate is open where v of the second plane is under it."""
     own = products(graph, node) - _operand(graph, node, 5).astype(np.int64)
-    scaled = convolution(node).x_planes[0] * own
+    scaled = convolution(node).x_planes[1] * own
     return np.clip(scaled, INT32.min, INT32.max).astype(np.int32)
 
 
@@ -327,8 +327,8 @@ def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
 
 def _planes(graph: Graph, node: Node) -> dict[str, Field]:
     attrs = convolution(node)
-    pairs = pair_table(node)
     gated = graph.operand(node, 5) is not None
+    pairs = pair_table(node)[::-1] if gated else pair_table(node)
     planes, room = len(attrs.x_planes), math.prod(_filters(graph, node).shape[1:3])
     both = padding_mode(node) == MEAN_OF_BOTH
     window = 4 * room * weight_words(graph, node) * planes * (2 if both else 1)
@@ -338,9 +338,9 @@ def _planes(graph: Graph, node: Node) -> dict[str, Field]:
         "tail": (1 << spare) - 1 if spare else -1,
         "plain": int(attrs.plain),
         "pair_count": len(pairs),
-        "pairs": Constant(pairs),
+        "pairs": Constant(np.ascontiguousarray(pairs)),
         "gated": int(gated),
-        "closed": attrs.x_planes[-1] * products(graph, node) if gated else 0,
+        "closed": attrs.x_planes[0] * products(graph, node) if gated else 0,
         "gates": Constant(_gates(graph, node) if gated else np.zeros(1, np.int32)),
         "weights": Constant(weights_by_plane(graph, node)),
         "window": Scratch(window),

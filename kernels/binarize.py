@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime import bits
 from ..runtime.graph import BINARY, DTYPES, Graph, Node
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, image_rows
-from . import bits
 from .operation import Operation, layout
 from .scales import round_half_away
 

@@ -11,7 +11,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 from tflite_writer import ModelBuilder
 
-from midge.kernels import bits
+from midge.runtime import bits
 from midge.runtime.graph import BINARY, Graph, Node, Quantization, Tensor
 from midge.runtime.ops import OPERATORS, BConv2D, BDense, Pair, same_padding, words_of
 

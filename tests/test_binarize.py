@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_call import run_native
 
-from midge.kernels import bits, table
+from midge.kernels import table
+from midge.runtime import bits
 from midge.runtime.graph import BINARY, Graph, Node, Quantization, Tensor
 from midge.runtime.ops import Binarize, BitPlanes, words_of
 

@@ -64,7 +64,7 @@ def test_long_sums_do_not_overflow_bytes():
 
 def test_gates_groups_and_mean_padding_are_left_to_the_plain_kernel():
     zero = BConv2D(32, padding=Padding(1, 1, 1, 1), pad_value=0)
-    gated = BConv2D(32, x_planes=(2, 1))
+    gated = BConv2D(32, x_planes=(1, 2))
     for attrs, depth, gates in ((zero, 32, False), (gated, 32, True), (BConv2D(64), 32, False)):
         graph, node = build.layer(attrs, (1, 4, 4, depth), 4, (3, 3), gated=gates)
         assert vector.lower(graph, node).kernel == "bconv2d_f32"

@@ -1,6 +1,6 @@
 """Packing of binary tensors, and the numbers that their planes stand for.
 
-The convention is that of `runtime.graph.BINARY`: channel c is bit c % 32 of word c // 32, bit 1 is
+The convention is that of `graph.BINARY`: channel c is bit c % 32 of word c // 32, bit 1 is
 -1 and bit 0 is +1, bits beyond the last channel are 0. A pixel's planes stand one after the other,
 each in whole words.
 """
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.graph import WORD_BITS
-from ..runtime.ops import words_of
+from .graph import WORD_BITS
+from .ops import words_of
 
 
 def pack(bits: np.ndarray) -> NDArray[np.int32]:
