@@ -14,8 +14,8 @@ from vector_geometry import draw_conv2d, draw_depthwise_conv2d
 
 from midge.kernels import table
 from midge.kernels.vector import table as vector
+from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
-from midge.targets.library.backend import LibraryExecutor
 
 PROCESSORS = ("max", "cortex-a53")  # with `sdot`, and without
 
@@ -28,7 +28,7 @@ def assert_emulated(model: bytes, kernel: str, seed: int = 0, overlap: bool = Fa
     arrays = operands(graph, node, random_inputs(model, seed))
     given = dict(zip(node.inputs, arrays, strict=False))
     wanted = table.OPERATIONS[node.op].reference(graph, node, arrays)
-    executor = LibraryExecutor(program, "aarch64", None)
+    executor = find_backend("aarch64").build(program)
     try:
         for cpu in PROCESSORS:
             executor.model.processor = cpu

@@ -16,11 +16,14 @@ def _tiled(pixels: int, following: Any, blocks: int, signed: bool) -> Any:
 
     @inline
     def tiled(x, y, left, pixel, y_pixel, given):  # type: ignore[no-untyped-def]
-        segments, segment_count, steps, weights, size, parameters, channels, least, greatest = given
+        (
+            segments, segment_count, steps, weights, size, parameters,
+            channels, least, greatest, plain,
+        ) = given  # fmt: skip
         while left >= pixels:
             run(
                 x, pixel, segments, segment_count, steps, weights, size, parameters,
-                y, y_pixel, channels, least, greatest,
+                y, y_pixel, channels, least, greatest, plain,
             )  # fmt: skip
             x, y = int8_at(x, pixels * pixel), int8_at(y, pixels * y_pixel)
             left -= pixels
@@ -49,12 +52,15 @@ def _columns(blocks: int, following: Any, shapes: Shapes, signed: bool) -> Any:
 
     @inline
     def columns(x, y, pixels, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
-        segments, segment_count, steps, weights, size, parameters, _, least, greatest = given
+        (
+            segments, segment_count, steps, weights, size, parameters,
+            _, least, greatest, plain,
+        ) = given  # fmt: skip
         least_left = 16 * blocks if blocks > 1 else 1
         while channels >= least_left:
             now = (
                 segments, segment_count, steps, weights, size, parameters,
-                channels, least, greatest,
+                channels, least, greatest, plain,
             )  # fmt: skip
             column(x, y, pixels, pixel, y_pixel, now)
             y, weights = int8_at(y, 16 * blocks), int8_at(weights, blocks * size)
@@ -63,7 +69,7 @@ def _columns(blocks: int, following: Any, shapes: Shapes, signed: bool) -> Any:
         if channels > 0:
             now = (
                 segments, segment_count, steps, weights, size, parameters,
-                channels, least, greatest,
+                channels, least, greatest, plain,
             )  # fmt: skip
             following(x, y, pixels, pixel, y_pixel, channels, now)
 
@@ -80,7 +86,7 @@ def matrix_product(shapes: Shapes, signed: bool = False) -> Any:
 
     x is a window buffer, or if `signed` q itself, which costs more where there are many pixels.
     `given`: segments, segment_count, steps, weights, bytes of a block's weights, parameters,
-    channels, least, greatest.
+    channels, least, greatest, plain.
     """
     following = _no_columns
     for blocks in sorted(shapes):

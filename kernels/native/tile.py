@@ -45,22 +45,22 @@ def tile(pixels: int, blocks: int, signed: bool) -> Any:
     Arguments: x (first pixel), pixel (bytes to the next one), segments (int32
     offsets), segment_count, steps (of a segment), weights, block_bytes (of a block's weights),
     parameters, y, y_pixel (bytes to the next pixel's output), channels (that are stored; more than
-    all but 15 of the tile's), least, greatest.
+    all but 15 of the tile's), least, greatest, plain (see `vectors.requantized`).
     """
     integer = types.int64
     signature = types.void(
         *(INT8_POINTER, integer, INT32_POINTER, integer, integer, INT8_POINTER, integer),
-        *(INT8_POINTER, INT8_POINTER, integer, integer, integer, integer),
+        *(INT8_POINTER, INT8_POINTER, integer, integer, integer, integer, integer),
     )
 
     @intrinsic
     def run(  # type: ignore[no-untyped-def]
         typing_context, x, pixel, segments, segment_count, steps, weights, block_bytes, parameters,
-        y, y_pixel, channels, least, greatest,
+        y, y_pixel, channels, least, greatest, plain,
     ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             sums = _sum(builder, arguments[:8], pixels, blocks, signed)
-            _finish(builder, sums, *arguments[7:])
+            finish(builder, sums, *arguments[7:])
             return context.get_dummy_value()
 
         return signature, emit
@@ -118,7 +118,7 @@ def _step(
             builder.store(rule.add(builder, builder.load(room), quads, column), room)
 
 
-def _finish(
+def finish(
     builder: Any,
     sums: list[list[Any]],
     parameters: Any,
@@ -127,15 +127,34 @@ def _finish(
     channels: Any,
     least: Any,
     greatest: Any,
+    plain: Any,
 ) -> None:
-    """Requantize and store; blocks outside, so that a block's parameters are loaded once."""
+    """Requantize and store [pixel][block] sums, by fewer instructions if they are `plain`."""
+    is_plain = builder.icmp_signed("!=", plain, v.I64(0))
+    with builder.if_else(is_plain, likely=True) as branches:
+        for way, branch in zip((True, False), branches, strict=True):
+            with branch:
+                _store(builder, sums, parameters, y, y_pixel, channels, (least, greatest), way)
+
+
+def _store(
+    builder: Any,
+    sums: list[list[Any]],
+    parameters: Any,
+    y: Any,
+    y_pixel: Any,
+    channels: Any,
+    limits: tuple[Any, Any],
+    plain: bool,
+) -> None:
+    """Blocks outside, so that a block's parameters are loaded once."""
     columns = []
     for block in range(len(sums[0])):
         given = v.block_parameters(builder, parameters, block)
-        columns.append([v.requantized(builder, row[block], given) for row in sums])
+        columns.append([v.requantized(builder, row[block], given, plain) for row in sums])
     for pixel in range(len(sums)):
         line = builder.gep(y, [builder.mul(y_pixel, v.I64(pixel))])
-        parts = v.narrowed(builder, [column[pixel] for column in columns], least, greatest)
+        parts = v.narrowed(builder, [column[pixel] for column in columns], *limits)
         store_blocks(builder, line, parts, channels)
 
 

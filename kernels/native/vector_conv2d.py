@@ -24,7 +24,7 @@ def conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
     size = segment_count * steps * 64
     given = (
         segments, segment_count, steps, weights, size, parameters,
-        filters, p[P.least], p[P.greatest],
+        filters, p[P.least], p[P.greatest], p[P.plain],
     )  # fmt: skip
     row = 0
     while row < rows:

@@ -12,37 +12,40 @@ from ..vector.depthwise_conv2d import S8
 from . import vectors as v
 from .fixedpoint import inline
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
-from .processor import NEON, PORTABLE, instruction_set
+from .processor import NEON, NEON_DOT, PORTABLE, instruction_set
 from .registry import kernel
-from .tile import store_blocks
+from .tile import finish
 from .window import copy_lines, copy_windows, evenly_spaced
 
 P = S8.index
-PIXELS = {PORTABLE: 1, NEON: 2}.get(instruction_set(), 4)  # of the larger tile
+# Pixels of the tiles that are compiled, the largest first.
+SHAPES = {PORTABLE: (1,), NEON: (2, 1), NEON_DOT: (4, 2, 1)}.get(instruction_set(), (8, 4, 2, 1))
 
 
 @cache
-def _tile(pixels: int) -> Any:
+def _tile(pixels: int, pairs: bool) -> Any:
     """The intrinsic that makes one block of channels of a few pixels.
+
+    With `pairs` a step's taps are those of two neighbouring pixels, and it has weights for both.
 
     Arguments: x (the block of the first pixel in the buffer), pixel (bytes to the next one), taps,
     steps, weights, parameters, y, y_pixel, channels (that are stored, if less than 16), least,
-    greatest.
+    greatest, plain.
     """
     integer = types.int64
     signature = types.void(
         *(INT8_POINTER, integer, INT32_POINTER, integer, INT8_POINTER, INT8_POINTER),
-        *(INT8_POINTER, integer, integer, integer, integer),
+        *(INT8_POINTER, integer, integer, integer, integer, integer),
     )
 
     @intrinsic
     def run(  # type: ignore[no-untyped-def]
         typing_context, x, pixel, taps, steps, weights, parameters,
-        y, y_pixel, channels, least, greatest,
+        y, y_pixel, channels, least, greatest, plain,
     ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            sums = _sum(builder, pixels, *arguments[:6])
-            _finish(builder, sums, *arguments[5:])
+            sums = _sum(builder, pixels, pairs, *arguments[:6])
+            finish(builder, [[one] for one in sums], *arguments[5:])
             return context.get_dummy_value()
 
         return signature, emit
@@ -51,9 +54,17 @@ def _tile(pixels: int) -> Any:
 
 
 def _sum(
-    builder: Any, pixels: int, x: Any, pixel: Any, taps: Any, steps: Any, weights: Any, bias: Any
+    builder: Any,
+    pixels: int,
+    pairs: bool,
+    x: Any,
+    pixel: Any,
+    taps: Any,
+    steps: Any,
+    weights: Any,
+    bias: Any,
 ) -> list[Any]:
-    rule = v.step()
+    rule, together = v.step(), 2 if pairs else 1
     start = rule.start(builder, v.bias_of(builder, bias, 0))
     rooms = [cgutils.alloca_once_value(builder, start) for _ in range(pixels)]
     for room in rooms:
@@ -64,54 +75,63 @@ def _sum(
             builder.sext(builder.load(builder.gep(taps, [builder.add(first, v.I64(i))])), v.I64)
             for i in range(4)
         ]
-        place = builder.mul(loop.index, v.I64(64))
-        column = rule.weights(builder, v.load(builder, weights, place, v.SUMS))
-        for number, room in enumerate(rooms):
+        columns = []
+        for which in range(together):
+            place = builder.mul(loop.index, v.I64(64 * together))
+            column = v.load(builder, weights, builder.add(place, v.I64(64 * which)), v.SUMS)
+            columns.append(rule.weights(builder, column))
+        for number in range(0, pixels, together):
             line = builder.gep(x, [builder.mul(pixel, v.I64(number))])
             parts = [v.load(builder, line, offset, v.BYTES) for offset in places]
             quads = rule.activations(builder, v.interleaved(builder, parts))
-            builder.store(rule.add(builder, builder.load(room), quads, column), room)
+            for room, column in zip(rooms[number:], columns, strict=False):
+                builder.store(rule.add(builder, builder.load(room), quads, column), room)
     return [rule.total(builder, builder.load(room)) for room in rooms]
 
 
-def _finish(
-    builder: Any,
-    sums: list[Any],
-    parameters: Any,
-    y: Any,
-    y_pixel: Any,
-    channels: Any,
-    least: Any,
-    greatest: Any,
-) -> None:
-    given = v.block_parameters(builder, parameters, 0)
-    values = [v.requantized(builder, one, given) for one in sums]
-    for number, part in enumerate(v.narrowed(builder, values, least, greatest)):
-        line = builder.gep(y, [builder.mul(y_pixel, v.I64(number))])
-        store_blocks(builder, line, [part], channels)
+def _tiled(pixels: int, following: Any, pairs: bool) -> Any:
+    """Tiles of `pixels` while they fit, then the `following` smaller ones."""
+    run = _tile(pixels, pairs)
 
+    @inline
+    def tiled(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
+        taps, steps, weights, parameters, least, greatest, plain = given
+        while left >= pixels:
+            run(
+                x, pixel, taps, steps, weights, parameters,
+                y, y_pixel, channels, least, greatest, plain,
+            )  # fmt: skip
+            x, y = int8_at(x, pixels * pixel), int8_at(y, pixels * y_pixel)
+            left -= pixels
+        if left > 0:
+            following(x, y, left, pixel, y_pixel, channels, given)
 
-_several, _one = _tile(PIXELS), _tile(1)
+    return tiled
 
 
 @inline
-def _pixels(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
-    """One block of channels of a row of pixels."""
-    taps, steps, weights, parameters, least, greatest = given
-    while left >= PIXELS:
-        _several(x, pixel, taps, steps, weights, parameters, y, y_pixel, channels, least, greatest)
-        x, y = int8_at(x, PIXELS * pixel), int8_at(y, PIXELS * y_pixel)
-        left -= PIXELS
-    while left > 0:
-        _one(x, pixel, taps, steps, weights, parameters, y, y_pixel, channels, least, greatest)
-        x, y = int8_at(x, pixel), int8_at(y, y_pixel)
-        left -= 1
+def _nothing(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
+    pass
+
+
+def _row(pairs: bool) -> Any:
+    """A native function that makes one block of channels of a row of pixels."""
+    following = _nothing
+    for pixels in reversed(SHAPES):
+        following = _tiled(pixels, following, pairs)
+    return following
+
+
+_pixels, _pairs = _row(False), _row(True)
 
 
 @inline
 def _block(x, y, columns, p, channels, given):  # type: ignore[no-untyped-def]
     """One block of channels of a run: pixels taken together, then those left over."""
     together, depth = p[P.together], p[P.channels]
+    if p[P.pairs] != 0:
+        _pairs(x, y, columns, p[P.pixel], depth, channels, given)
+        return
     whole, pixel, y_pixel = columns // together, together * p[P.pixel], together * depth
     _pixels(x, y, whole, pixel, y_pixel, channels, given)
     tail = columns - whole * together
@@ -125,10 +145,11 @@ def _blocks(arena, constants, p, y, columns):  # type: ignore[no-untyped-def]
     """All channels of a run whose windows are in the buffer."""
     steps, channels = p[P.steps], p[P.together] * p[P.channels]
     taps, buffer = int32_at(constants, p[P.taps]), int8_at(arena, p[P.buffer])
+    size = steps * 64 * (1 + p[P.pairs])
     for block in range((channels + 15) // 16):
-        weights = int8_at(constants, p[P.weights] + block * steps * 64)
+        weights = int8_at(constants, p[P.weights] + block * size)
         parameters = int8_at(constants, p[P.parameters] + block * v.PARAMETER_BYTES)
-        given = taps, steps, weights, parameters, p[P.least], p[P.greatest]
+        given = taps, steps, weights, parameters, p[P.least], p[P.greatest], p[P.plain]
         x, place = int8_at(buffer, 16 * block), int8_at(y, 16 * block)
         _block(x, place, columns, p, channels - 16 * block, given)
 

@@ -21,7 +21,7 @@ def fully_connected_vector_s8(arena, constants, p):  # type: ignore[no-untyped-d
     depth = p[P.depth]
     given = (
         segments, count, steps, weights, count * steps * 64, parameters,
-        units, p[P.least], p[P.greatest],
+        units, p[P.least], p[P.greatest], p[P.plain],
     )  # fmt: skip
     for batch in range(p[P.batches]):
         x, y = int8_at(arena, p[P.x] + batch * depth), int8_at(arena, p[P.y] + batch * units)

@@ -279,17 +279,30 @@ def _parameter(builder: Builder, pointer: Value, block: int, row: int) -> Value:
     return load(builder, pointer, I64(block * PARAMETER_BYTES + 64 * row), SUMS)
 
 
-def requantized(builder: Builder, sums: Value, parameters: Sequence[Value]) -> Value:
-    """Sums to output units, output zero point included, rounded twice as the reference does."""
+def requantized(
+    builder: Builder, sums: Value, parameters: Sequence[Value], plain: bool = False
+) -> Value:
+    """Sums to output units, output zero point included, rounded twice as the reference does.
+
+    `plain` is for lanes without a left shift whose values below the zero point are held there
+    afterwards: which way a negative tie rounds doesn't matter then.
+    """
     left, multiplier, half, tie, right = parameters
-    neon = SETS[instruction_set()].machine == "aarch64"
-    high = (_high_neon if neon else _high)(builder, builder.shl(sums, left), multiplier)
+    if plain:
+        return builder.ashr(builder.add(_high_of(builder, sums, multiplier), half), right)
+    high = _high_of(builder, builder.shl(sums, left), multiplier)
     negative = builder.and_(builder.ashr(high, constant(SUMS, 31)), tie)
     return builder.ashr(builder.add(builder.add(high, half), negative), right)
 
 
+def _high_of(builder: Builder, sums: Value, multiplier: Value) -> Value:
+    """Doubling high products, rounded."""
+    neon = SETS[instruction_set()].machine == "aarch64"
+    return (_high_neon if neon else _high)(builder, sums, multiplier)
+
+
 def _high(builder: Builder, sums: Value, multiplier: Value) -> Value:
-    """Doubling high products, rounded: a floor for both signs.
+    """A floor for both signs.
 
     The 64-bit products are of even and of odd lanes, from which the middle 32 bits are put together
     again.
@@ -328,6 +341,15 @@ def _odd(builder: Builder, value: Value) -> Value:
 def narrowed(
     builder: Builder, blocks: Sequence[Value], least: Value, greatest: Value
 ) -> list[Value]:
-    """One <16 x i8> for each block of int32 lanes, held in [least, greatest]."""
-    low, high = splat(builder, least, SUMS), splat(builder, greatest, SUMS)
-    return [builder.trunc(limited(builder, block, low, high), BYTES) for block in blocks]
+    """One <16 x i8> for each block of int32 lanes, held in [least, greatest].
+
+    They are held in a byte's range first: that is what instructions which narrow do anyway.
+    """
+    low, high = splat(builder, least, BYTES), splat(builder, greatest, BYTES)
+    return [limited(builder, saturated(builder, block), low, high) for block in blocks]
+
+
+def saturated(builder: Builder, block: Value) -> Value:
+    """int32 lanes as <16 x i8>, held in its range."""
+    byte = limited(builder, block, constant(SUMS, -128), constant(SUMS, 127))
+    return builder.trunc(byte, BYTES)

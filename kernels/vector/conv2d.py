@@ -21,7 +21,7 @@ from .window import WINDOW, run_of, window_fields
 # segments of a row's first pixel, `steps` steps each.
 S8 = layout(
     "conv2d_vector_s8",
-    f"{WINDOW} filters band segments segment_count steps weights parameters least greatest",
+    f"{WINDOW} filters band segments segment_count steps weights parameters least greatest plain",
 )
 LAYOUTS = (S8,)
 BAND_PIXELS = 12  # a band is made no wider than this needs
@@ -58,6 +58,7 @@ def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lower
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
+        plain=packing.is_plain(rule),
     )
 
 

@@ -7,7 +7,8 @@ multiples is an ordinary convolution.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,15 @@ from .window import BUFFER_BYTES, WINDOW, run_of, window_fields
 
 # band: in an image one pixel wide, how many rows are taken as pixels of one row, and kernel_height
 # counts the rows under dilation too; else 0. taps: int32 offsets in the buffer of a run's first
-# pixel's taps, four for each step. `together` pixels of `channels` are taken as one.
+# pixel's taps, four for each step. `together` pixels of `channels` are taken as one. With `pairs` a
+# step's taps are those of two neighbouring pixels, and it has weights for each of them.
 S8 = layout(
     "depthwise_conv2d_vector_s8",
-    f"{WINDOW} band channels together taps steps weights parameters least greatest",
+    f"{WINDOW} band channels together pairs taps steps weights parameters least greatest plain",
 )
 LAYOUTS = (S8,)
 LEAST_BAND = 4  # rows, whatever they take
+NONE = -1  # instead of a tap's number
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
@@ -48,19 +51,24 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
     kernel = (weights.shape[1], weights.shape[2])
     parts = [part.reshape(len(part), -1) for part in packing.int8_parts(by_channel)]
     band = _band(graph, node, kernel)
-    offsets = np.tile(_taps(graph, node, kernel, band), len(parts))
+    steps = _steps(graph, node, kernel, band)
+    offsets = np.tile(steps.offsets, len(parts)).astype(np.int32)
+    in_steps = np.concatenate([steps.weights_of(part) for part in parts], axis=1)
+    fields = window_fields(graph, node, kernel) | _tall_fields(graph, node, kernel, band)
     return S8.lowered(
         PIXEL,
-        **window_fields(graph, node, kernel) | _tall_fields(graph, node, kernel, band),
+        **fields | _with_room(graph, node, fields),
         band=band,
         channels=weights.shape[3],
         together=together,
-        taps=Constant(_in_steps(offsets)),
-        steps=packing.steps_of(len(offsets)),
-        weights=packing.packed_weights(np.concatenate(parts, axis=1)[:, None]),
+        pairs=len(steps.taps) - 1,
+        taps=Constant(offsets),
+        steps=len(offsets) // packing.TAPS,
+        weights=packing.packed_weights(in_steps[:, None]),
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
+        plain=packing.is_plain(rule),
     )
 
 
@@ -106,17 +114,61 @@ def _tall_fields(graph: Graph, node: Node, kernel: Pair, band: int) -> dict[str,
     }
 
 
-def _taps(graph: Graph, node: Node, kernel: Pair, band: int) -> NDArray[np.int64]:
-    """Where each tap of a run's first pixel lies in the buffer."""
+@dataclass(frozen=True)
+class Steps:
+    """What steps read, and which weight meets it; four bytes for a step."""
+
+    offsets: list[int]  # in the buffer, from those of the first pixel on
+    taps: tuple[list[int], ...]  # for each pixel the kernel's taps by number; NONE weighs 0
+
+    def weights_of(self, weights: NDArray[np.int8]) -> NDArray[np.int8]:
+        """[channels, taps] in the order of steps, for each step those of all its pixels."""
+        room = np.concatenate([weights, np.zeros((len(weights), 1), np.int8)], axis=1)
+        by_pixel = np.array(self.taps).reshape(len(self.taps), -1, packing.TAPS)
+        return room[:, by_pixel.transpose(1, 0, 2).reshape(-1)]
+
+    def __add__(self, more: Steps) -> Steps:
+        taps = (a + b for a, b in zip(self.taps, more.taps, strict=True))
+        return Steps(self.offsets + more.offsets, tuple(taps))
+
+
+def _filled(offsets: list[int], *taps: list[int]) -> Steps:
+    """Whole steps; what is added reads the last byte again."""
+    added = -len(offsets) % packing.TAPS
+    return Steps(offsets + offsets[-1:] * added, tuple(each + [NONE] * added for each in taps))
+
+
+def _steps(graph: Graph, node: Node, kernel: Pair, band: int) -> Steps:
+    """Those of one pixel, or where that takes fewer those of two neighbours, that share taps."""
+    offsets = _tap_offsets(graph, node, kernel, band)
+    along = 0 if band else 1  # the axis of pixels that are taken together
+    numbers = np.arange(offsets.size).reshape(kernel)
+    single = _filled(offsets.reshape(-1).tolist(), numbers.reshape(-1).tolist())
+    channels = graph.input(node).shape[3]
+    beside = node.attrs.stride[along] == node.attrs.dilation[along] == 1
+    if not beside or _pixels_together(graph, node) > 1:
+        return single
+    shared = None
+    for line, taps in zip(offsets.T if band else offsets, numbers.T if band else numbers):
+        own = taps.tolist()
+        reads = [*line.tolist(), int(line[-1]) + channels]
+        part = _filled(reads, [*own, NONE], [NONE, *own])
+        shared = part if shared is None else shared + part
+    assert shared is not None
+    return shared if len(shared.offsets) < 2 * len(single.offsets) else single
+
+
+def _tap_offsets(graph: Graph, node: Node, kernel: Pair, band: int) -> NDArray[np.int64]:
+    """[kernel height, width]: where each tap of a run's first pixel lies in the buffer."""
     channels, dilation = graph.input(node).shape[3], node.attrs.dilation
     pitch = dilation[0] * channels if band else run_of(graph, node, kernel).pitch
     across = np.arange(kernel[1]) * dilation[1] * channels
     offsets: NDArray[np.int64] = np.arange(kernel[0])[:, None] * pitch + across
-    return offsets.reshape(-1)
+    return offsets
 
 
-def _in_steps(offsets: NDArray[np.int64]) -> NDArray[np.int32]:
-    """As many as fill whole steps; those added have weights of 0."""
-    room = np.zeros(packing.steps_of(len(offsets)) * packing.TAPS, np.int32)
-    room[: len(offsets)] = offsets
-    return room
+def _with_room(graph: Graph, node: Node, fields: Mapping[str, Field]) -> dict[str, Field]:
+    """The window buffer with a pixel more: the last of an odd row is read as one of a pair."""
+    buffer = fields["buffer"]
+    assert isinstance(buffer, Scratch)
+    return {"buffer": replace(buffer, size=buffer.size + graph.input(node).shape[3])}

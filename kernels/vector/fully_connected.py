@@ -13,7 +13,7 @@ from . import packing
 # segments: int32 offsets of the input's runs of products, all 0: one, or more for 9-bit weights.
 S8 = layout(
     "fully_connected_vector_s8",
-    "batches units depth segments segment_count steps weights parameters least greatest x y",
+    "batches units depth segments segment_count steps weights parameters least greatest plain x y",
 )
 LAYOUTS = (S8,)
 
@@ -40,6 +40,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
+        plain=packing.is_plain(rule),
         x=Address(x.index),
         y=Address(node.outputs[0]),
     )

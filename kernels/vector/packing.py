@@ -82,6 +82,12 @@ def parameters(
     return Constant(np.ascontiguousarray(by_block), alignment=64)
 
 
+def is_plain(rule: Requantization) -> int:
+    """1 if sums can be requantized by fewer instructions: no left shifts, and outputs that are held
+    at the zero point, so that it doesn't matter which way negative ties are rounded."""
+    return int(rule.least >= rule.zero_point and not (rule.shift > 0).any())
+
+
 def sum_range(weights: NDArray[np.int64], input_zero: int) -> NDArray[np.int64]:
     """[2, channels]: least and greatest sum of (x - zero point) * weight over all int8 x."""
     ends = np.array([-SIGN, SIGN - 1]) - input_zero
