@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("grpc", reason="splitting needs gRPC (midge[split])")
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import TargetError
+from midge.runtime.errors import MidgeError, TargetError
 from midge.runtime.importers import read_model
 from midge.runtime.pipeline import Options, compile_graph, rewrite
 from midge.runtime.program import Program
@@ -25,6 +25,7 @@ from midge.targets.split.cut import cut_at, legal_cuts
 from midge.targets.split.executor import SplitExecutor
 from midge.targets.split.protocol import messages
 from midge.targets.split.server import Credentials, ModelServer
+from midge.tools.cli import parse_and_run
 from midge.tools.zoo import OWN
 
 DIGITS = OWN / "digits.tflite"
@@ -192,6 +193,7 @@ def say(request, name: str, text: str) -> None:  # type: ignore[no-untyped-def]
         (lambda r: say(r, "midge_cut", "1"), "node 1 can't be on the device: it reads what"),
         (lambda r: say(r, "midge_cut", "0-13"), "nothing is left for the server"),
         (lambda r: setattr(r.parameters["midge_crc32"], "int64_param", 1), "changed on the way"),
+        (lambda r: say(r, "midge_cut", ""), "changed on the way"),
     ],
 )
 def test_hostile_requests_are_answered_with_a_sentence(
@@ -229,3 +231,41 @@ def test_only_known_peers_are_served(program, inputs, expected, tmp_path: Path) 
                 client.infer(cut, inputs)
         client.close()
     served.stop()
+
+
+def test_a_token_is_asked_for(program, inputs, expected) -> None:  # type: ignore[no-untyped-def]
+    served = ModelServer(program.graph, "digits", token="open sesame")
+    served.start()
+    cut = cut_at(program.graph, 0)
+    for token, welcome in (("open sesame", True), ("open", False), (None, False)):
+        client = EdgeClient(served.address, "digits", 60, token=token)
+        if welcome:
+            np.testing.assert_array_equal(client.infer(cut, inputs)[0], expected)
+        else:
+            with pytest.raises(LinkError, match="this server needs its token"):
+                client.infer(cut, inputs)
+        client.close()
+    served.stop()
+
+
+def test_the_standard_health_service_answers(server: ModelServer) -> None:
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(server.address) as channel:
+        asked = health_pb2.HealthCheckRequest()
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--host", "0.0.0.0"], "is not this machine's loopback, and there anyone could call"),
+        (["--token-file", "/dev/null"], "a token is one line of printable ASCII"),
+        (["--certificate", "x.pem"], "mutual TLS needs"),
+    ],
+)
+def test_serving_to_strangers_is_refused(arguments: list[str], said: str) -> None:
+    with pytest.raises(MidgeError, match=said):
+        parse_and_run(["serve", str(DIGITS), *arguments])

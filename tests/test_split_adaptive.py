@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,18 +20,15 @@ from midge.sim.links import Shape, ShapedLink
 from midge.targets.split import adaptive
 from midge.targets.split import executor as executing
 from midge.targets.split.adaptive import AdaptiveExecutor
-from midge.targets.split.backend import ServerProcess
 from midge.targets.split.client import EdgeClient
 from midge.targets.split.costs import Profile, costs_of, measure
 from midge.targets.split.cut import cut_between, legal_cuts
 from midge.targets.split.estimate import ChangePoint, LinkEstimate
 from midge.targets.split.executor import SplitExecutor
-from midge.targets.split.planners import Link, Problem
 from midge.targets.split.planners.exact import closed_sets
 from midge.targets.split.server import ModelServer
+from midge.tools.split_soak import FAULTS, Soak, far_device, load
 from midge.tools.zoo import OWN
-
-DEVICE_MS, SERVER_MS = 40.0, 1.0
 
 
 def test_a_stationary_trace_declares_no_change_and_a_step_one() -> None:
@@ -70,16 +66,6 @@ def server(program: Program) -> Iterator[ModelServer]:
     served.start()
     yield served
     served.stop()
-
-
-def problem_of(program: Program, device_ms: float = DEVICE_MS) -> Problem:
-    """A device that takes `device_ms`, evenly over the nodes, and a quick server."""
-    nodes = len(program.graph.nodes)
-    even = [
-        Profile(program.graph.sha256, "", tuple(t * k / nodes for k in range(nodes + 1)))
-        for t in (device_ms, SERVER_MS)
-    ]
-    return Problem(costs_of(program.graph, *even), Link.of(100.0))
 
 
 def digits() -> np.ndarray:
@@ -148,7 +134,7 @@ def test_the_cut_follows_the_link(program: Program, server: ModelServer) -> None
     """A fast link draws the model to the server, a slow one sends it home, and back again."""
     link = ShapedLink(server.address, Shape(up=12_500.0, down=12_500.0))
     client = EdgeClient(link.address, "digits", deadline_s=30)
-    executor = AdaptiveExecutor(program.graph, problem_of(program), client)
+    executor = AdaptiveExecutor(program.graph, far_device(program), client)
     inputs = [digits()[2:3]]
     expected = find_backend("host").build(program).run(inputs)[0]
 
@@ -175,58 +161,25 @@ def test_the_cut_follows_the_link(program: Program, server: ModelServer) -> None
         link.close()
 
 
-FAULTS = ("kill", "cut", "stall", "slow", "corrupt")
-
-
 @pytest.mark.usefixtures("often")
 def test_no_fault_costs_an_answer(program: Program) -> None:
     """Requests while the server dies and comes back, the link breaks, stalls, slows and lies."""
-    server = ServerProcess(program)
-    link = ShapedLink(server.address, Shape(up=12_500.0, down=12_500.0))
-    client = EdgeClient(link.address, "model", deadline_s=30)
-    deadline_ms = 400.0
-    executor = AdaptiveExecutor(program.graph, problem_of(program), client, deadline_ms)
-    pictures = digits()
-    reference = find_backend("host").build(program)
-    expected = [reference.run([p[None]])[0] for p in pictures]
-    late, asked = [], 0
+    soak = Soak(program, deadline_ms=400.0)
     try:
-        assert until(lambda: executor.run([pictures[:1]]) and executor.exchange_worked())
-        for fault in (*FAULTS, "none"):
-            _inflict(fault, link, server)
-            for i in range(40):
-                started = time.monotonic()
-                answer = executor.run([pictures[i % len(pictures)][None]])[0]
-                late.append((time.monotonic() - started) * 1e3)
-                np.testing.assert_array_equal(answer, expected[i % len(pictures)])
-                asked += 1
-            if fault == "kill":
-                server.stop()
-                server = ServerProcess(program)
-                link.redirect(server.address)
-            link.break_connections()
-            link.shape = Shape(up=12_500.0, down=12_500.0)
-            assert until(lambda: executor.run([pictures[:1]]) and executor.exchange_worked()), fault
-        assert max(late) < deadline_ms + 300.0, "a deadline and one local inference"
-        told = "\n".join(executor.log)
-        assert told.count("the server failed") >= 3, told
-        assert told.count("the server answers again") >= 3, told
+        told = soak.run(240)
     finally:
-        executor.close()
-        link.close()
-        server.stop()
-    assert asked == 40 * (len(FAULTS) + 1)
+        soak.close()
+    assert told.requests >= 240
+    assert told.wrong == 0
+    assert told.recovered == len(FAULTS), told.log
+    assert max(told.worst_ms.values()) < told.deadline_ms + 300.0, "a deadline and one inference"
+    log = "\n".join(told.log)
+    assert log.count("the server failed") >= 3, log
+    assert log.count("the server answers again") >= 3, log
 
 
-def _inflict(fault: str, link: ShapedLink, server: ServerProcess) -> None:
-    if fault == "kill":
-        server.process.kill()
-    elif fault == "cut":
-        link.shape.cut = True
-        link.break_connections()
-    elif fault == "stall":
-        link.shape.stalled = True
-    elif fault == "slow":
-        link.shape = replace(link.shape, up=link.shape.up / 100, down=link.shape.down / 100)
-    elif fault == "corrupt":
-        link.shape.corrupt = 0.3
+def test_many_devices_at_once(program: Program) -> None:
+    result = load(program, clients=16, seconds=1.5)
+    assert result["wrong"] == 0
+    assert result["remote"] > 16
+    assert result["least_of_a_client"] > 0

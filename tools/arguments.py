@@ -103,6 +103,17 @@ def byte_count(text: str) -> int:
     return int(number) * unit
 
 
+def read_token(path: Path) -> str:
+    """The first line of a file, so that a secret is in no command line."""
+    try:
+        token = path.read_text().splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError):
+        token = ""
+    if not token or not token.isascii() or not token.isprintable():
+        raise InputError(f"{path}: a token is one line of printable ASCII, and none was found")
+    return token
+
+
 def load_inputs(graph: Graph, files: list[str] | None, seed: int) -> list[np.ndarray]:
     """Inputs from .npy files, in the model's order, or random ones drawn from `seed`."""
     if not files:

@@ -68,8 +68,8 @@ def checksum(contents: Iterable[bytes]) -> int:
 
 
 def check(contents: Iterable[bytes], parameters: Any) -> None:
-    """`InputError` if a message says a checksum and its contents have another."""
-    if CHECKSUM in parameters and parameters[CHECKSUM].int64_param != checksum(contents):
+    """`InputError` unless a message of midge carries the checksum that its contents have."""
+    if CHECKSUM not in parameters or parameters[CHECKSUM].int64_param != checksum(contents):
         raise InputError("the contents don't match their checksum: they changed on the way")
 
 

@@ -8,6 +8,7 @@ a midge device says in the request's parameters where it has cut.
 from __future__ import annotations
 
 import argparse
+import hmac
 import json
 import sys
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ... import __version__
 from ...runtime.backend import Executor, find_backend
@@ -46,6 +48,7 @@ from .protocol import (
 )
 
 WORKERS = 4
+MOST_WAITING = 256  # requests that run or wait
 MOST_TAILS = 32  # compiled at once; a peer that asks for every cut costs time, not memory
 
 
@@ -81,6 +84,7 @@ class ModelServer:
         host: str = "127.0.0.1",
         port: int = 0,
         credentials: Credentials | None = None,
+        token: str | None = None,
         target: str = "host",
         slowdown: float = 1.0,
     ) -> None:
@@ -89,15 +93,18 @@ class ModelServer:
         self._lock = threading.Lock()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(WORKERS),
+            maximum_concurrent_rpcs=MOST_WAITING,  # beyond it: "resource exhausted", at once
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE),
                 ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share
             ],
         )
-        handlers = {method: _handler(getattr(self, method), method) for method in METHODS}
+        handlers = {method: _handler(getattr(self, method), method, token) for method in METHODS}
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, handlers),)
         )
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.address = f"{host}:{self._bind(f'{host}:{port}', credentials)}"
 
     def _bind(self, address: str, credentials: Credentials | None) -> int:
@@ -112,8 +119,11 @@ class ModelServer:
 
     def start(self) -> None:
         self._server.start()
+        for service in ("", SERVICE):
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
+        self._health.enter_graceful_shutdown()
         self._server.stop(grace=1.0).wait()
 
     def wait(self) -> None:
@@ -155,7 +165,8 @@ class ModelServer:
             )
         tail = self._tail(request.parameters[CUT].string_param if CUT in request.parameters else "")
         inputs = [tail.graph.tensors[i] for i in tail.graph.inputs]
-        check(request.raw_input_contents, request.parameters)
+        if CUT in request.parameters or CHECKSUM in request.parameters:
+            check(request.raw_input_contents, request.parameters)
         values = unpack(inputs, request.inputs, request.raw_input_contents)
         started = time.perf_counter()
         with tail.lock:
@@ -202,8 +213,14 @@ def _tls(credentials: Credentials) -> Any:
     )
 
 
-def _handler(serve: Callable[[Any], Any], method: str) -> Any:
+def _handler(serve: Callable[[Any], Any], method: str, token: str | None) -> Any:
+    wanted = None if token is None else f"Bearer {token}"
+
     def answer(request: Any, context: Any) -> Any:
+        if wanted is not None:
+            given = str(dict(context.invocation_metadata()).get("authorization", ""))
+            if not hmac.compare_digest(given.encode(), wanted.encode()):
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "this server needs its token")
         try:
             return serve(request)
         except InputError as error:

@@ -13,7 +13,7 @@ from ...runtime.backend import check_inputs
 from ...runtime.importers import read_model
 from ...runtime.pipeline import Options, compile_graph, rewrite
 from .. import split_bench, split_plan
-from ..arguments import add_model, load_inputs
+from ..arguments import add_model, load_inputs, read_token
 from ..plan_page import short_name
 from ..zoo import find_model
 from . import run as run_verb
@@ -50,6 +50,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deadline", type=float, default=2.0, metavar="S", help="default 2 s")
     parser.add_argument("--input", nargs="+", metavar="F.npy", help="one file for each input")
     parser.add_argument("--seed", type=int, default=0, help="of the random input (default 0)")
+    parser.add_argument("--token-file", type=Path, metavar="F", help="the server's token")
     tls = parser.add_argument_group("mutual TLS (all three)")
     tls.add_argument("--certificate", type=Path, metavar="PEM")
     tls.add_argument("--key", type=Path, metavar="PEM")
@@ -100,7 +101,9 @@ def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
     files = (args.certificate, args.key, args.server_authority)
     credentials = ClientCredentials(*files) if all(files) else None
     if args.server:
-        client = EdgeClient(args.server, args.name or path.stem, args.deadline, credentials)
+        token = None if args.token_file is None else read_token(args.token_file)
+        name = args.name or path.stem
+        client = EdgeClient(args.server, name, args.deadline, credentials, token=token)
         executor = SplitExecutor(graph, cut, client)
     else:
         server = ServerProcess(program)
