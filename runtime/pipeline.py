@@ -18,12 +18,10 @@ from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
 from .places import is_view
-from .planner import Planner
+from .planner import MOST_EXTRA, Planner
 from .program import Program
 from .strips import Point
 from .verify import verify
-
-MOST_EXTRA = 1.0  # part of the model's multiplications that a limit on memory may add
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def compile_graph(
         return planner.within(options.ram, chosen, most, by_row)
     # A ring for the input is the very reason to feed it by row.
     wanted = "rows" if options.input_by_row else "auto" if options.max_extra_macs else own
-    return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs or 0.0)
+    return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs)
 
 
 def pareto_curve(

@@ -11,7 +11,7 @@ from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered
 from .ops import total_macs
-from .places import places_of, streamed_call
+from .places import addresses_part, places_of, streamed_call
 from .program import Program
 from .room import calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
@@ -23,11 +23,13 @@ from .tiles import tile
 NAMES = {
     "layers": "layer by layer",
     "rows": "with row streaming",
+    "patches": "in patches",
     "auto": "with row streaming where that is less",
 }
 STRATEGIES = tuple(NAMES)
 SPARE = 32  # an arena may grow by this part of it for faster kernels
 PACKING_TRIES = 5
+MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,28 @@ class Planner:
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
     room: int | None = None  # bytes that faster kernels may fill; None: a few more than needed
 
-    def plan(self, strategy: str, max_extra_macs: float = 0.0) -> Program:
-        """`layers`: node after node; `rows`: segments row by row; `auto`: what needs fewer bytes.
+    def plan(self, strategy: str, max_extra_macs: float | None = None) -> Program:
+        """`layers`: node after node; `rows`: segments row by row; `patches`: the first nodes patch
+        by patch, the rest as layers; `auto`: what needs fewest bytes.
 
         With `max_extra_macs`, a part of the model's multiplications, segments by row may run in
-        strips that compute their halos anew. Raises `PlanError` for another strategy.
+        strips that compute their halos anew; without, they don't, and patches may add as many as
+        the model has. Raises `PlanError` for another strategy.
         """
         if strategy not in STRATEGIES:
             raise PlanError(
                 f"there is no strategy {strategy!r}; the strategies are {', '.join(STRATEGIES)}"
             )
         if strategy == "rows":
-            return self._rows(max_extra_macs)
-        layers = self._assemble(layer_by_layer(self.graph, self.lowered))
-        if strategy == "layers":
-            return layers
-        rows = self._rows(max_extra_macs)
-        return rows if rows.arena_bytes < layers.arena_bytes else layers
+            return self._rows(max_extra_macs or 0.0)
+        plans = [self._assemble(layer_by_layer(self.graph, self.lowered))]
+        if strategy == "patches" or (strategy == "auto" and max_extra_macs):
+            most = MOST_EXTRA if max_extra_macs is None else max_extra_macs
+            patches = self.in_strips(least_bytes(self.patch_costs(), self._macs(most)))
+            plans += [patches] if patches is not None else []
+        if strategy == "auto":
+            plans.append(self._rows(max_extra_macs or 0.0))
+        return min(plans, key=lambda plan: plan.arena_bytes)
 
     def within(
         self,
@@ -164,17 +171,27 @@ class Planner:
         for segment in point.segments:
             own = tuple(nodes[segment.begin : segment.end])
             for numbers in parts.get(own, (tuple(tiled.kept.get(n, -1) for n in own),)):
-                cuts.append((place[numbers[0]], place[numbers[-1]] + 1))
+                begin, end = place[numbers[0]], place[numbers[-1]] + 1
+                patch = [(position, position + 1) for position in range(begin, end)]
+                cuts += patch if segment.patch_rows else [(begin, end)]
         costs = inner.costs()
+        places = costs.flow.places
+        if any(addresses_part(inner.graph, call, places) for call in inner.lowered.values()):
+            return None
         if any(costs.cost(begin, end) == UNREACHABLE for begin, end in cuts):
             return None
         schedule = schedule_segments(inner.graph, inner.lowered, cuts, costs.streamed)
         extra = total_macs(inner.graph) - total_macs(self.graph)
-        return replace(inner._assemble(schedule), strategy="strips", extra_macs=extra)
+        name = "patches" if any(s.patch_rows for s in point.segments) else "strips"
+        return replace(inner._assemble(schedule), strategy=name, extra_macs=extra)
 
     def strip_costs(self) -> StripCosts:
         """What segments in strips would take, and their extra arithmetic."""
         return StripCosts(self.costs(), self.graph)
+
+    def patch_costs(self) -> StripCosts:
+        """The same for patches and single nodes."""
+        return StripCosts(self.costs(), self.graph, patches=True)
 
     def costs(self) -> SegmentCosts:
         """What each segment would take."""

@@ -1,34 +1,45 @@
-"""Segments in strips of columns: what they save and cost, and the best cuts for a limit on either.
+"""Segments in strips or patches: what they save and cost, and the best cuts for a limit on either.
 
 A strip makes some columns of its segment's outputs, row by row; what neighbouring strips both need
 is computed twice. The rings are those of the whole width, cut down to what a strip needs. What goes
 in and what comes out is whole, and can't share bytes: every strip reads the one and adds to the
 other. A limit on bytes is met with least extra arithmetic by a shortest path over cut points.
+
+Patches, in the manner of MCUNetV2, cut the first segment along both axes, and run its nodes one
+after the other in each patch. Their tensors are small, but the halos are on all four sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from .graph import Graph
+from .places import pixel_bytes
 from .segments import UNREACHABLE, SegmentCosts
 from .streaming import most_alive
-from .tiles import COLUMNS, ROWS, Halos, Tiling, is_tileable
+from .tiles import COLUMNS, ROWS, Halos, Range, Tiling, is_tileable
 
 MOST_STRIPS = 8
+MOST_PATCHES = 8  # along an axis
+Parts = Sequence[Mapping[int, Range]]  # of each, the range of every tensor along one axis
 CLOSE = 1 / 512  # the peak that is searched for is right to this part of itself
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Operations begin .. end-1, by position, in `strips` of columns (1: the whole width)."""
+    """Operations begin .. end-1, by position, in `strips` of columns (1: the whole width).
+
+    If `patch_rows` isn't 0, they run in patches instead, so many along the rows.
+    """
 
     begin: int
     end: int
     strips: int
     bytes: int
     extra_macs: int
+    patch_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,23 +51,28 @@ class Point:
     segments: tuple[Segment, ...]
 
     def tilings(self, nodes: Sequence[int]) -> tuple[Tiling, ...]:
-        """Of the segments in strips; `nodes` are the numbers of the operations, in order."""
+        """Of the segments in parts; `nodes` are the numbers of the operations, in order."""
         return tuple(
-            Tiling(tuple(nodes[s.begin : s.end]), columns=s.strips)
+            Tiling(tuple(nodes[s.begin : s.end]), max(s.patch_rows, 1), s.strips)
             for s in self.segments
-            if s.strips > 1
+            if s.strips > 1 or s.patch_rows
         )
 
 
 @dataclass
 class StripCosts:
-    """Bytes and extra multiplications of segments in strips, worked out when first asked for."""
+    """Bytes and extra multiplications of segments in parts, worked out when first asked for.
+
+    With `patches`, these and single nodes are all that there is.
+    """
 
     costs: SegmentCosts
     graph: Graph
+    patches: bool = False
     halos: Halos = field(init=False)
     _nodes: tuple[int, ...] = field(init=False)
     _known: dict[tuple[int, int, int], tuple[int, int] | None] = field(default_factory=dict)
+    _patched: dict[int, list[Segment]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.halos = Halos(self.graph)
@@ -92,6 +108,41 @@ class StripCosts:
             widest = max(widest, most_alive(sizes))
         extra = self.halos.extra_macs(nodes, rows, columns)
         return int(self.costs.whole_bytes(begin, end)) + widest, extra
+
+    def patched(self, end: int) -> list[Segment]:
+        """The operations before `end` in patches, by every number of them."""
+        if end not in self._patched:
+            self._patched[end] = list(self._patch(end))
+        return self._patched[end]
+
+    def _patch(self, end: int) -> Iterator[Segment]:
+        nodes = self._nodes[:end]
+        if not self.cuttable(0, end) or any(self.graph.nodes[n].op == "feed" for n in nodes):
+            return
+        axes = [
+            [self.halos.ranges(nodes, axis, n) for n in range(1, MOST_PATCHES + 1)]
+            for axis in (ROWS, COLUMNS)
+        ]
+        whole = int(self.costs.whole_bytes(0, end))
+        for (high, rows), (wide, columns) in product(*map(enumerate, axes)):
+            if rows is not None and columns is not None and high + wide:
+                size = whole + self._patch_bytes(end, rows, columns)
+                extra = self.halos.extra_macs(nodes, rows, columns)
+                yield Segment(0, end, wide + 1, size, extra, high + 1)
+
+    def _patch_bytes(self, end: int, rows: Parts, columns: Parts) -> int:
+        """Most bytes alive while the largest patch is made, node after node."""
+        made: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for position, operation in enumerate(self.costs.flow.operations[:end]):
+            made[operation.output] = position
+            last.update((read.tensor, position) for read in operation.reads)
+        spans = []
+        for tensor in made.keys() - self.halos.outputs(self._nodes[:end]):
+            high, wide = (max(p[tensor][1] - p[tensor][0] for p in q) for q in (rows, columns))
+            size = self.costs.up(high * wide * pixel_bytes(self.graph, tensor))
+            spans.append((made[tensor], last[tensor], size))
+        return most_alive(spans)
 
     def cuttable(self, begin: int, end: int) -> bool:
         """True if the segment may run in strips."""
@@ -138,8 +189,15 @@ def _point(way: Sequence[Segment | None], count: int) -> Point | None:
 def _cheapest(
     strips: StripCosts, begin: int, end: int, limit: float, room: float
 ) -> Segment | None:
-    """The segment as a whole, or in the strips of least arithmetic that fit into `limit`."""
+    """The segment as a whole, or in the parts of least arithmetic that fit into `limit`."""
     costs = strips.costs
+    if strips.patches and end - begin > 1:
+        patched = strips.patched(end) if begin == 0 and costs.whole_bytes(0, end) <= limit else []
+        return min(
+            (s for s in patched if s.bytes <= limit and s.extra_macs <= room),
+            key=lambda segment: segment.extra_macs,
+            default=None,
+        )
     floor = costs.floor(begin, end)
     if floor > limit or floor == UNREACHABLE:
         return None
@@ -148,7 +206,7 @@ def _cheapest(
         return Segment(begin, end, 1, int(whole), 0)
     if costs.whole_bytes(begin, end) > limit or not strips.cuttable(begin, end):
         return None
-    fitting = []
+    fitting: list[Segment] = []
     for count in range(2, MOST_STRIPS + 1):
         found = strips.of(begin, end, count)
         if found is None:

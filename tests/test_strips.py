@@ -46,17 +46,21 @@ def planner(model: bytes, target: str = "host", fed: bool = False) -> Planner:
 
 
 def some_point(found: Planner, data: st.DataObject) -> Point:
-    """Any cuts, any strips."""
+    """Any cuts, any strips, or patches before them."""
     strips = found.strip_costs()
     assume(0 < strips.count <= 10)
     cuts = data.draw(st.sampled_from(every_way(strips.count)))
     segments = []
     for begin, end in cuts:
         assume(end - begin == 1 or found.costs().cost(begin, end) < float("inf"))
+        patches = strips.patched(end) if begin == 0 else []
+        if patches and data.draw(st.booleans()):
+            segments.append(data.draw(st.sampled_from(patches)))
+            continue
         count = data.draw(st.integers(2, 5)) if strips.cuttable(begin, end) else 1
         cost = strips.of(begin, end, count) if count > 1 else None
         segments.append(Segment(begin, end, count if cost else 1, *(cost or (0, 0))))
-    assume(any(segment.strips > 1 for segment in segments))
+    assume(any(segment.strips > 1 or segment.patch_rows for segment in segments))
     return Point(0, sum(s.extra_macs for s in segments), tuple(segments))
 
 
@@ -97,6 +101,20 @@ def test_c_kernels_have_the_same_bits(model: bytes, data: st.DataObject) -> None
 
 @settings(max_examples=25, **PROPERTY)
 @given(networks(), st.booleans())
+def test_every_strategy_has_the_same_bits(model: bytes, fed: bool) -> None:
+    found = planner(model, fed=fed)
+    sizes = {}
+    for strategy in ("rows", "patches", "auto"):
+        program = found.plan(strategy, 0.5)
+        replay(program, lower_nodes(program.graph, find_backend("host")))
+        assert program.extra_macs <= 0.5 * total_macs(found.graph)
+        assert_reference(find_backend("host").build(program).run(inputs_of(program)), model)
+        sizes[strategy] = program.arena_bytes
+    assert sizes["auto"] == min(sizes["auto"], *sizes.values())
+
+
+@settings(max_examples=25, **PROPERTY)
+@given(networks(), st.booleans())
 def test_the_search_finds_the_best_of_all_ways(model: bytes, fed: bool) -> None:
     found = planner(model, fed=fed)
     strips = found.strip_costs()
@@ -109,6 +127,25 @@ def test_the_search_finds_the_best_of_all_ways(model: bytes, fed: bool) -> None:
         )
         point = least_extra(strips, limit)
         assert (point.extra_macs if point else None) == best
+
+
+@settings(max_examples=15, **PROPERTY)
+@given(networks())
+def test_the_best_patches_are_found(model: bytes) -> None:
+    found = planner(model)
+    patches = found.patch_costs()
+    assume(0 < patches.count <= 8)
+    alone = [patches.costs.cost(i, i + 1) for i in range(patches.count)]
+    ways = [(max(alone), 0)]
+    for end in range(2, patches.count + 1):
+        for way in patches.patched(end):
+            ways.append((max([way.bytes, *alone[end:]]), way.extra_macs))
+    least = min(ways)
+    assert least_bytes(patches, total_macs(found.graph) * 100).bytes <= least[0] * 513 / 512 + 1
+    for limit in {least[0], max(alone)}:
+        point = least_extra(patches, limit)
+        inside = [extra for size, extra in ways if size <= limit]
+        assert point is not None and point.extra_macs <= max(min(inside), 0)
 
 
 def ways_within(strips: StripCosts, cuts, limit: float) -> list[int]:  # type: ignore[no-untyped-def]

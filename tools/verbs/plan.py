@@ -13,6 +13,7 @@ from rich.table import Table
 from ...runtime.backend import find_backend
 from ...runtime.ops import total_macs
 from ...runtime.pipeline import lower_nodes
+from ...runtime.places import VIEWS
 from ...runtime.program import Loop, Program
 from ...runtime.replay import replay
 from ..arguments import add_model, add_planning, add_target, compile_for
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "live_set_bytes": program.live_set_bytes,
         "extra_macs": extra_macs(program),
         "segments": _segments(program),
-        "strips": _strips(program),
+        "parts": _parts(program),
         "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
         "strategy": program.strategy,
         "planner": program.planner,
@@ -82,16 +83,18 @@ def _segments(program: Program) -> list[list[int]]:
     return [sorted(nodes) for nodes in segments if len(nodes) > 1]
 
 
-def _strips(program: Program) -> list[dict[str, Any]]:
-    """The operators (numbers in the model file) that run in parts, and in how many."""
-    graph, found = program.graph, []
-    for nodes in _segments(program):
-        reads = {t for node in nodes for t in graph.nodes[node].outputs}
-        joins = [n for n in graph.nodes if n.op == "join" and reads.intersection(n.inputs)]
-        operators = [graph.nodes[node].origin for node in nodes]
-        entry = {"operators": operators, "strips": max((len(n.inputs) for n in joins), default=1)}
-        if joins and entry not in found:
-            found.append(entry)
+def _parts(program: Program) -> list[dict[str, Any]]:
+    """The operators (numbers in the model file) that run in strips or patches, and in how many."""
+    found, operators = [], dict[int | None, int]()
+    for node in program.graph.nodes:
+        if node.op == "join":
+            tops, lefts = (len(set(axis)) for axis in zip(*node.attrs.corners, strict=True))
+            numbers = [number for number, count in operators.items() if count >= tops * lefts]
+            if operators:
+                found.append({"operators": numbers, "rows": tops, "columns": lefts})
+            operators = {}
+        elif node.op not in VIEWS:
+            operators[node.origin] = operators.get(node.origin, 0) + 1
     return found
 
 
@@ -112,7 +115,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         f"without overlap {result['live_set_bytes']:,} bytes live at once"
     )
     if result["extra_macs"]:
-        console.print(f"strips overlap: {100 * result['extra_macs']:.2f} % more multiplications")
+        console.print(f"parts overlap: {100 * result['extra_macs']:.2f} % more multiplications")
     if result["verified_bytes"] is not None:
         console.print(f"replayed: {result['verified_bytes']:,} bytes read, each as it was written")
     if result["html"]:
