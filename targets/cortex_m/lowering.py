@@ -15,6 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
+from . import paired
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -38,6 +39,12 @@ _SCRATCH: Mapping[str, tuple[str, Callable[[Graph, Node], Scratch]]] = {
     "depthwise_conv2d_s8": ("taps", _taps),
 }
 
+# plain kernel -> its twin for the DSP extension, where that will do
+_PAIRED: Mapping[str, Callable[[Graph, Node, Lowered], Lowered | None]] = {
+    "conv2d_s8": paired.lower_conv2d,
+    "fully_connected_s8": paired.lower_fully_connected,
+}
+
 
 # kernel -> its twin that takes no scratch, with the words of the host's
 _DIRECT: Mapping[str, str] = {
@@ -56,12 +63,17 @@ def layouts() -> Mapping[str, Layout]:
             name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
             for name, words in plain.items()
         },
+        **{words.kernel: words for words in paired.LAYOUTS},
     }
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
+    special = _PAIRED.get(lowered.kernel)
+    fast = special(graph, node, lowered) if special else None
+    if fast is not None:
+        return fast
     if lowered.kernel not in _SCRATCH:
         return lowered
     field, size = _SCRATCH[lowered.kernel]

@@ -1,0 +1,89 @@
+/* 2-D convolution: the windows of three output pixels, then two filters at a time. */
+#include "midge_kernels.h"
+#include "midge_paired.h"
+#include "midge_window.h"
+
+/* A kernel row that begins or ends outside the image, put together as bytes where its taps don't
+ * begin at words. */
+static midge_int32 *widen_clipped(
+    midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p, const int8_t *x,
+    midge_taps taps, int32_t pixels)
+{
+    const int32_t depth = p->in_channels, step = p->dilation_width * depth;
+    const int32_t words = midge_paired_words(depth);
+    if (step == depth && (depth & 3) != 0) {
+        int8_t *at = bytes;
+        for (int32_t tap = 0; tap < p->kernel_width; tap++)
+            for (int32_t i = 0; i < depth; i++)
+                *at++ = tap >= taps.begin && tap < taps.end ? x[tap * depth + i]
+                                                            : (int8_t)p->input_zero;
+        return midge_paired_widen(to, bytes, p->kernel_width * depth, pixels);
+    }
+    for (int32_t tap = 0; tap < p->kernel_width; tap++)
+        to = tap >= taps.begin && tap < taps.end
+                 ? midge_paired_widen(to, x + tap * step, depth, pixels)
+                 : midge_paired_fill(to, p->input_zero, words, pixels);
+    return to;
+}
+
+/* The window of one pixel. Taps side by side are one run of bytes. */
+static void widen_window(
+    midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p, const int8_t *arena,
+    const midge_int32 *lines, midge_taps taps, int32_t pixels)
+{
+    const int32_t depth = p->in_channels, step = p->dilation_width * depth;
+    const int32_t row = step == depth ? midge_paired_words(p->kernel_width * depth)
+                                      : p->kernel_width * midge_paired_words(depth);
+    const int32_t inside = taps.begin == 0 && taps.end == p->kernel_width;
+    for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
+        const int8_t *x = arena + *lines + taps.left * depth;
+        if (*lines < 0 || taps.end <= taps.begin)
+            to = midge_paired_fill(to, p->input_zero, row, pixels);
+        else if (inside && step == depth)
+            to = midge_paired_widen(to, x, p->kernel_width * depth, pixels);
+        else
+            to = widen_clipped(to, bytes, p, x, taps, pixels);
+    }
+}
+
+void midge_conv2d_paired_s8(
+    int8_t *arena, const int8_t *constants, const midge_conv2d_paired_s8_params *p)
+{
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    const midge_int32 *y_rows = midge_int32_at(constants, p->y);
+    midge_int32 *const columns = (midge_int32 *)(void *)(arena + p->columns);
+    const midge_int32 *w = midge_int32_at(constants, p->weights);
+    const int32_t block = (p->words + 5) * (p->filters / 2);
+    const int32_t clamps = p->least > -128 || p->greatest < 127;
+    const int32_t plain = p->kernel_height == 1 && p->kernel_width == 1 && p->pad_left == 0;
+    midge_paired_job job = {
+        columns, 0, p->words / MIDGE_PAIRED_UNIT, 2 * p->output_zero + 1, w + block, {0, 0, 0}, w};
+    int32_t left = p->rows * p->width, pixels = 0, pixel = 0;
+    for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
+        int8_t *y = arena + y_rows[row];
+        for (int32_t column = 0; column < p->width; column++, y += p->filters) {
+            if (pixel == 0) {
+                pixels = left < MIDGE_PAIRED_PIXELS ? left : MIDGE_PAIRED_PIXELS;
+                job.x_end = columns + p->words * pixels;
+            }
+            if (plain && *x_rows >= 0) {
+                const int8_t *x = arena + *x_rows + column * p->stride_width * p->in_channels;
+                midge_paired_widen(columns + pixel, x, p->in_channels, pixels);
+            } else {
+                const midge_taps taps = midge_taps_at(
+                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
+                    p->in_width);
+                int8_t *bytes = (int8_t *)(columns + p->words * pixels);
+                widen_window(columns + pixel, bytes, p, arena, x_rows, taps, pixels);
+            }
+            job.y[pixel++] = y;
+            if (pixel < pixels)
+                continue;
+            midge_paired_product(&job, pixels);
+            for (; clamps && pixel > 0; pixel--)
+                midge_clamp_bytes(job.y[pixel - 1], p->filters, p->least, p->greatest);
+            left -= pixels;
+            pixel = 0;
+        }
+    }
+}

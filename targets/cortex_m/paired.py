@@ -1,0 +1,187 @@
+"""Weights for the kernels of Armv7E-M's DSP extension: two filters in one stream of words.
+
+`SMLAD` multiplies two pairs of 16 bits. A word of weights holds, for two inputs, 256 * w1 + w0 of
+a filter and its neighbour: one `SMLAD` adds 256 * w1 * x + w0 * x, and after one `SXTB16` of the
+same word another adds w0 * x alone. The difference is 256 times the second filter's sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...kernels.convolution import Requantization, requantization
+from ...kernels.operation import layout
+from ...runtime.graph import Graph, Node
+from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
+
+# Fields as in kernels/conv2d.py and kernels/fully_connected.py; `words` are those of the weights
+# of two filters, `weights` begins the blocks of `pack`.
+CONV2D = layout(
+    "conv2d_paired_s8",
+    "rows width filters in_width in_channels kernel_height kernel_width stride_height stride_width "
+    "dilation_height dilation_width pad_left words weights y x input_zero output_zero least "
+    "greatest columns",
+)
+FULLY_CONNECTED = layout(
+    "fully_connected_paired_s8",
+    "batches units depth words weights x y output_zero least greatest columns",
+)
+LAYOUTS = (CONV2D, FULLY_CONNECTED)
+
+PIXELS = 3  # whose windows are taken together
+UNIT = 4  # words that the kernels take at once
+GREATEST_EXPONENT = 21  # of the right shift: what is added before it must fit in 32 bits
+GREATEST_SUM = 1 << 23  # of a second filter: 256 times it must fit in 32 bits
+
+# The pairs (k, l) of a run's last 0 to 3 inputs, None for a number that isn't there. Of four
+# inputs, SXTB16 takes bytes 0 and 2, and, rotated, bytes 1 and 3.
+_FOUR: tuple[tuple[int, int | None], ...] = ((0, 2), (1, 3))
+_TAILS: tuple[tuple[tuple[int, int | None], ...], ...] = (
+    (), ((0, None),), ((0, 1),), ((0, 2), (1, None)),
+)  # fmt: skip
+
+
+def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
+    """The paired kernel's call for a `conv2d_s8`, or None where only the plain kernel will do."""
+    weights, x, y = graph.input(node, 1), graph.input(node), graph.output(node)
+    assert weights.data is not None
+    filters, height, width, depth = weights.shape
+    if depth != x.shape[3]:
+        return None
+    runs, run = (height, width * depth) if node.attrs.dilation[1] == 1 else (height * width, depth)
+    rule = requantization(graph, node, filters)
+    order = word_order(runs, run)
+    packed = pack(weights.data.reshape(filters, -1), order, rule, x.zero_point, weights.zero_point)
+    if packed is None:
+        return None
+    pixels = min(PIXELS, math.prod(y.shape[:3]))
+    bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
+    fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
+    fields |= {
+        "words": len(order),
+        "weights": Constant(packed),
+        "columns": Scratch(4 * pixels * len(order) + bytewise, alignment=8),
+    }
+    return CONV2D.lowered(PIXEL, **fields)
+
+
+def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
+    """The paired kernel's call for a `fully_connected_s8`, or None."""
+    weights, x = graph.input(node, 1), graph.input(node)
+    assert weights.data is not None
+    units, depth = weights.shape
+    order = word_order(1, depth)
+    rule = requantization(graph, node, units)
+    packed = pack(weights.data, order, rule, x.zero_point, weights.zero_point)
+    if packed is None:
+        return None
+    own = {name: plain.fields[name] for name in FULLY_CONNECTED.fields if name in plain.fields}
+    own |= {
+        "words": len(order),
+        "weights": Constant(packed),
+        "columns": Scratch(4 * len(order), alignment=8),
+    }
+    return replace(FULLY_CONNECTED.lowered(plain.granularity, **own), by_row=plain.by_row)
+
+
+def word_order(runs: int, run: int) -> NDArray[np.intp]:
+    """[words, 2]: which products the words of a window hold, `runs * run` for none.
+
+    Each run of neighbouring bytes is widened four bytes at a time; the last words hold nothing.
+    """
+    none = runs * run
+    fours = [
+        (4 * i + k, 4 * i + l if l is not None else None) for i in range(run // 4) for k, l in _FOUR
+    ]
+    rest = run // 4 * 4
+    tail = [(rest + k, rest + l if l is not None else None) for k, l in _TAILS[run % 4]]
+    one = [*fours, *tail]
+    words = [
+        (first + k, first + l if l is not None else none)
+        for first in range(0, runs * run, run)
+        for k, l in one
+    ]
+    words += [(none, none)] * (-len(words) % UNIT)
+    return np.array(words, np.intp)
+
+
+def pack(
+    weights: NDArray[np.int8],
+    order: NDArray[np.intp],
+    rule: Requantization,
+    x_zero: int,
+    w_zero: int,
+) -> NDArray[np.int32] | None:
+    """Blocks of two filters each: bias, 256 * second bias + bias, words, multipliers, shifts.
+
+    The shifts are one less than the exponents, in a byte each. None if a number doesn't fit, or
+    there is an odd number of filters.
+    """
+    filters = len(weights)
+    scales = right_shifts(rule, weights, x_zero)
+    if filters % 2 or w_zero or scales is None:
+        return None
+    lowest, highest = reachable_sums(rule, weights, x_zero)
+    if max(-lowest[1::2].min(), highest[1::2].max()) >= GREATEST_SUM:
+        return None
+    wide = np.zeros((filters, weights.shape[1] + 1), np.int64)
+    wide[:, :-1] = weights
+    halves = 256 * wide[1::2] + wide[::2]
+    if halves.min() < -(1 << 15):
+        return None
+    words = (halves[:, order[:, 0]] & 0xFFFF) | (halves[:, order[:, 1]] << 16)
+    bias = folded_bias(rule, weights, x_zero)
+    multiplier, shift = scales
+    columns = (
+        bias[::2],
+        256 * bias[1::2] + bias[::2],
+        *words.T,
+        multiplier[::2],
+        multiplier[1::2],
+        shift[::2] | shift[1::2] << 8,
+    )
+    return wrapped(np.stack(columns, axis=1))
+
+
+def folded_bias(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> NDArray[np.int64]:
+    """The bias of each filter over inputs that keep their zero point."""
+    return rule.bias.astype(np.int64) - x_zero * weights.astype(np.int64).sum(axis=1)
+
+
+def reachable_sums(
+    rule: Requantization, weights: NDArray[np.int8], x_zero: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The least and the greatest sum of each filter over any input."""
+    w = weights.astype(np.int64)
+    ends = np.stack([w * (-128 - x_zero), w * (127 - x_zero)])
+    bias = rule.bias.astype(np.int64)
+    return ends.min(axis=0).sum(axis=1) + bias, ends.max(axis=0).sum(axis=1) + bias
+
+
+def right_shifts(
+    rule: Requantization, weights: NDArray[np.int8], x_zero: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Multipliers, and right shifts less one, of the same results; None if a shift doesn't fit.
+
+    The kernels double the sums, so these must have a bit to spare. A channel whose results are
+    all zero gets the multiplier 0.
+    """
+    lowest, highest = reachable_sums(rule, weights, x_zero)
+    largest = np.maximum(-lowest, highest)
+    multiplier, exponent = rule.multiplier.astype(np.int64), -rule.shift.astype(np.int64)
+    vanishes = (exponent > GREATEST_EXPONENT) & (largest < 1 << 19)
+    multiplier = np.where(vanishes | (multiplier == 0), 0, multiplier)
+    exponent = np.where(multiplier == 0, 1, exponent)
+    fits = (exponent >= 1) & (exponent <= GREATEST_EXPONENT) & (largest < 1 << 29)
+    return (multiplier, exponent - 1) if fits.all() else None
+
+
+def wrapped(words: NDArray[np.int64] | Sequence[int]) -> NDArray[np.int32]:
+    """Modulo 2**32, as the kernels count."""
+    return (np.asarray(words, np.int64) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
