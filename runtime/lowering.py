@@ -90,7 +90,7 @@ class Lowered:
     A call makes `Rows` rows of the output. If `takes` isn't 0, it takes `Rows` of that many rows of
     the input instead, and the output is there after the last; the input then needs no more room
     than a row. `by_row` is such a call for the same node, where the node's own isn't one. `frugal`
-    is a slower call for it that takes no scratch, for plans with no room for this one's.
+    is a slower call for it that takes less scratch, for plans with no room for this one's.
     """
 
     kernel: str
@@ -99,6 +99,11 @@ class Lowered:
     takes: int = 0
     by_row: Lowered | None = None
     frugal: Lowered | None = None
+
+    @property
+    def choices(self) -> tuple[Lowered, ...]:
+        """This call, then those that take less scratch, the most frugal last."""
+        return (self, *(self.frugal.choices if self.frugal is not None else ()))
 
     @property
     def by_rows(self) -> bool:

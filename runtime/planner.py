@@ -27,7 +27,7 @@ NAMES = {
     "auto": "with row streaming where that is less",
 }
 STRATEGIES = tuple(NAMES)
-SPARE = 32  # an arena may grow by this part of it for faster kernels
+SPARE = 1280  # bytes that an arena may grow by for faster kernels
 PACKING_TRIES = 5
 MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
 
@@ -203,7 +203,7 @@ class Planner:
             return layer_distances(self.graph, self.lowered, node, places).get(home)
 
         def scratch(node: int, alone: bool) -> int:
-            call = self.lowered[node].frugal or self.lowered[node]
+            call = self.lowered[node].choices[-1]
             return scratch_bytes(call if alone else streamed_call(self.graph, call, places))
 
         flow = make_flow(self.graph, self.lowered)
@@ -219,7 +219,7 @@ class Planner:
     def _faster(self, schedule: Schedule, least: Program) -> Program:
         """The same with faster kernels, as far as there is room for their scratch."""
         calls = frugal(self.lowered)
-        limit = self.room or least.arena_bytes + least.arena_bytes // SPARE
+        limit = self.room or least.arena_bytes + SPARE
         chosen = calls_with_room(self.lowered, schedule, least.buffers, limit)
         if all(chosen[node] is call for node, call in calls.items()):
             return least

@@ -129,8 +129,8 @@ class Replay:
     def _how(self, call: Call) -> Lowered:
         """How the node was lowered: to its own kernel, to that which takes rows, or frugally."""
         how = self.lowered[call.node]
-        choices = (how, how.by_row, how.frugal)
-        return next(c for c in choices if c is not None and c.kernel == call.kernel)
+        choices = (*how.choices, how.by_row)
+        return next(c for c in choices if c is not None and _is_made_by(call, c))
 
     def _take(self, call: Call, node: Node, how: Lowered) -> None:
         """Rows of the input are read, the sums kept; the output is written after the last row."""
@@ -289,3 +289,8 @@ def _cursor(how: Lowered, tensor: int) -> tuple[str, Cursor]:
         for name, field in how.fields.items()
         if isinstance(field, Cursor) and field.tensor == tensor
     )
+
+
+def _is_made_by(call: Call, how: Lowered) -> bool:
+    numbers = ((name, value) for name, value in how.fields.items() if isinstance(value, int))
+    return call.kernel == how.kernel and all(call.args[n] == value for n, value in numbers)

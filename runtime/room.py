@@ -20,13 +20,13 @@ def scratch_bytes(call: Lowered) -> int:
 
 def frugal(lowered: Mapping[int, Lowered]) -> dict[int, Lowered]:
     """Each node by the call that takes least scratch."""
-    return {node: call.frugal or call for node, call in lowered.items()}
+    return {node: call.choices[-1] for node, call in lowered.items()}
 
 
 def calls_with_room(
     lowered: Mapping[int, Lowered], schedule: Schedule, buffers: Sequence[Buffer], arena_bytes: int
 ) -> dict[int, Lowered]:
-    """The nodes' own calls where their scratch fits between these buffers, else the frugal ones."""
+    """Each node's first choice whose scratch fits between these buffers, else the most frugal."""
     spans = {item: span for span in schedule.spans for item in range(span[0], span[1] + 1)}
     calls, gaps = frugal(lowered), {}
     for item in range(len(schedule.items)):
@@ -37,8 +37,9 @@ def calls_with_room(
             if (first, last) not in gaps:
                 alive = [b for b in buffers if b.first <= last and first <= b.last]
                 gaps[first, last] = _widest_gap(alive, arena_bytes)
-            if _aligned_scratch(lowered[node]) <= gaps[first, last]:
-                calls[node] = lowered[node]
+            room = gaps[first, last]
+            fitting = (c for c in lowered[node].choices if _aligned_scratch(c) <= room)
+            calls[node] = next(fitting, calls[node])
     return calls
 
 

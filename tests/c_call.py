@@ -106,18 +106,19 @@ def run_c(
     inputs: Sequence[np.ndarray | None],
     overlap: bool = False,
     lower: Lower = lower,
+    twin: type[CTwin] = CTwin,
 ) -> list[np.ndarray]:
     """The node's outputs by its C kernel; arguments as for `native_call.run_native`."""
     activations = tuple(t for t in dict.fromkeys(node.operands) if graph.is_activation(t))
     single = graph.with_nodes([node], inputs=activations, outputs=node.outputs)
     lowered = {0: lower(single, node)}
     plan = layer_by_layer(single, lowered)
-    twin = CTwin(assemble(single, lowered, plan, "cortex-m4", 16, exact=True, overlap=overlap))
+    made = twin(assemble(single, lowered, plan, "cortex-m4", 16, exact=True, overlap=overlap))
     given = dict(zip(node.inputs, inputs, strict=False))
     states = [t for t in node.operands if single.tensors[t].variable]
     for index in states:
-        twin.tensor(index)[...] = given[index]
-    outputs = twin.run([given[index] for index in activations])
+        made.tensor(index)[...] = given[index]
+    outputs = made.run([given[index] for index in activations])
     for index in states:
-        given[index][...] = twin.tensor(index)
+        given[index][...] = made.tensor(index)
     return outputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from itertools import product
 
 import build_tflite as build
@@ -12,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from one_operator import operands, read_operator
 from oracle import random_inputs
+from thumb_call import ThumbTwin
 
 from cases import OPERATORS, Case
 from midge.kernels import table
@@ -29,6 +32,14 @@ try:
 except MissingTool as error:
     pytest.skip(str(error), allow_module_level=True)
 
+TWINS: tuple[type[CTwin], ...] = (CTwin,)
+try:
+    for tool in ("arm-linux-gnueabihf-gcc", "qemu-arm"):
+        find_tool(tool)
+    TWINS += (ThumbTwin,)
+except MissingTool as error:
+    warnings.warn(f"the assembly is tested on whole models alone: {error}", stacklevel=1)
+
 TYPES = ("int8", "uint8", "int16", "float32")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 CHANNELS = st.sampled_from([1, 3, 4, 8, 17, 21])
@@ -45,21 +56,24 @@ def library() -> None:
 def assert_same(model: bytes, seed: int = 0) -> None:
     """C kernel and NumPy reference agree, with the output apart from the input and over it.
 
-    So does the kernel for plans with no room for scratch, where there is one.
+    So do the kernels for plans with less room for scratch, and all of them as the assembly of a
+    core with the DSP extension, where that can be emulated.
     """
     graph, node = read_operator(model)
     arrays = operands(graph, node, random_inputs(model, seed))
     wanted = table.OPERATIONS[node.op].reference(graph, node, arrays)
-    for overlap, kind in product((False, True), (lower, without_scratch)):
-        for actual, expected in zip(run_c(graph, node, arrays, overlap, kind), wanted, strict=True):
-            assert actual.dtype == expected.dtype
-            message = f"overlap {overlap}, {kind.__name__}"
-            np.testing.assert_array_equal(actual, expected, err_msg=message)
+    for choice, twin in product(range(len(lower(graph, node).choices)), TWINS):
+        kind = choose(choice)
+        for overlap in (False, True):
+            made = run_c(graph, node, arrays, overlap, kind, twin)
+            for actual, expected in zip(made, wanted, strict=True):
+                assert actual.dtype == expected.dtype
+                message = f"overlap {overlap}, choice {choice}, {twin.__name__}"
+                np.testing.assert_array_equal(actual, expected, err_msg=message)
 
 
-def without_scratch(graph: Graph, node: Node) -> Lowered:
-    call = lower(graph, node)
-    return call.frugal or call
+def choose(choice: int) -> Callable[[Graph, Node], Lowered]:
+    return lambda graph, node: lower(graph, node).choices[choice]
 
 
 def drawn_image(data: st.DataObject, window: tuple[int, int], dilation=(1, 1)):

@@ -378,7 +378,7 @@ def test_node_without_a_c_kernel_is_refused(monkeypatch):
     node: Node = next(node for node in graph.nodes if node.op == "fully_connected")
     refused = find_backend(TARGET).refuse(graph, node)
     assert refused is not None
-    assert refused.why == "there is no C kernel fully_connected_s8 for cortex-m4"
+    assert refused.why == "there is no C kernel fully_connected_paired_s8 for cortex-m4"
 
 
 def test_boards_are_known_by_name():

@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import paired
+from . import linear_add, paired, quads
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -40,11 +40,15 @@ _SCRATCH: Mapping[str, tuple[str, Callable[[Graph, Node], Scratch]]] = {
 }
 
 # plain kernel -> its twin for the DSP extension, where that will do
-_PAIRED: Mapping[str, Callable[[Graph, Node, Lowered], Lowered | None]] = {
+_FAST: Mapping[str, Callable[[Graph, Node, Lowered], Lowered | None]] = {
     "conv2d_s8": paired.lower_conv2d,
     "fully_connected_s8": paired.lower_fully_connected,
+    "depthwise_conv2d_s8": quads.lower_depthwise_conv2d,
+    "add_s8": linear_add.lower_add,
 }
 
+
+_FAST_LAYOUTS = (*paired.LAYOUTS, quads.DEPTHWISE_CONV2D, linear_add.ADD)
 
 # kernel -> its twin that takes no scratch, with the words of the host's
 _DIRECT: Mapping[str, str] = {
@@ -63,19 +67,27 @@ def layouts() -> Mapping[str, Layout]:
             name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
             for name, words in plain.items()
         },
-        **{words.kernel: words for words in paired.LAYOUTS},
+        **{words.kernel: words for words in _FAST_LAYOUTS},
     }
 
 
 def lower(graph: Graph, node: Node) -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
-    special = _PAIRED.get(lowered.kernel)
+    special = _FAST.get(lowered.kernel)
     fast = special(graph, node, lowered) if special else None
-    if fast is not None:
-        return fast
     if lowered.kernel not in _SCRATCH:
-        return lowered
+        plain = lowered
+    elif fast is not None:
+        plain = replace(lowered, kernel=_DIRECT[lowered.kernel])
+    else:
+        plain = _with_scratch(graph, node, lowered)
+    if fast is None:
+        return plain
+    return replace(paired.with_frugal(*fast.choices, plain), by_row=lowered.by_row)
+
+
+def _with_scratch(graph: Graph, node: Node, lowered: Lowered) -> Lowered:
     field, size = _SCRATCH[lowered.kernel]
     words = layouts()[lowered.kernel]
     widened = words.lowered(lowered.granularity, **lowered.fields, **{field: size(graph, node)})

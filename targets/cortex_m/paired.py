@@ -14,18 +14,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...kernels import fixedpoint as fp
 from ...kernels.convolution import Requantization, requantization
 from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
 
 # Fields as in kernels/conv2d.py and kernels/fully_connected.py; `words` are those of the weights
-# of two filters, `weights` begins the blocks of `pack`.
+# of two filters, `weights` begins the blocks of `pack`; the windows of so many `pixels` are taken
+# together.
 CONV2D = layout(
     "conv2d_paired_s8",
     "rows width filters in_width in_channels kernel_height kernel_width stride_height stride_width "
     "dilation_height dilation_width pad_left words weights y x input_zero output_zero least "
-    "greatest columns",
+    "greatest pixels columns",
 )
 FULLY_CONNECTED = layout(
     "fully_connected_paired_s8",
@@ -59,15 +61,14 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     packed = pack(weights.data.reshape(filters, -1), order, rule, x.zero_point, weights.zero_point)
     if packed is None:
         return None
-    pixels = min(PIXELS, math.prod(y.shape[:3]))
     bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
     fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
-    fields |= {
-        "words": len(order),
-        "weights": Constant(packed),
-        "columns": Scratch(4 * pixels * len(order) + bytewise, alignment=8),
-    }
-    return CONV2D.lowered(PIXEL, **fields)
+    fields |= {"words": len(order), "weights": Constant(packed)}
+    calls = []
+    for pixels in range(1, min(PIXELS, math.prod(y.shape[:3])) + 1):
+        columns = Scratch(4 * pixels * len(order) + bytewise, alignment=4)
+        calls.append(CONV2D.lowered(PIXEL, **fields, pixels=pixels, columns=columns))
+    return with_frugal(*reversed(calls))
 
 
 def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
@@ -84,9 +85,15 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
     own |= {
         "words": len(order),
         "weights": Constant(packed),
-        "columns": Scratch(4 * len(order), alignment=8),
+        "columns": Scratch(4 * len(order), alignment=4),
     }
-    return replace(FULLY_CONNECTED.lowered(plain.granularity, **own), by_row=plain.by_row)
+    return FULLY_CONNECTED.lowered(plain.granularity, **own)
+
+
+def with_frugal(*calls: Lowered) -> Lowered:
+    """The first of these calls for one node, each with the next as the more frugal one."""
+    first, *others = calls
+    return replace(first, frugal=with_frugal(*others)) if others else first
 
 
 def word_order(runs: int, run: int) -> NDArray[np.intp]:
@@ -123,8 +130,9 @@ def pack(
     there is an odd number of filters.
     """
     filters = len(weights)
-    scales = right_shifts(rule, weights, x_zero)
-    if filters % 2 or w_zero or scales is None:
+    weights, rule = without_constants(rule, weights, x_zero)
+    shift = right_shifts(rule, weights, x_zero)
+    if filters % 2 or w_zero or shift is None:
         return None
     lowest, highest = reachable_sums(rule, weights, x_zero)
     if max(-lowest[1::2].min(), highest[1::2].max()) >= GREATEST_SUM:
@@ -136,16 +144,42 @@ def pack(
         return None
     words = (halves[:, order[:, 0]] & 0xFFFF) | (halves[:, order[:, 1]] << 16)
     bias = folded_bias(rule, weights, x_zero)
-    multiplier, shift = scales
     columns = (
         bias[::2],
         256 * bias[1::2] + bias[::2],
         *words.T,
-        multiplier[::2],
-        multiplier[1::2],
+        rule.multiplier[::2],
+        rule.multiplier[1::2],
         shift[::2] | shift[1::2] << 8,
     )
     return wrapped(np.stack(columns, axis=1))
+
+
+def without_constants(
+    rule: Requantization, weights: NDArray[np.int8], x_zero: int
+) -> tuple[NDArray[np.int8], Requantization]:
+    """The same outputs, where a filter whose output is the same for any input has weights of 0.
+
+    Trained networks have such filters, with a bias and a shift that are far out.
+    """
+    lowest, highest = reachable_sums(rule, weights, x_zero)
+    least, greatest = (
+        rule.zero_point
+        + fp.multiply_by_quantized_multiplier(
+            ends.clip(fp.INT32_MIN, fp.INT32_MAX), rule.multiplier, rule.shift
+        ).astype(np.int64)
+        for ends in (lowest, highest)
+    )
+    value = least.clip(-128, 127)
+    fits = (lowest > fp.INT32_MIN) & (highest < fp.INT32_MAX)
+    constant = fits & (value == greatest.clip(-128, 127)) & (rule.shift <= 0)
+    changed = replace(
+        rule,
+        bias=np.where(constant, 4 * (value - rule.zero_point), rule.bias).astype(np.int32),
+        multiplier=np.where(constant, 1 << 30, rule.multiplier).astype(np.int32),
+        shift=np.where(constant, -1, rule.shift).astype(np.int32),
+    )
+    return np.where(constant[:, None], 0, weights).astype(np.int8), changed
 
 
 def folded_bias(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> NDArray[np.int64]:
@@ -165,20 +199,12 @@ def reachable_sums(
 
 def right_shifts(
     rule: Requantization, weights: NDArray[np.int8], x_zero: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Multipliers, and right shifts less one, of the same results; None if a shift doesn't fit.
-
-    The kernels double the sums, so these must have a bit to spare. A channel whose results are
-    all zero gets the multiplier 0.
-    """
+) -> NDArray[np.int64] | None:
+    """Right shifts less one, a byte each; None if they or the doubled sums don't fit."""
     lowest, highest = reachable_sums(rule, weights, x_zero)
-    largest = np.maximum(-lowest, highest)
-    multiplier, exponent = rule.multiplier.astype(np.int64), -rule.shift.astype(np.int64)
-    vanishes = (exponent > GREATEST_EXPONENT) & (largest < 1 << 19)
-    multiplier = np.where(vanishes | (multiplier == 0), 0, multiplier)
-    exponent = np.where(multiplier == 0, 1, exponent)
-    fits = (exponent >= 1) & (exponent <= GREATEST_EXPONENT) & (largest < 1 << 29)
-    return (multiplier, exponent - 1) if fits.all() else None
+    exponent = -rule.shift.astype(np.int64)
+    fits = (exponent >= 1) & (exponent <= GREATEST_EXPONENT)
+    return exponent - 1 if (fits & (np.maximum(-lowest, highest) < 1 << 29)).all() else None
 
 
 def wrapped(words: NDArray[np.int64] | Sequence[int]) -> NDArray[np.int32]:

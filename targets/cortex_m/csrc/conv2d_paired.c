@@ -63,7 +63,7 @@ void midge_conv2d_paired_s8(
         int8_t *y = arena + y_rows[row];
         for (int32_t column = 0; column < p->width; column++, y += p->filters) {
             if (pixel == 0) {
-                pixels = left < MIDGE_PAIRED_PIXELS ? left : MIDGE_PAIRED_PIXELS;
+                pixels = left < p->pixels ? left : p->pixels;
                 job.x_end = columns + p->words * pixels;
             }
             if (plain && *x_rows >= 0) {
