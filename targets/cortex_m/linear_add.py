@@ -1,7 +1,7 @@
 """int8 sums as one linear function, where that has TFLite's bits for every pair of inputs.
 
 TFLite brings both operands to a common scale, adds, and rescales: it rounds three times, each a
-little. y = (a_scale * a / 256 + b_scale * b / 256 + offset) >> 22, each quotient rounded down,
+little. y = (a_scale * a / 256 + b_scale * b / 256 + offset) >> 21, each quotient rounded down,
 rounds otherwise but nearly always gives the same; all 65,536 pairs are tried.
 """
 
@@ -16,7 +16,7 @@ from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 
 ADD = layout("add_linear_s8", "rows count a b y a_scale b_scale offset least greatest")
-FRACTION_BITS = 22
+FRACTION_BITS = 21
 
 
 def lower_add(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
@@ -56,10 +56,10 @@ def linear(words: dict[str, int]) -> tuple[int, int, int] | None:
     made = (a_scale * values >> 8)[:, None] + (b_scale * values >> 8)[None, :]
     lowest = (right << FRACTION_BITS) - made
     highest = lowest + (1 << FRACTION_BITS) - 1
-    least = lowest[right > -128].max(initial=-(1 << 30))
-    most = highest[right < 127].min(initial=1 << 30)
+    least = lowest[right > -128].max(initial=fp.INT32_MIN)
+    most = highest[right < 127].min(initial=fp.INT32_MAX)
     offset = int(least + most) // 2
-    fits = least <= most and abs(made + offset).max() < 1 << 31
+    fits = least <= most and max(abs(made + offset).max(), abs(offset)) < 1 << 31
     return (a_scale, b_scale, offset) if fits else None
 
 

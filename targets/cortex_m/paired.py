@@ -103,15 +103,17 @@ def word_order(runs: int, run: int) -> NDArray[np.intp]:
     """
     none = runs * run
     fours = [
-        (4 * i + k, 4 * i + l if l is not None else None) for i in range(run // 4) for k, l in _FOUR
+        (4 * i + k, 4 * i + other if other is not None else None)
+        for i in range(run // 4)
+        for k, other in _FOUR
     ]
     rest = run // 4 * 4
-    tail = [(rest + k, rest + l if l is not None else None) for k, l in _TAILS[run % 4]]
+    tail = [(rest + k, rest + other if other is not None else None) for k, other in _TAILS[run % 4]]
     one = [*fours, *tail]
     words = [
-        (first + k, first + l if l is not None else none)
+        (first + k, first + other if other is not None else none)
         for first in range(0, runs * run, run)
-        for k, l in one
+        for k, other in one
     ]
     words += [(none, none)] * (-len(words) % UNIT)
     return np.array(words, np.intp)
@@ -210,4 +212,3 @@ def right_shifts(
 def wrapped(words: NDArray[np.int64] | Sequence[int]) -> NDArray[np.int32]:
     """Modulo 2**32, as the kernels count."""
     return (np.asarray(words, np.int64) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-

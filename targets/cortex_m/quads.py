@@ -41,9 +41,7 @@ def lower_depthwise_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered 
     return DEPTHWISE_CONV2D.lowered(PIXEL, **own)
 
 
-def pack(
-    weights: NDArray[np.int8], rule: Requantization, x_zero: int
-) -> NDArray[np.int32] | None:
+def pack(weights: NDArray[np.int8], rule: Requantization, x_zero: int) -> NDArray[np.int32] | None:
     """Blocks of four channels, from [channels, taps]; None if a number doesn't fit.
 
     Biases, words, multipliers, and the shifts less one, a byte each.

@@ -2,7 +2,7 @@
 #include "midge_kernels.h"
 #include "midge_paired.h"
 
-#define FRACTION_BITS 22
+#define FRACTION_BITS 21
 
 MIDGE_INLINE int8_t sum_of(const midge_add_linear_s8_params *p, int32_t a, int32_t b)
 {
@@ -37,10 +37,10 @@ static void add_fours(
         "smlawb %[s1], %[sb], %[b1], %[s1]\n\t"
         "smlawt %[a0], %[sb], %[b0], %[a0]\n\t"
         "smlawt %[a1], %[sb], %[b1], %[a1]\n\t"
-        "ssat %[s0], #8, %[s0], asr #22\n\t"
-        "ssat %[s1], #8, %[s1], asr #22\n\t"
-        "ssat %[a0], #8, %[a0], asr #22\n\t"
-        "ssat %[a1], #8, %[a1], asr #22\n\t"
+        "ssat %[s0], #8, %[s0], asr #21\n\t"
+        "ssat %[s1], #8, %[s1], asr #21\n\t"
+        "ssat %[a0], #8, %[a0], asr #21\n\t"
+        "ssat %[a1], #8, %[a1], asr #21\n\t"
         "strb %[s0], [%[y]], #4\n\t"
         "strb %[s1], [%[y], #-3]\n\t"
         "strb %[a0], [%[y], #-2]\n\t"
