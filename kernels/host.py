@@ -29,7 +29,7 @@ class HostBackend:
     """This machine's processor."""
 
     alignment = ALIGNMENT
-    strategy = "layers"
+    strategy = "fast"
     progress_bytes = 0
 
     def __init__(self, name: str = "host") -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_networks import networks
 
+from cases import MODELS
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.importers.tflite import read_tflite
@@ -109,6 +110,7 @@ def test_every_strategy_has_the_same_bits(model: bytes) -> None:
     for plan in plans.values():
         check(plan, found.lowered, model)
     assert plans["auto"].arena_bytes == min(p.arena_bytes for p in plans.values())
+    assert found.plan("fast").arena_bytes == plans["layers"].arena_bytes
 
 
 @settings(max_examples=80, **PROPERTY)
@@ -155,3 +157,10 @@ def test_rows_that_come_in_pieces_have_the_same_bits(model: bytes, data: st.Data
         assert_reference(executor.copy_out(), model)  # type: ignore[attr-defined]
     assert_reference(executor.run(inputs_of(program)), model)
     arena.check()
+
+
+def test_on_a_computer_rows_are_for_what_leaves_its_cache(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    model = MODELS[0].model()
+    assert compile_model(model, "host").strategy == "layers"
+    monkeypatch.setattr("midge.runtime.planner.CACHE_BYTES", 1000)
+    assert compile_model(model, "host").strategy == "rows"

@@ -48,8 +48,8 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
-        help="node after node, segments row by row, the first nodes patch by patch, or what needs "
-        "fewest bytes (default: the target's: layers on a computer, auto on a microcontroller)",
+        help="node after node, segments row by row, the first nodes patch by patch, what needs "
+        "fewest bytes, or least time (default: fast on a computer, auto on a microcontroller)",
     )
     parser.add_argument(
         "--max-extra-macs",

@@ -6,27 +6,37 @@ import argparse
 import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from ... import __version__
 from ...runtime.backend import find_backend
+from ...runtime.pipeline import Options
+from ...runtime.plan_cache import compile_cached
 from ...runtime.program import Program
 from .. import mlperf_tiny
 from ..arguments import add_model, add_planning, add_target, compile_for, random_inputs
-from ..rivals import RIVALS, Run, rival
+from ..rivals import RIVALS, Rival, Run, rival
 from ..zoo import find_model
 
 HELP = "measure inference time, interleaved with another runtime in the same process"
 WARM_UP = 5  # runs of each that are not counted
+LAYERS = "layers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_target(parser)
     add_planning(parser)
-    parser.add_argument("--vs", choices=sorted(RIVALS), help="another runtime to measure against")
+    parser.add_argument(
+        "--vs",
+        choices=[*sorted(RIVALS), LAYERS],
+        help="another runtime to measure against, or this one's own plan layer by layer",
+    )
     parser.add_argument(
         "--vs-model",
         metavar="F",
@@ -47,7 +57,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     other = None
     if args.vs:
         path = args.vs_model or str(find_model(args.model))
-        other = rival(args.vs, path, inputs, args.threads)
+        if args.vs == LAYERS:
+            other = _layer_by_layer(path, args, inputs)
+        else:
+            other = rival(args.vs, path, inputs, args.threads)
         runs.append(other.run)
     try:
         medians = _interleaved(runs, args.runs, quiet=args.json)
@@ -66,6 +79,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "instructions": getattr(executor, "instructions", None),
         "kernels": _kernels(program),
     }
+
+
+def _layer_by_layer(path: str, args: argparse.Namespace, inputs: Sequence[np.ndarray]) -> Rival:
+    """The same model and target by the strategy that needs no rings."""
+    options = Options(int8_io=args.int8_io, strategy=LAYERS)
+    program = compile_cached(path, args.target, options)
+    given = [x.reshape(t.shape) for x, t in zip(inputs, program.inputs, strict=True)]
+    executor = find_backend(args.target).build(program)
+    return Rival(lambda: executor.run(given), f"of midge {__version__}")
 
 
 def _kernels(program: Program) -> dict[str, int]:
