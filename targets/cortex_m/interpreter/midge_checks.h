@@ -1,0 +1,70 @@
+/* Does what a kernel would touch lie inside the constants or the arena? Sizes are below 2**62. */
+#ifndef MIDGE_CHECKS_H
+#define MIDGE_CHECKS_H
+
+#include "midge_interpreter.h"
+
+static inline int fits(int64_t at, int64_t size, int64_t alignment, int64_t memory)
+{
+    return at >= 0 && size >= 0 && size <= memory && at <= memory - size && at % alignment == 0;
+}
+
+static inline int constant_fits(
+    const midge_image *image, int64_t at, int64_t size, int64_t alignment)
+{
+    return fits(at, size, alignment, image->constant_bytes);
+}
+
+static inline int arena_fits(const midge_image *image, int64_t at, int64_t size, int64_t alignment)
+{
+    return fits(at, size, alignment, image->arena_bytes);
+}
+
+static inline int32_t number_at(const midge_image *image, int64_t at)
+{
+    return *(const int32_t *)(const void *)(image->constants + at);
+}
+
+/* Rounding shifts that C defines. */
+static inline int shifts_fit(const midge_image *image, int64_t at, int64_t count)
+{
+    if (!constant_fits(image, at, 4 * count, 4))
+        return 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t shift = number_at(image, at + 4 * i);
+        if (shift < -31 || shift > 30)
+            return 0;
+    }
+    return 1;
+}
+
+/* Every entry of a row table: -1 if padding is allowed, else where a whole row is in the arena. */
+static inline int rows_fit(
+    const midge_image *image, int64_t at, int64_t entries, int64_t row, int64_t alignment,
+    int padding)
+{
+    if (!constant_fits(image, at, 4 * entries, 4))
+        return 0;
+    for (int64_t i = 0; i < entries; i++) {
+        const int32_t place = number_at(image, at + 4 * i);
+        if (!(padding && place == -1) && !arena_fits(image, place, row, alignment))
+            return 0;
+    }
+    return 1;
+}
+
+/* In each window of a table that `rows_fit` at least one row is not padding. */
+static inline int windows_have_rows(
+    const midge_image *image, int64_t at, int64_t windows, int64_t step, int64_t length)
+{
+    for (int64_t w = 0; w < windows; w++) {
+        int64_t i = 0;
+        while (i < length && number_at(image, at + 4 * (w * step + i)) < 0)
+            i++;
+        if (i == length)
+            return 0;
+    }
+    return 1;
+}
+
+#endif
