@@ -1,7 +1,8 @@
 """What each C kernel touches, stated in its own words: the interpreter believes no program.
 
-A rule holds for any words that a kernel may be given. The interpreter's C is printed from it, and the
-tests hold it against what lowering says of real models. A kernel without a rule can't be interpreted.
+A rule holds for any words that a kernel may be given. `checks.py` asks it in Python and prints it
+as C; the tests hold it against what lowering says of models. A kernel without a rule can't be
+interpreted.
 
 Sizes are expressions over the kernel's words that mean the same in C and in Python. A word in
 `sizes` is 1 to `MOST_SIZE`, one in `counts` 1 to `MOST_COUNT`, so that no product leaves 63 bits.
@@ -10,10 +11,8 @@ Sizes are expressions over the kernel's words that mean the same in C and in Pyt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 MOST_SIZE = 2**15 - 1
 MOST_COUNT = 2**24
@@ -40,18 +39,28 @@ class Rule:
     holds: Sequence[str] = ()
     constants: Mapping[str, str] = field(default_factory=dict)  # word -> bytes
     numbers: Mapping[str, str] = field(default_factory=dict)  # word -> how many int32
-    shifts: Mapping[str, str] = field(default_factory=dict)  # likewise, each in SHIFTS
+    # word -> how many int32 of at least -1, and the least that the first of them may be
+    positive: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     arena: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # word -> bytes, alignment
+    scaled: str = ""  # how many `bias`, `multiplier` and `shift` there are, one a channel
     # (table, entries from one window to the next, of a window): each window has a row that is there
     windows: tuple[str, str, str] | None = None
+
+    @property
+    def all_numbers(self) -> dict[str, str]:
+        own = dict.fromkeys(("bias", "multiplier"), self.scaled) if self.scaled else {}
+        return {**self.numbers, **own}
+
+    @property
+    def all_shifts(self) -> dict[str, str]:
+        return {"shift": self.scaled} if self.scaled else {}
 
     def names(self) -> set[str]:
         """Every word that the rule reads."""
         texts = [self.sizes, self.counts, *self.ranges, *self.holds]
-        for named in (self.constants, self.numbers, self.shifts, self.tables, self.arena):
-            texts += named
-        texts += [*self.constants.values(), *self.numbers.values(), *self.shifts.values()]
+        sized = {**self.constants, **self.all_numbers, **self.all_shifts}
+        texts += [*sized, *sized.values(), *self.positive, *self.tables, *self.arena]
         texts += [text for table in self.tables.values() for text in (table.entries, table.row)]
         texts += [size for size, _ in self.arena.values()]
         texts += self.windows or ()
@@ -63,10 +72,6 @@ _ROWS = "(rows - 1) * stride_height + (kernel_height - 1) * dilation_height + 1"
 _SHIFT = {"pad_left": (-MOST_SIZE, MOST_SIZE)}
 
 
-def _scaled(count: str) -> dict[str, dict[str, str]]:
-    return {"numbers": {"bias": count, "multiplier": count}, "shifts": {"shift": count}}
-
-
 def _conv2d(scratch: Mapping[str, tuple[str, int]]) -> Rule:
     return Rule(
         f"rows width filters group_filters in_width in_channels depth {_WINDOW}",
@@ -76,7 +81,7 @@ def _conv2d(scratch: Mapping[str, tuple[str, int]]) -> Rule:
             "filters / group_filters * depth <= in_channels",
         ),
         constants={"weights": "filters * kernel_height * kernel_width * depth"},
-        **_scaled("filters"),
+        scaled="filters",
         tables={
             "x": Table(_ROWS, "in_width * in_channels", padding=True),
             "y": Table("rows", "width * filters"),
@@ -91,7 +96,7 @@ def _depthwise(scratch: Mapping[str, tuple[str, int]]) -> Rule:
         ranges=_SHIFT,
         holds=("channels % multiples == 0", "channels / multiples <= in_channels"),
         constants={"weights": "kernel_height * kernel_width * channels"},
-        **_scaled("channels"),
+        scaled="channels",
         tables={
             "x": Table(_ROWS, "in_width * in_channels", padding=True),
             "y": Table("rows", "width * channels"),
@@ -122,7 +127,14 @@ def _elementwise(operands: str, shifts: str = "", **sizes: int) -> Rule:
 
 
 RULES: Mapping[str, Rule] = {
-    "conv2d_s8": _conv2d({"columns": ("(kernel_height * kernel_width * depth + 3) / 4 * 4 * (3 - (depth % 4 == 0))", 4)}),
+    "conv2d_s8": _conv2d(
+        {
+            "columns": (
+                "(kernel_height * kernel_width * depth + 3) / 4 * 4 * (3 - (depth % 4 == 0))",
+                4,
+            )
+        }
+    ),
     "conv2d_direct_s8": _conv2d({}),
     "depthwise_conv2d_s8": _depthwise({"taps": ("kernel_height * kernel_width * 8", 4)}),
     "depthwise_conv2d_direct_s8": _depthwise({}),
@@ -136,7 +148,7 @@ RULES: Mapping[str, Rule] = {
             "channels / multiples <= in_channels",
         ),
         constants={"weights": "height * kernel_width * channels"},
-        **_scaled("channels"),
+        scaled="channels",
         tables={"x": Table("rows", "in_width * in_channels")},
         arena={"y": ("width * channels", 1), "sums": ("width * channels * 4", 4)},
     ),
@@ -144,7 +156,7 @@ RULES: Mapping[str, Rule] = {
         "batches",
         "units depth",
         constants={"weights": "units * depth"},
-        **_scaled("units"),
+        scaled="units",
         arena={"x": ("batches * depth", 1), "y": ("batches * units", 1)},
     ),
     "fully_connected_by_row_s8": Rule(
@@ -153,7 +165,7 @@ RULES: Mapping[str, Rule] = {
         ranges=_TAKEN,
         holds=("first + rows <= height", "height * length == depth"),
         constants={"weights": "units * depth"},
-        **_scaled("units"),
+        scaled="units",
         tables={"x": Table("rows", "length")},
         arena={"y": ("units", 1), "sums": ("units * 4", 4)},
     ),
@@ -181,7 +193,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "pad_rows": Rule(
         "rows columns chunk",
-        ranges={name: (0, MOST_SIZE) for name in ("left", "before", "after", "right")},
+        ranges=dict.fromkeys(("left", "before", "after", "right"), (0, MOST_SIZE)),
         constants={"fill": "8"},
         tables={
             "x": Table("rows", "columns * chunk", padding=True),
@@ -197,121 +209,11 @@ RULES: Mapping[str, Rule] = {
         tables={"x": Table("rows", "count"), "y": Table("rows", "count")},
     ),
     "softmax_s8": Rule(
-        "rows pixels depth",
-        numbers={"exponentials": "256"},
+        "rows pixels",
+        ranges={"depth": (1, 2**12)},  # so that a sum of exponentials is neither 0 nor wraps
+        positive={"exponentials": (256, 2**12)},
         tables={"x": Table("rows", "pixels * depth"), "y": Table("rows", "pixels * depth")},
     ),
-    "quantize_f32_s8": _elementwise("x y", x=4),
-    "dequantize_s8_f32": _elementwise("x y", y=4),
+    "quantize_f32_s8": replace(_elementwise("x y", x=4), numbers={"scale": "1"}),
+    "dequantize_s8_f32": replace(_elementwise("x y", y=4), numbers={"scale": "1"}),
 }
-for _name in ("quantize_f32_s8", "dequantize_s8_f32"):
-    object.__setattr__(RULES[_name], "numbers", {"scale": "1"})
-
-
-def value_of(text: str, words: Mapping[str, int]) -> int:
-    """An expression's value; the expressions are this file's own."""
-    return int(eval(text.replace("/", "//"), {"__builtins__": {}}, dict(words)))
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a call may touch: the constants, and an arena of so many bytes."""
-
-    constants: bytes
-    arena_bytes: int
-
-
-def broken(kernel: str, words: Mapping[str, int], memory: Memory) -> str | None:
-    """The first condition of its rule that a call doesn't keep, or None."""
-    rule = RULES[kernel]
-    limits = {name: (1, MOST_SIZE) for name in rule.sizes.split()}
-    limits |= {name: (1, MOST_COUNT) for name in rule.counts.split()} | dict(rule.ranges)
-    for name, (least, most) in limits.items():
-        if not least <= words[name] <= most:
-            return f"{name} is {words[name]}, not {least} to {most}"
-    for condition in rule.holds:
-        if not value_of(condition, words):
-            return condition
-    return _leaves_memory(rule, words, memory)
-
-
-def _leaves_memory(rule: Rule, words: Mapping[str, int], memory: Memory) -> str | None:
-    constants = {name: (value_of(size, words), 1) for name, size in rule.constants.items()}
-    for name, count in (*rule.numbers.items(), *rule.shifts.items()):
-        constants[name] = (4 * value_of(count, words), 4)
-    tables = {name: value_of(table.entries, words) for name, table in rule.tables.items()}
-    constants |= {name: (4 * entries, 4) for name, entries in tables.items()}
-    arena = {name: (value_of(size, words), by) for name, (size, by) in rule.arena.items()}
-    for known, most in ((constants, len(memory.constants)), (arena, memory.arena_bytes)):
-        for name, (size, alignment) in known.items():
-            if not 0 <= words[name] <= most - size or words[name] % alignment:
-                return f"{name}: {size} bytes at {words[name]} of {most}"
-    for name, count in rule.shifts.items():
-        found = _int32(memory, words[name], value_of(count, words))
-        if ((found < SHIFTS[0]) | (found > SHIFTS[1])).any():
-            return f"{name}: a shift is not {SHIFTS[0]} to {SHIFTS[1]}"
-    for name, table in rule.tables.items():
-        rows, size = _int32(memory, words[name], tables[name]), value_of(table.row, words)
-        rows = rows[rows != -1] if table.padding else rows
-        if ((rows < 0) | (rows > memory.arena_bytes - size) | (rows % table.alignment != 0)).any():
-            return f"{name}: a row of {size} bytes leaves the arena"
-    return _window_of_padding(rule, words, memory)
-
-
-def _window_of_padding(rule: Rule, words: Mapping[str, int], memory: Memory) -> str | None:
-    if rule.windows is None:
-        return None
-    name, step, length = rule.windows
-    rows = _int32(memory, words[name], value_of(rule.tables[name].entries, words))
-    for window in range(words["rows"]):
-        if (rows[window * words[step] :][: words[length]] < 0).all():
-            return f"{name}: window {window} has padding alone"
-    return None
-
-
-def _int32(memory: Memory, at: int, count: int) -> np.ndarray:
-    return np.frombuffer(memory.constants, "<i4", count, at)
-
-
-# ---- in C --------------------------------------------------------------------------------------
-
-
-def checking_function(kernel: str, fields: Sequence[str]) -> Iterator[str]:
-    """C that says whether a kernel may be called with these words; `fields` is its layout."""
-    rule = RULES[kernel]
-    yield f"static int check_{kernel}(const midge_image *image, const int32_t *words)"
-    yield "{"
-    for name in sorted(rule.names()):
-        yield f"    const int64_t {name} = words[{fields.index(name)}];"
-    for names, most in ((rule.sizes, MOST_SIZE), (rule.counts, MOST_COUNT)):
-        for name in names.split():
-            yield from _refuse(f"{name} < 1 || {name} > {most}")
-    for name, (least, most) in rule.ranges.items():
-        yield from _refuse(f"{name} < {least} || {name} > {most}")
-    for condition in rule.holds:
-        yield from _refuse(f"!({condition})")
-    yield from _memory_checks(rule)
-    yield "    return 1;"
-    yield "}"
-
-
-def _memory_checks(rule: Rule) -> Iterator[str]:
-    for name, size in rule.constants.items():
-        yield from _refuse(f"!constant_fits(image, {name}, {size}, 1)")
-    for name, count in rule.numbers.items():
-        yield from _refuse(f"!constant_fits(image, {name}, 4 * ({count}), 4)")
-    for name, count in rule.shifts.items():
-        yield from _refuse(f"!shifts_fit(image, {name}, {count})")
-    for name, table in rule.tables.items():
-        words = f"{name}, {table.entries}, {table.row}, {table.alignment}, {int(table.padding)}"
-        yield from _refuse(f"!rows_fit(image, {words})")
-    for name, (size, alignment) in rule.arena.items():
-        yield from _refuse(f"!arena_fits(image, {name}, {size}, {alignment})")
-    if rule.windows is not None:
-        table, step, length = rule.windows
-        yield from _refuse(f"!windows_have_rows(image, {table}, rows, {step}, {length})")
-
-
-def _refuse(condition: str) -> Iterator[str]:
-    yield f"    if ({condition})"
-    yield "        return 0;"

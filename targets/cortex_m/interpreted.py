@@ -1,9 +1,9 @@
 """A program as an image that the interpreter in C runs, and the interpreter's own sources.
 
-An image is little-endian 32-bit words: magic, version, bytes, CRC-32 of all from word 4 on; arena bytes;
-offset and bytes of the constants; offset and number of the words, of the kernels' signatures, and
-offset of the tensors; numbers of inputs, outputs, states; 0; the model's SHA-256. A tensor is its
-arena offset and bytes, a state also where its initial value is in the constants.
+An image is little-endian 32-bit words: magic, version, bytes, CRC-32 of all from word 4 on; bytes
+of the arena; offset and bytes of the constants; offset and number of the words, of the kernels'
+signatures, and offset of the tensors; numbers of inputs, outputs, states; 0; the model's SHA-256.
+A tensor is its arena offset and bytes, a state also where its initial value is in the constants.
 
 The words are items: CALL, kernel, its words; or LOOP, passes, calls, steps, each step's call, word
 and increment, and the calls, each with its kernel and words.
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...runtime.errors import TargetError
-from ...runtime.feeding import is_fed
+from ...runtime.feeding import is_fed, unrolled_calls
 from ...runtime.program import Call, Loop, Program
-from .access import RULES, checking_function
+from .access import RULES
+from .checks import Memory, broken, checking_function
 from .lowering import layouts
 from .sources import c_kernels, params_type, sources
 
@@ -86,6 +87,14 @@ def _check(program: Program) -> None:
             "--int8-io, or a compiled model"
         )
 
+    memory = Memory(program.constants, program.arena_bytes)
+    for _, call in unrolled_calls(program):
+        why = broken(call.kernel, call.args, memory)
+        if why is not None:
+            raise TargetError(
+                f"the interpreter's rule for {call.kernel} does not cover node {call.node} ({why})"
+            )
+
 
 def _words(program: Program, numbers: dict[str, int]) -> Iterator[int]:
     for item in program.items:
@@ -103,10 +112,43 @@ def _loop_words(loop: Loop, numbers: dict[str, int]) -> Iterator[int]:
         yield from (numbers[call.kernel], *call.args.values())
 
 
-def _packed(numbers: object, kind: str) -> bytes:
-    listed = list(numbers)  # type: ignore[call-overload]
+def _packed(numbers: Iterable[int], kind: str) -> bytes:
+    listed = list(numbers)
     return struct.pack(f"<{len(listed)}{kind}", *listed)
 
+
+def library(program: Program, plain: Mapping[str, str]) -> dict[str, str | bytes]:
+    """The interpreter as a CMake library, with this program as its first image; an example."""
+    texts = interpreter_sources()
+    files: dict[str, str | bytes] = {
+        f"{'include' if name == 'midge_interpreter.h' else 'src'}/{name}": text
+        for name, text in texts.items()
+    }
+    listed = "\n".join(f"  src/{name}" for name in sorted(texts) if name.endswith(".c"))
+    files["CMakeLists.txt"] = _CMAKE.replace("@SOURCES@", listed)
+    files["examples/run_image.c"] = (FOLDER / "run_image.c").read_text()
+    files[f"{program.name}.image"] = to_image(program)
+    return files
+
+
+_CMAKE = """\
+cmake_minimum_required(VERSION 3.13)
+project(midge_interpreter C)
+
+add_library(midge_interpreter STATIC
+@SOURCES@
+)
+target_include_directories(midge_interpreter PUBLIC include PRIVATE src)
+set_target_properties(midge_interpreter PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
+# A program that lies may make sums wrap: let C say what they do then.
+target_compile_options(midge_interpreter PRIVATE -O3 -ffp-contract=off -fwrapv)
+
+option(MIDGE_INTERPRETER_EXAMPLE "Build the example" OFF)
+if(MIDGE_INTERPRETER_EXAMPLE)
+  add_executable(run_image examples/run_image.c)
+  target_link_libraries(run_image PRIVATE midge_interpreter)
+endif()
+"""
 
 # ---- the interpreter's sources -----------------------------------------------------------------
 
@@ -122,7 +164,7 @@ def interpreter_sources(kernels: Sequence[str] | None = None) -> dict[str, str]:
 
 
 def _kernel_table(kernels: Sequence[str]) -> Iterator[str]:
-    yield "/* Printed by midge from targets/cortex_m/access.py: what each kernel may be asked for. */"
+    yield "/* Printed by midge: the kernels, and what each of them may be asked for. */"
     yield '#include "midge_interpreter_kernels.h"'
     yield ""
     yield '#include "midge_checks.h"'

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("plain", *FORMATS),
         default="plain",
-        help="C files side by side (plain), or a library of that system with an example",
+        help="C files side by side (plain), a library of that system with an example, or an image "
+        "and the interpreter in C that runs it",
     )
     parser.add_argument(
         "--name", metavar="NAME", help="prefix of the C names (default: from the file's name)"
@@ -83,7 +84,8 @@ def _build(program: Program, folder: Path, form: str) -> tuple[Any, Sequence[Pat
         texts = export(form, program, {path.name: path.read_text() for path in files})
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        content = text if isinstance(text, bytes) else text.encode()
+        (folder / name).write_bytes(content)
     return report, [folder / name for name in texts]
 
 

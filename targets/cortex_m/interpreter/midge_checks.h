@@ -38,6 +38,17 @@ static inline int shifts_fit(const midge_image *image, int64_t at, int64_t count
     return 1;
 }
 
+/* Numbers of at least -1, the first at least `least`. */
+static inline int positive_fit(const midge_image *image, int64_t at, int64_t count, int32_t least)
+{
+    if (!constant_fits(image, at, 4 * count, 4) || number_at(image, at) < least)
+        return 0;
+    for (int64_t i = 0; i < count; i++)
+        if (number_at(image, at + 4 * i) < -1)
+            return 0;
+    return 1;
+}
+
 /* Every entry of a row table: -1 if padding is allowed, else where a whole row is in the arena. */
 static inline int rows_fit(
     const midge_image *image, int64_t at, int64_t entries, int64_t row, int64_t alignment,
