@@ -55,7 +55,8 @@ class Profile:
     """One inference by calls, in the order of `Program.calls`.
 
     `total` was measured without the counters round each call, so it is the sum of the calls and of
-    what runs between them, give or take the counters' own error.
+    what runs between them, give or take the counters' own error: on emulated boards less than ten
+    instructions a call.
     """
 
     unit: str  # ms or instructions

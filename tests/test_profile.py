@@ -34,9 +34,10 @@ def test_instructions_of_the_calls_add_up(options: dict) -> None:  # type: ignor
     assert [cost.call for cost in profile.calls] == list(program.calls())
     made = sum(cost.passes for cost in profile.calls)
     between = profile.total - sum(cost.cost for cost in profile.calls)
-    # Loops step their cursors, rows are copied in, and each call's ticks are right to one tick.
+    # Loops step their cursors, rows are copied in, each call's ticks are right to one tick, and the
+    # compiler sets parameters anew behind a hook that it could leave where they are without it.
     fed = program.inputs[0].bytes if "input_by_row" in options else 0
-    assert -made <= between <= 40 * made + 10 * fed
+    assert -10 * made <= between <= 40 * made + 10 * fed
     assert profile.total > 100_000
 
 
