@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .assemble import assemble, layer_distances
@@ -16,8 +16,9 @@ from .program import Program
 from .room import calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
-from .strips import Point, StripCosts, least_bytes, least_extra, pareto
+from .strips import CLOSE, Point, StripCosts, least_bytes, least_extra, pareto
 from .tiles import tile
+from .two_passes import Excitation, excitations, in_two_passes
 
 # strategy -> in words; the first that fits is the fastest
 NAMES = {
@@ -45,6 +46,7 @@ class Planner:
     exact: bool = True
     overlap: bool = True
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
+    given_macs: int | None = None  # of the model, where `graph` has more
     room: int | None = None  # bytes that faster kernels may fill; None: a few more than needed
 
     def plan(self, strategy: str, max_extra_macs: float | None = None) -> Program:
@@ -112,10 +114,22 @@ class Planner:
         )
 
     def least_arithmetic(self, ram: int, most_extra: float) -> Program | None:
-        """In strips within `ram` bytes, with the least extra arithmetic; None if nothing fits."""
+        """In strips, else in two passes, within `ram` bytes, with the least extra arithmetic.
+
+        None if nothing fits.
+        """
+        most = self._macs(most_extra)
+        strips = self._least_in_strips(ram, most)
+        twice = self.in_two_passes(most) if strips is None else self
+        if twice is self:
+            return strips
+        rows = replace(twice, room=ram)._rows()
+        return rows if rows.arena_bytes <= ram else twice._least_in_strips(ram, most)
+
+    def _least_in_strips(self, ram: int, most: int) -> Program | None:
         strips, limit, granted = self.strip_costs(), ram, replace(self, room=ram)
         for _ in range(PACKING_TRIES):
-            point = least_extra(strips, limit, self._macs(most_extra))
+            point = least_extra(strips, limit, most - self.extra_macs)
             program = granted.in_strips(point) if point is not None else None
             if point is None or program is None or program.arena_bytes <= ram:
                 return program
@@ -138,7 +152,7 @@ class Planner:
         return list(pareto(self.strip_costs(), self._macs(most_extra)))
 
     def _macs(self, part: float) -> int:
-        return int(part * total_macs(self.graph))
+        return int(part * self._given)
 
     def segments(self, segments: Sequence[Sequence[int]]) -> Program:
         """With these segments (node numbers) row by row."""
@@ -155,10 +169,63 @@ class Planner:
             if plans[-1][1].arena_bytes <= peak:
                 break
         rows = self._faster(*min(plans, key=lambda plan: plan[1].arena_bytes))
-        if max_extra_macs <= 0:
-            return rows
-        strips = self.in_strips(least_bytes(self.strip_costs(), self._macs(max_extra_macs)))
-        return strips if strips is not None and strips.arena_bytes < rows.arena_bytes else rows
+        more = self._recomputing(self._macs(max_extra_macs)) if max_extra_macs > 0 else ()
+        return min((rows, *more), key=lambda plan: plan.arena_bytes)
+
+    def _recomputing(self, most: int) -> Iterator[Program]:
+        """The fewest bytes with at most so many extra multiplications, in strips or two passes."""
+        twice = self.in_two_passes(most)
+        for planner in [self] if twice is self else [self, twice]:
+            point = least_bytes(planner.strip_costs(), most - planner.extra_macs)
+            program = planner.in_strips(point)
+            if program is not None:
+                yield program
+            elif planner is twice:
+                yield planner._rows()
+
+    def in_two_passes(self, most: int) -> Planner:
+        """With those excitations run twice that set the peak, as long as that makes it less.
+
+        Answers itself if there is none, or it would take more than `most` extra multiplications.
+        """
+        planner, peak = self, least_bytes(self.strip_costs(), most) if self.lower else None
+        while peak is not None:
+            options = [
+                (least_bytes(other.strip_costs(), most - other.extra_macs), other)
+                for other in map(planner.twice, planner._excitations_at(peak))
+                if other.extra_macs <= most
+            ]
+            found = min(options, key=lambda option: option[0].bytes, default=None)
+            if found is None or found[0].bytes >= peak.bytes:
+                break
+            peak, planner = found
+        return planner
+
+    def _excitations_at(self, point: Point) -> list[Excitation]:
+        """Those whose tensor is there in a segment that sets the peak."""
+        lives = {life.home: life for life in self.costs().flow.lives}
+        peaks = [s for s in point.segments if s.bytes >= point.bytes * (1 - CLOSE)]
+        return [
+            excitation
+            for excitation in excitations(self.graph)
+            for life in [lives.get(excitation.tensor)]
+            if life and any(life.birth < s.end and s.begin <= life.death for s in peaks)
+        ]
+
+    def twice(self, excitation: Excitation) -> Planner:
+        """For the graph in which this excitation takes two passes."""
+        assert self.lower is not None
+        graph = in_two_passes(self.graph, excitation)
+        return replace(self, graph=graph, lowered=self.lower(graph), given_macs=self._given)
+
+    @property
+    def _given(self) -> int:
+        return self.given_macs or total_macs(self.graph)
+
+    @property
+    def extra_macs(self) -> int:
+        """Multiplications of the graph that the model as it was given hasn't."""
+        return total_macs(self.graph) - self._given
 
     def in_strips(self, point: Point) -> Program | None:
         """The program of these cuts; None if nothing in it is in strips, or can't be lowered so."""
@@ -166,7 +233,9 @@ class Planner:
         if not tilings or self.lower is None:
             return None
         tiled = tile(self.graph, tilings)
-        inner = replace(self, graph=tiled.graph, lowered=self.lower(tiled.graph))
+        inner = replace(
+            self, graph=tiled.graph, lowered=self.lower(tiled.graph), given_macs=self._given
+        )
         parts = {
             tiling.nodes: numbers for tiling, numbers in zip(tilings, tiled.parts, strict=True)
         }
@@ -185,9 +254,8 @@ class Planner:
         if any(costs.cost(begin, end) == UNREACHABLE for begin, end in cuts):
             return None
         schedule = schedule_segments(inner.graph, inner.lowered, cuts, costs.streamed)
-        extra = total_macs(inner.graph) - total_macs(self.graph)
         name = "patches" if any(s.patch_rows for s in point.segments) else "strips"
-        return replace(inner._assemble(schedule), strategy=name, extra_macs=extra)
+        return replace(inner._assemble(schedule), strategy=name)
 
     def strip_costs(self) -> StripCosts:
         """What segments in strips would take, and their extra arithmetic."""
@@ -231,9 +299,10 @@ class Planner:
         return faster if faster.arena_bytes <= max(limit, least.arena_bytes) else least
 
     def _pack(self, schedule: Schedule, calls: Mapping[int, Lowered]) -> Program:
-        return assemble(
+        program = assemble(
             self.graph, calls, schedule, self.target, self.alignment, self.exact, self.overlap
         )
+        return replace(program, extra_macs=self.extra_macs)
 
 
 def _in_words(program: Program) -> str:
