@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +26,12 @@ from midge.runtime.pipeline import Options, compile_model
 from midge.runtime.program import Loop, Program
 from midge.sim import qemu
 from midge.targets import boards
+from midge.targets.cortex_m import sources
 from midge.targets.cortex_m.backend import CortexMBackend, CortexMExecutor, write_sources
 from midge.targets.cortex_m.printer import print_model
-from midge.targets.cortex_m.sources import c_name
+from midge.targets.cortex_m.sources import CSRC, c_name
 from midge.targets.cortex_m.toolchain import FIRMWARE, compile_files, harness_files, link_firmware
+from midge.tools.cli import main
 
 BOARD = boards.find_board("mps2-an386")
 TARGET = "cortex-m4"
@@ -136,18 +140,57 @@ def test_state_lives_from_run_to_run_and_is_reset():
         assert_same(outputs, right)
 
 
-def test_trace_gives_every_tensor_of_the_reference():
+@pytest.mark.parametrize(
+    "options", [{"strategy": "layers"}, {"strategy": "rows"}, {"input_by_row": True}], ids=str
+)
+def test_trace_gives_every_tensor_of_the_reference(options):
+    """Also of tensors that stream through rings, and are never whole on the board."""
     model = DIGITS.model()
-    program = compiled(model, strategy="layers")
+    program = compiled(model, **options)
     executor = CortexMBackend(TARGET).build(program)
     inputs = random_inputs(model, 1)
-    found = {(node, tensor): value for node, tensor, value in executor.trace(inputs)}
+    found = {tensor: value for _, tensor, value in executor.trace(inputs)}
     executor.close()
-    reference = ReferenceBackend().build(program)
-    wanted = {(node, tensor): value for node, tensor, value in reference.trace(inputs)}
+    reference = ReferenceBackend().build(compiled(model, strategy="layers"))
+    wanted = {tensor: value for _, tensor, value in reference.trace(inputs)}
     assert found.keys() == wanted.keys()
     for key, value in wanted.items():
         np.testing.assert_array_equal(found[key], value, err_msg=str(key))
+
+
+@pytest.mark.parametrize("model", [build.svdf(), build.conv2d((3, 5, 4, 2)), build.split()])
+def test_trace_of_states_batches_and_many_outputs(model):
+    executor = CortexMBackend(TARGET).build(compiled(model))
+    inputs = random_inputs(model, 1)
+    found = {tensor: value for _, tensor, value in executor.trace(inputs)}
+    outputs = executor.run(inputs)
+    executor.close()
+    for index, value in zip(executor.program.graph.outputs, outputs, strict=True):
+        np.testing.assert_array_equal(found[index], value)
+
+
+def test_a_broken_kernel_is_found_on_the_board(monkeypatch, capsys, tmp_path):
+    """One wrong term in a kernel: `compare` names the node, though it streams by rows."""
+    graph = compiled(DIGITS.model()).graph
+    broken = next(i for i, node in enumerate(graph.nodes) if node.op == "average_pool2d")
+    pool = (CSRC / "pool2d.c").read_text()
+    folder = tmp_path / "csrc"
+    shutil.copytree(CSRC, folder)
+    (folder / "pool2d.c").write_text(
+        pool.replace("return mean - offset;", "return (mean - offset) / 4;")
+    )
+    monkeypatch.setattr(sources, "CSRC", folder)
+    path = tmp_path / "digits.tflite"
+    path.write_bytes(DIGITS.model())
+    code = main(
+        ["compare", str(path), "--targets", f"reference,{TARGET}", "--inputs", "1", "--json"]
+    )
+    result = json.loads(capsys.readouterr().out)
+    assert code == 1 and not result["equal"]
+    difference = result["first_difference"]
+    assert (difference["node"], difference["operator"]) == (broken, "average_pool2d")
+    right, wrong = difference["values"]
+    assert wrong == int(right / 4)
 
 
 # ---- the C -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...kernels import table
 from ...runtime.backend import CallCost, Measurement, Profile, check_inputs
-from ...runtime.errors import ExecutionError, Refusal, TargetError
+from ...runtime.errors import ExecutionError, Refusal
 from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import DTYPES, Graph, Node
 from ...runtime.lowering import Lowered
@@ -32,6 +32,7 @@ from .toolchain import (
     link_firmware,
     measure,
 )
+from .tracing import Tracer
 
 ALIGNMENT = 4  # of buffers in the arena, bytes: no load of two words asks for more
 HARNESS = ("main.c",)
@@ -141,16 +142,15 @@ class CortexMExecutor:
         return [self._read_inference(reader) for _ in batch]
 
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
-        """One inference, yielding (node, tensor index, value) of finished tensors.
+        """One inference, yielding (node, tensor index, value) of every tensor that calls make.
 
-        A tensor that streams through a ring is never whole in the arena, and is left out.
+        What each call has written is dumped by the board, rows in rings too. State is left as it
+        was.
         """
-        if is_fed(self.program):
-            raise TargetError("a program that takes its input by row can't be traced")
+        arena = self._arena
         reader = _Reader(self._emulate(self._build_hooked(TRACE), [inputs]))
-        for _, finished in sorted(self.program.finished.items()):
-            for node, tensor in finished:
-                yield node, tensor, self._read_tensor(reader, tensor)
+        self._arena = arena
+        yield from Tracer(self.program).collect(reader.take)
 
     def profile(self, inputs: Sequence[np.ndarray]) -> Profile:
         """Instructions of each call in one inference; state is left as it was."""

@@ -18,9 +18,10 @@ from ...runtime.errors import TargetError
 from ...runtime.feeding import is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
-from .calls import CallPrinter, quoted, steps_of
+from .calls import CallPrinter, Steps, quoted, steps_of
 from .fed import FedPrinter
 from .sources import KERNELS_HEADER, is_c_name
+from .tracing import Tracer
 
 BYTES_A_LINE = 16
 C_ALIGNMENT = 16  # of the constants and of the arena
@@ -40,8 +41,8 @@ PROFILE_PAIRS = 1000  # hooks with nothing between, by which the hooks' own cost
 def print_model(program: Program, hook: str | None = None) -> dict[str, str]:
     """File name -> text. The program's name prefixes all that the C defines.
 
-    With a hook the model calls `midge_trace` with every finished tensor, or `midge_profile_begin` and
-    `_end` round every kernel call; `trace.h` and `profile.h` declare them.
+    With a hook the model calls `midge_trace` with what each call has written, or
+    `midge_profile_begin` and `_end` round every call; `trace.h` and `profile.h` declare them.
     """
     name = program.name
     if not is_c_name(name):
@@ -95,7 +96,7 @@ class _Printer:
 
     @cached_property
     def calls(self) -> CallPrinter:
-        return CallPrinter(self.program, self._profiled)
+        return CallPrinter(self.program, self._hooked)
 
     @property
     def prefix(self) -> str:
@@ -285,22 +286,17 @@ class _Printer:
                 yield f"    memset({at}, {fill}, {value.nbytes});"
 
     def _run(self) -> Iterator[str]:
-        finished = self.program.finished
         yield f"int {self.prefix}_run(void *arena_start)"
         yield "{"
         yield "    int8_t *arena = arena_start;"
         yield "    if (arena == NULL)"
         yield f"        return {self.macro}_NO_ARENA;"
-        for number, item in enumerate(self.program.items):
+        for item in self.program.items:
             yield ""
             if isinstance(item, Loop):
                 yield from self._loop(item)
             else:
                 yield from (f"    {line}" for line in self.calls.statements(item))
-            if self.hook == TRACE:
-                for _, tensor in finished.get(number, ()):
-                    size = self.graph.tensors[tensor].bytes
-                    yield f"    midge_trace(arena + {self.program.addresses[tensor]}, {size});"
         yield f"    return {self.macro}_OK;"
         yield "}"
 
@@ -311,10 +307,26 @@ class _Printer:
             yield from (f"        {line}" for line in self.calls.statements(call, steps))
         yield "    }"
 
-    def _profiled(self, call: Call, statement: str) -> str:
-        if self.hook != PROFILE:
+    def _hooked(self, call: Call, statement: str) -> str:
+        if self.hook is None:
             return statement
+        if self.hook == TRACE:
+            dumped = self._tracer.statements(call, self._steps[id(call)])
+            return " ".join((statement, *dumped))
         return f"midge_profile_begin(); {statement} midge_profile_end({self._numbers[id(call)]});"
+
+    @cached_property
+    def _tracer(self) -> Tracer:
+        return Tracer(self.program)
+
+    @cached_property
+    def _steps(self) -> dict[int, Steps]:
+        """id of a call -> its steps, if it is in a loop."""
+        return {
+            id(call): steps_of(item, position)
+            for item in self.program.items
+            for position, call in enumerate(item.body if isinstance(item, Loop) else (item,))
+        }
 
     @cached_property
     def _numbers(self) -> dict[int, int]:
