@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from flatbuffers import flexbuffers
-from tflite_writer import ModelBuilder
 
 from midge.runtime import bits
 from midge.runtime.graph import BINARY, Graph, Node, Quantization, Tensor
 from midge.runtime.ops import OPERATORS, BConv2D, BDense, Pair, same_padding, words_of
-
-NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
-
-
-def _custom(model: ModelBuilder, name: str, inputs, outputs, **options: int) -> None:
-    content = bytes(flexbuffers.Dumps(options)) if options else b""
-    model.node("CUSTOM", inputs, outputs, custom_code=name, custom_options=content)
+from midge.tools.larq_writer import LarqBuilder
 
 
-def _activations(model: ModelBuilder, shape: Sequence[int], dtype: str) -> int:
+def _activations(model: LarqBuilder, shape: Sequence[int], dtype: str) -> int:
     return model.tensor(shape, dtype, 0.05 if dtype == "int8" else None, 3)
 
 
@@ -43,38 +35,33 @@ def bconv2d(
     dilation: Pair = (1, 1),
     padding: str = "SAME",
     pad_value: int = 1,
-    activation: int = NONE,
+    activation: str = "none",
     dtype: str = "float32",
     bitpacked: bool = False,
     groups: int = 1,
     seed: int = 0,
 ) -> bytes:
     """LceQuantize, LceBconv2d and, if it is bit-packed, LceDequantize."""
-    rng, model = np.random.default_rng(seed), ModelBuilder()
+    rng, model = np.random.default_rng(seed), LarqBuilder()
     x = _activations(model, shape, dtype)
-    packed = model.tensor((*shape[:3], words_of(shape[3])), "int32")
-    _custom(model, "LceQuantize", [x], [packed])
     depth = shape[3] // groups
-    signs = rng.integers(0, 2, (filters, *kernel, depth)) == 1
-    weights = model.constant(bits.pack(signs), "int32")
+    negative = rng.integers(0, 2, (filters, *kernel, depth)) == 1
     size = (*_windows(tuple(shape[1:3]), kernel, stride, dilation, padding), filters)
     y = _activations(model, (shape[0], *size), dtype)
-    out = model.tensor((shape[0], *size[:2], words_of(filters)), "int32") if bitpacked else y
     total = kernel[0] * kernel[1] * depth
     scale = (rng.normal(size=filters) / np.sqrt(total)).astype(np.float32)
-    operands = [
-        None if bitpacked else model.constant(scale, "float32"),
-        None if bitpacked else model.constant(rng.normal(size=filters), "float32"),
-        model.constant(_thresholds(rng, filters, total)) if bitpacked else None,
-    ]
-    _custom(
-        model, "LceBconv2d", [packed, weights, *operands], [out], channels_in=shape[3],
-        dilation_height_factor=dilation[0], dilation_width_factor=dilation[1],
-        fused_activation_function=activation, pad_values=pad_value,
-        padding=0 if padding == "SAME" else 1, stride_height=stride[0], stride_width=stride[1],
+    made = (
+        {"thresholds": _thresholds(rng, filters, total)}
+        if bitpacked
+        else {"multiplier": scale, "bias": rng.normal(size=filters)}
+    )
+    out = model.packed((shape[0], *size)) if bitpacked else y
+    model.lce_bconv2d(
+        model.lce_quantize(x), negative, out, shape[3], stride=stride, dilation=dilation,
+        padding=padding, pad_value=pad_value, activation=activation, **made,
     )  # fmt: skip
     if bitpacked:
-        _custom(model, "LceDequantize", [out], [y])
+        model.lce_dequantize(out, y)
     return model.build([x], [y])
 
 
@@ -93,19 +80,12 @@ def bmax_pool2d(
     dtype: str = "float32",
 ) -> bytes:
     """LceQuantize, LceBMaxPool2d, LceDequantize."""
-    model, words = ModelBuilder(), words_of(shape[3])
+    model = LarqBuilder()
     x = _activations(model, shape, dtype)
-    packed = model.tensor((*shape[:3], words), "int32")
-    _custom(model, "LceQuantize", [x], [packed])
-    size = _windows(tuple(shape[1:3]), window, stride, (1, 1), padding)
-    pooled = model.tensor((shape[0], *size, words), "int32")
-    _custom(
-        model, "LceBMaxPool2d", [packed], [pooled], filter_height=window[0],
-        filter_width=window[1], stride_height=stride[0], stride_width=stride[1],
-        padding=0 if padding == "SAME" else 1,
-    )  # fmt: skip
-    y = _activations(model, (shape[0], *size, shape[3]), dtype)
-    _custom(model, "LceDequantize", [pooled], [y])
+    size = (shape[0], *_windows(tuple(shape[1:3]), window, stride, (1, 1), padding), shape[3])
+    pooled, y = model.packed(size), _activations(model, size, dtype)
+    model.lce_bmax_pool2d(model.lce_quantize(x), pooled, window, stride, padding)
+    model.lce_dequantize(pooled, y)
     return model.build([x], [y])
 
 

@@ -148,12 +148,12 @@ OPERATORS = [
     case("lstm_time_major", b.lstm, batch=2, time_major=True),
     case("svdf", b.svdf),
     larq("bconv2d", bits.bconv2d),
-    larq("bconv2d_zero_padding", bits.bconv2d, pad_value=0, stride=(2, 1), activation=bits.RELU),
+    larq("bconv2d_zero_padding", bits.bconv2d, pad_value=0, stride=(2, 1), activation="relu"),
     larq("bconv2d_dilated_bits", bits.bconv2d, dilation=(1, 2), bitpacked=True),
     larq(
         "bconv2d_groups_int8", bits.bconv2d, shape=(1, 5, 4, 64), filters=6, groups=2, dtype="int8"
     ),
-    larq("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation=bits.RELU6, dtype="int8"),
+    larq("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation="relu6", dtype="int8"),
     larq("bmax_pool2d", bits.bmax_pool2d),
     larq("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
 ]

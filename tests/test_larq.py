@@ -19,6 +19,7 @@ from midge.runtime.importers import read_model
 from midge.runtime.importers.larq import flex_options
 from midge.runtime.importers.tflite_file import Malformed
 from midge.runtime.pipeline import compile_model
+from midge.tools.larq_writer import LarqBuilder
 
 
 def golden(model: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +59,7 @@ def test_binary_tensors_are_binary():
 
 def test_an_activation_is_not_applied_to_bits_again():
     """The thresholds that the converter writes contain it."""
-    graphs = [read_model(build.bconv2d(bitpacked=True, activation=a)) for a in (0, build.RELU6)]
+    graphs = [read_model(build.bconv2d(bitpacked=True, activation=a)) for a in ("none", "relu6")]
     x = np.random.default_rng(0).normal(size=(1, 6, 5, 40)).astype(np.float32)
     backend = ReferenceBackend()
     answers = []
@@ -112,15 +113,15 @@ def test_no_options_make_it_crash(data):
     ids=str,
 )
 def test_wrong_options_are_refused(monkeypatch, was, now):
-    custom = build._custom
+    custom = LarqBuilder.custom
 
-    def changed(model, name, inputs, outputs, **options):
+    def changed(model, name, inputs, output, **options):
         if name == "LceBconv2d":
             for key in was:
                 del options[key]
             options |= now
-        custom(model, name, inputs, outputs, **options)
+        return custom(model, name, inputs, output, **options)
 
-    monkeypatch.setattr(build, "_custom", changed)
+    monkeypatch.setattr(LarqBuilder, "custom", changed)
     with pytest.raises(MidgeError):
         read_model(build.bconv2d())
