@@ -1,7 +1,8 @@
 """Numbers to bits and back: binarize (Larq's LceQuantize), bit_planes, debinarize (LceDequantize).
 
-A bit says that a number is below a threshold. TFLite lets processors take subnormal floats for 0
-while a model runs, and so does binarize; a NaN is below nothing.
+A bit says that a number is below a threshold; a NaN is below nothing. Where no thresholds are given
+it is below 0, and subnormal floats are taken for 0, as TFLite lets processors do while Larq's
+operators run.
 """
 
 from __future__ import annotations
@@ -54,17 +55,16 @@ def _limits(graph: Graph, node: Node) -> np.ndarray:
         at = np.full((1, 1), x.zero_point) if thresholds is None else thresholds.data
         assert at is not None
         return np.clip(at.astype(np.int64) - 1, -129, 127).astype(np.int32)
-    real = np.zeros((1, 1), np.float32) if thresholds is None else thresholds.data
-    assert real is not None
-    return _float_limits(np.asarray(real))
+    if thresholds is None:
+        return np.full((1, 1), -np.finfo(np.float32).tiny)
+    assert thresholds.data is not None
+    return _float_limits(thresholds.data)
 
 
 def _float_limits(thresholds: np.ndarray) -> NDArray[np.float32]:
-    """x < t as x <= limit, with subnormal numbers taken for 0."""
-    tiny = np.finfo(np.float32).tiny
+    """x < t as x <= limit."""
     least = np.float32(-np.inf)
     limits = np.nextafter(thresholds, least)
-    limits = np.where(np.abs(thresholds) < tiny, -tiny, limits)
     return np.where(thresholds == least, np.float32(np.nan), limits).astype(np.float32)
 
 

@@ -557,6 +557,7 @@ OPERATORS: Mapping[str, Operator] = {
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),
+    "sign": Operator(NoAttrs, *_ELEMENTWISE),
     "logistic": Operator(NoAttrs, *_ELEMENTWISE),
     "tanh": Operator(NoAttrs, *_ELEMENTWISE),
     "hard_swish": Operator(NoAttrs, *_ELEMENTWISE),

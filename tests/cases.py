@@ -118,6 +118,7 @@ OPERATORS = [
     case("logistic", b.unary, op="LOGISTIC"),
     case("tanh", b.unary, op="TANH"),
     case("hard_swish", b.unary, op="HARD_SWISH"),
+    case("sign_float32", b.unary, op="SIGN", dtype="float32"),
     case("relu", b.unary, op="RELU"),
     case("relu6_requantized", b.unary, op="RELU6", output=(6 / 255, -128)),
     case("leaky_relu", b.unary, op="LEAKY_RELU", alpha=0.1),

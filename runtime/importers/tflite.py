@@ -66,6 +66,7 @@ READERS: Mapping[str, Reader] = {
     "RESIZE_NEAREST_NEIGHBOR": Reader(
         movement.resize("resize_nearest"), "ResizeNearestNeighborOptions", 4, (2, 2)
     ),
+    "SIGN": Reader(compute.unary("sign"), None, 2),
     "SLICE": Reader(movement.slice_, None, 6, (3, 3)),
     "SOFTMAX": Reader(compute.softmax, "SoftmaxOptions", 3),
     "SPLIT": Reader(movement.split, "SplitOptions", 4, (2, 2), None),

@@ -8,6 +8,7 @@ from ..graph import Graph
 from .fold_pad import fold_pad
 from .fuse_activation import fuse_activation
 from .legacy_uint8 import legacy_uint8
+from .recognise_bits import recognise_bits
 from .remove_dead import remove_dead
 from .time_as_rows import time_as_rows
 
@@ -19,5 +20,6 @@ PASSES: tuple[Pass, ...] = (
     legacy_uint8,
     fold_pad,
     fuse_activation,
+    recognise_bits,
     time_as_rows,
 )

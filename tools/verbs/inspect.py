@@ -12,6 +12,7 @@ from rich.table import Table
 from ...runtime.graph import Graph, Tensor
 from ...runtime.importers import read_model
 from ...runtime.ops import macs
+from ...runtime.passes.recognise_bits import recognised
 from ..arguments import add_model
 from ..plan_page import short_name
 from ..zoo import find_model
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "inputs": [_tensor(graph.tensors[i]) for i in graph.inputs],
         "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
         "sha256": graph.sha256,
+        "binarized": [dataclasses.asdict(each) for each in recognised(graph)[1]],
     }
 
 
@@ -78,4 +80,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         for tensor in result[end]:
             console.print(f"{end[:-1]} {tensor['name']}: {tensor['dtype']} {list(tensor['shape'])}")
     console.print(f"{result['macs']:,} MACs, {result['parameter_bytes']:,} bytes of parameters")
+    for layer in result["binarized"]:
+        fate = f"stays float: {layer['why']}" if layer["why"] else "becomes a layer of bits"
+        console.print(f"node {layer['node']} ({layer['operator']}) {fate}")
     console.print(f"sha256 {result['sha256']}")
