@@ -61,9 +61,9 @@ def test_every_verb_speaks_to_people(capsys, conv: str, tmp_path: Path) -> None:
     ):
         assert main(arguments) == 0, arguments
         assert capsys.readouterr().out.strip()
-    assert (tmp_path / "plan.html").read_text().count(
-        "<rect class=box"
-    ) == 3  # input, output, and the kernel's own buffer
+    page = (tmp_path / "plan.html").read_text()
+    assert page.count("<rect class=box") == 3  # input, output, and the kernel's own buffer
+    assert page.count("<circle") >= 2  # without extra arithmetic: input in the arena, and by row
 
 
 @pytest.mark.parametrize("target", ["host", "cortex-m4"])

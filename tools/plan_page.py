@@ -19,7 +19,7 @@ COLOURS = {
 STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.45 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1rem}
-h1{font-size:1.3rem;margin:.2rem 0}
+h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1.1rem;margin:1.2rem 0 .2rem}
 .figures{display:flex;flex-wrap:wrap;gap:.4rem 1.6rem;margin:.6rem 0 1rem;padding:0}
 .figures li{list-style:none}.figures b{display:block;font-size:1.25rem}
 .scroll{overflow-x:auto}svg{width:100%;min-width:30rem;height:auto;display:block}
@@ -33,15 +33,15 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 """
 
 
-def plan_page(program: Program, name: str) -> str:
-    """The page, as HTML text that needs no other file."""
+def plan_page(program: Program, name: str, more: str = "") -> str:
+    """The page, as HTML text that needs no other file; `more` stands under the drawing."""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"
         f"<title>{escape(name)}: arena</title><style>{STYLE}</style>"
         f"<h1>{escape(name)} on {escape(program.target)}</h1>"
         f"{_figures(program)}<p class=key>{_key(program)}</p>"
-        f"<div class=scroll>{_drawing(program)}</div>{_table(program)}</html>\n"
+        f"<div class=scroll>{_drawing(program)}</div>{more}{_table(program)}</html>\n"
     )
 
 
@@ -57,11 +57,15 @@ def _figures(program: Program) -> str:
 
 
 def peak_item(program: Program) -> int:
-    """The program item at which the buffers reach highest into the arena."""
+    """The program item at which the buffers reach highest into the arena.
+
+    Those that are always there don't count.
+    """
     steps = range(len(program.items))
+    passing = [b for b in program.buffers if b.first >= 0 or b.last < len(program.items)]
 
     def top(step: int) -> int:
-        live = (b for b in program.buffers if b.first <= step <= b.last)
+        live = (b for b in passing if b.first <= step <= b.last)
         return max((b.offset + b.size for b in live), default=0)
 
     return max(steps, key=top, default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,19 @@ from rich.console import Console
 from rich.table import Table
 
 from ...runtime.backend import find_backend
+from ...runtime.errors import PlanError
 from ...runtime.ops import total_macs
-from ...runtime.pipeline import lower_nodes
+from ...runtime.pipeline import Options, lower_nodes, pareto_curve
 from ...runtime.places import VIEWS
 from ...runtime.program import Loop, Program
+from ...runtime.program_file import is_program
 from ...runtime.replay import replay
 from ..arguments import add_model, add_planning, add_target, compile_for
+from ..pareto_drawing import pareto_section
 from ..plan_page import plan_page, short_name
+from ..zoo import find_model
 
+MOST_DRAWN = 0.5  # part of the model's multiplications to which the curves go
 HELP = "plan the arena: where every buffer lies, and how far that is from the bound"
 
 
@@ -38,7 +44,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     program = compile_for(args)
     verified = _verify(program) if args.verify else None
     if args.html:
-        Path(args.html).write_text(plan_page(program, Path(args.model).name), encoding="utf-8")
+        page = plan_page(program, Path(args.model).name, _curves(args, program))
+        Path(args.html).write_text(page, encoding="utf-8")
     return {
         "arena_bytes": program.arena_bytes,
         "lower_bound": program.lower_bound,
@@ -54,6 +61,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "cached": program.cached,
         "html": args.html,
     }
+
+
+def _curves(args: argparse.Namespace, program: Program) -> str:
+    """What more arithmetic would save, as HTML; nothing of a saved program, or on some targets."""
+    path = find_model(args.model)
+    if is_program(path) or find_backend(program.target).strategy is None:
+        return ""
+    curves = {}
+    for name, by_row in (("in the arena", False), ("by row", True)):
+        options = Options(int8_io=args.int8_io, input_by_row=by_row)
+        with suppress(PlanError):  # not every input can come by row
+            curves[name] = pareto_curve(path, program.target, options, MOST_DRAWN)
+    return pareto_section(curves, total_macs(program.graph) - program.extra_macs, MOST_DRAWN)
 
 
 def extra_macs(program: Program) -> float:
