@@ -6,7 +6,7 @@ void clock_start(void) {}
 
 uint32_t clock_us(void)
 {
-    uint32_t high, low, again;
+    uint32_t high = 0, low = 0, again = 0;
     do {
         __asm__ volatile("rdtimeh %0\n\trdtime %1\n\trdtimeh %2" : "=r"(high), "=r"(low), "=r"(again));
     } while (high != again);
