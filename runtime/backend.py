@@ -27,6 +27,7 @@ BACKENDS: Mapping[str, str] = {
     "cortex-m7": ".targets.cortex_m.backend:CortexMBackend",
     "cortex-m55": ".targets.cortex_m.backend:CortexMBackend",
     "rv32imc": ".targets.cortex_m.backend:CortexMBackend",
+    "interpreter": ".targets.cortex_m.interpreter_backend:InterpreterBackend",
     "fpga-sim": ".targets.fpga.backend:FpgaSimBackend",
     "split": ".targets.split.backend:SplitBackend",
 }

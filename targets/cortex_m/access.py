@@ -72,39 +72,6 @@ _ROWS = "(rows - 1) * stride_height + (kernel_height - 1) * dilation_height + 1"
 _SHIFT = {"pad_left": (-MOST_SIZE, MOST_SIZE)}
 
 
-def _conv2d(scratch: Mapping[str, tuple[str, int]]) -> Rule:
-    return Rule(
-        f"rows width filters group_filters in_width in_channels depth {_WINDOW}",
-        ranges=_SHIFT,
-        holds=(
-            "filters % group_filters == 0",
-            "filters / group_filters * depth <= in_channels",
-        ),
-        constants={"weights": "filters * kernel_height * kernel_width * depth"},
-        scaled="filters",
-        tables={
-            "x": Table(_ROWS, "in_width * in_channels", padding=True),
-            "y": Table("rows", "width * filters"),
-        },
-        arena=scratch,
-    )
-
-
-def _depthwise(scratch: Mapping[str, tuple[str, int]]) -> Rule:
-    return Rule(
-        f"rows width channels multiples in_width in_channels {_WINDOW}",
-        ranges=_SHIFT,
-        holds=("channels % multiples == 0", "channels / multiples <= in_channels"),
-        constants={"weights": "kernel_height * kernel_width * channels"},
-        scaled="channels",
-        tables={
-            "x": Table(_ROWS, "in_width * in_channels", padding=True),
-            "y": Table("rows", "width * channels"),
-        },
-        arena=scratch,
-    )
-
-
 _TAKEN = {"first": (0, MOST_SIZE)}  # rows of the input before those of the call
 _POOL = "width channels in_width window_height window_width stride_height stride_width"
 _SEEN = (  # each window has a column inside the image
@@ -127,17 +94,31 @@ def _elementwise(operands: str, shifts: str = "", **sizes: int) -> Rule:
 
 
 RULES: Mapping[str, Rule] = {
-    "conv2d_s8": _conv2d(
-        {
-            "columns": (
-                "(kernel_height * kernel_width * depth + 3) / 4 * 4 * (3 - (depth % 4 == 0))",
-                4,
-            )
-        }
+    "conv2d_direct_s8": Rule(
+        f"rows width filters group_filters in_width in_channels depth {_WINDOW}",
+        ranges=_SHIFT,
+        holds=(
+            "filters % group_filters == 0",
+            "filters / group_filters * depth <= in_channels",
+        ),
+        constants={"weights": "filters * kernel_height * kernel_width * depth"},
+        scaled="filters",
+        tables={
+            "x": Table(_ROWS, "in_width * in_channels", padding=True),
+            "y": Table("rows", "width * filters"),
+        },
     ),
-    "conv2d_direct_s8": _conv2d({}),
-    "depthwise_conv2d_s8": _depthwise({"taps": ("kernel_height * kernel_width * 8", 4)}),
-    "depthwise_conv2d_direct_s8": _depthwise({}),
+    "depthwise_conv2d_direct_s8": Rule(
+        f"rows width channels multiples in_width in_channels {_WINDOW}",
+        ranges=_SHIFT,
+        holds=("channels % multiples == 0", "channels / multiples <= in_channels"),
+        constants={"weights": "kernel_height * kernel_width * channels"},
+        scaled="channels",
+        tables={
+            "x": Table(_ROWS, "in_width * in_channels", padding=True),
+            "y": Table("rows", "width * channels"),
+        },
+    ),
     "depthwise_conv2d_by_row_s8": Rule(
         "rows height width channels multiples in_width in_channels kernel_width stride_width "
         "dilation_width",

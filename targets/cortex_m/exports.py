@@ -1,5 +1,4 @@
-"""A model's C as a library of CMake, Arduino, PlatformIO or Zephyr, or as an image with the
-interpreter that runs it; each with an example.
+"""A model's C as a library of CMake, Arduino, PlatformIO or Zephyr, each with an example.
 
 Specifications: cmake-packages(7); "Arduino library specification" 1.5; PlatformIO, "library.json";
 Zephyr, "Modules".
@@ -13,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from ... import __version__
 from ...runtime.feeding import is_fed
 from ...runtime.program import Program
-from .interpreted import library
 
 # Fused multiply-adds round once where the reference rounds twice.
 _OPTIONS = ("-O3", "-ffp-contract=off")
@@ -26,7 +24,7 @@ _PRAGMA = (
 Files = Mapping[str, str]  # path in the library -> text
 
 
-def export(form: str, program: Program, sources: Files) -> dict[str, str | bytes]:
+def export(form: str, program: Program, sources: Files) -> dict[str, str]:
     """The library's files; `sources` are those of `write_sources`, by their names."""
     return dict(sorted(FORMATS[form](program, sources).items()))
 
@@ -231,10 +229,9 @@ int {function}(void)
 """
 
 
-FORMATS: Mapping[str, Callable[[Program, Files], Mapping[str, str | bytes]]] = {
+FORMATS: Mapping[str, Callable[[Program, Files], dict[str, str]]] = {
     "cmake": _cmake,
     "arduino": _arduino,
     "platformio": _platformio,
     "zephyr": _zephyr,
-    "interpreter": library,
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +82,8 @@ def _check(program: Program) -> None:
         raise TargetError("the interpreter has no use for a model whose output is a constant")
     if unknown:
         raise TargetError(
-            f"the interpreter has no rule for {', '.join(unknown)} yet, and runs no kernel that it "
-            "can't check; take --target cortex-m0, whose plain kernels run on every core, "
-            "--int8-io, or a compiled model"
+            f"the interpreter has no rule for {', '.join(unknown)}, and runs no kernel that it "
+            "can't check; compile the model for target interpreter"
         )
 
     memory = Memory(program.constants, program.arena_bytes)
@@ -117,7 +116,7 @@ def _packed(numbers: Iterable[int], kind: str) -> bytes:
     return struct.pack(f"<{len(listed)}{kind}", *listed)
 
 
-def library(program: Program, plain: Mapping[str, str]) -> dict[str, str | bytes]:
+def library(program: Program) -> dict[str, str | bytes]:
     """The interpreter as a CMake library, with this program as its first image; an example."""
     texts = interpreter_sources()
     files: dict[str, str | bytes] = {

@@ -37,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("plain", *FORMATS),
         default="plain",
-        help="C files side by side (plain), a library of that system with an example, or an image "
-        "and the interpreter in C that runs it",
+        help="C files side by side (plain), or a library of that system with an example",
     )
     parser.add_argument(
         "--name", metavar="NAME", help="prefix of the C names (default: from the file's name)"
@@ -84,8 +83,7 @@ def _build(program: Program, folder: Path, form: str) -> tuple[Any, Sequence[Pat
         texts = export(form, program, {path.name: path.read_text() for path in files})
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        content = text if isinstance(text, bytes) else text.encode()
-        (folder / name).write_bytes(content)
+        (folder / name).write_text(text)
     return report, [folder / name for name in texts]
 
 
