@@ -42,14 +42,19 @@ def test_an_entry_depends_on_all_that_it_is_made_from():
 
 def test_an_edited_source_has_another_entry(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "KERNELS", tmp_path)
+    for folder in ("native", "vector"):
+        (tmp_path / folder).mkdir()
+    cache._touched.cache_clear()
     helper, source = tmp_path / "helper.py", tmp_path / "kernel.py"
     helper.write_text("x = 1\n")
     source.write_text("from .helper import x\n")
     before = cache.entry("k", source)
     helper.write_text("x = 2\n")
     os.utime(helper, ns=(1, 1))
+    cache._touched.cache_clear()
     assert cache.entry("k", source) != before
     assert cache.entry("other", source) != cache.entry("k", source)
+    cache._touched.cache_clear()
 
 
 def test_written_entries_are_read_and_missing_ones_are_none(tmp_path):

@@ -2,19 +2,22 @@
 
 A file's name holds a digest of all that its contents depend on: the sources that the kernel is made
 from, the compiler's version and the processor. A stale file is thus never found, only left behind.
+Names are kept too, in an index that holds as long as no source was touched: to read the sources
+takes longer than all else in a start.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...runtime.folders import cache_root
@@ -33,11 +36,50 @@ def entry(symbol: str, source: Path, instructions: str | None = None) -> Path:
 
     It is made for any processor with the set `instructions`, or for this very processor if None.
     """
+    index, key = _index(), f"{symbol} {source.name} {instructions}"
+    if key not in index:
+        index[key] = _name(symbol, source, instructions)
+        write(_index_path(), json.dumps(index).encode())
+    return cache_folder() / index[key]
+
+
+def _name(symbol: str, source: Path, instructions: str | None) -> str:
     digest = hashlib.sha256(_surroundings(instructions).encode())
     digest.update(symbol.encode())
     for path in sorted(sources(source)):
         digest.update(path.name.encode() + _digest(path, path.stat().st_mtime_ns))
-    return cache_folder() / f"{symbol}-{digest.hexdigest()[:24]}.bin"
+    return f"{symbol}-{digest.hexdigest()[:24]}.bin"
+
+
+def _index() -> dict[str, str]:
+    """Names that are known already."""
+    path = _index_path()
+    if path not in _indices:
+        try:
+            _indices[path] = dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            _indices[path] = {}
+    return _indices[path]
+
+
+_indices: dict[Path, dict[str, str]] = {}
+
+
+def _index_path() -> Path:
+    return cache_folder() / f"index-{_touched()}.json"
+
+
+@cache
+def _touched() -> str:
+    """A digest of when the sources and the compiler were last touched, and of the processor."""
+    folders = (KERNELS, KERNELS / "native", KERNELS / "vector")
+    files = [each.path for folder in folders for each in os.scandir(folder)]
+    own = sorted(path for path in files if path.endswith(".py"))
+    tools = [spec.origin for name in ("numba", "llvmlite") if (spec := find_spec(name))]
+    stats = [(path, os.stat(path)) for path in (*own, *filter(None, tools))]
+    touched = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
+    text = repr((FORMAT, sys.version_info[:2], touched, _processor()))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def read(path: Path) -> bytes | None:
@@ -86,6 +128,8 @@ def _digest(path: Path, modified_ns: int) -> bytes:
 
 @cache
 def _surroundings(instructions: str | None) -> str:
+    from importlib.metadata import version  # a slow import, for what the index knows already
+
     tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
     made_for = instructions or (platform.system(), platform.machine(), _processor())
     return repr((FORMAT, tools, made_for))
