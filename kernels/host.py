@@ -19,6 +19,7 @@ from ..runtime.program import Program
 from . import table
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
+from .threads import Team, scratch_bytes
 from .vector import table as vector
 
 ALIGNMENT = 8  # of buffers in the arena, bytes
@@ -43,24 +44,29 @@ class HostBackend:
         """The native kernel call that makes this node."""
         return vector.lower(graph, node)
 
-    def build(self, program: Program, out: Path | None = None) -> HostExecutor:
+    def build(self, program: Program, out: Path | None = None, threads: int = 1) -> HostExecutor:
         """An executor with an arena of its own; nothing is written to `out`."""
-        return HostExecutor(program)
+        return HostExecutor(program, threads)
 
 
 class HostExecutor:
     """A program in this process's memory. The arena and all else is allocated here, once."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, threads: int = 1) -> None:
         self.program = program
         self._latency_s: float | None = None
-        self.arena = _aligned(program.arena_bytes)
+        helpers = 0 if is_fed(program) else max(threads, 1) - 1
+        self._memory = _aligned(program.arena_bytes + helpers * scratch_bytes(program) + LINE)
+        self.arena = self._memory[: program.arena_bytes]
         self._constants = _aligned(len(program.constants))
         self._constants[:] = np.frombuffer(program.constants, np.int8)
         self._fed = FedDispatcher(program, self.arena, self._constants) if is_fed(program) else None
         self._dispatcher = Dispatcher(
             () if self._fed else program.items, self.arena, self._constants
         )
+        self._team = Team(program, self._memory, self._constants, threads) if helpers else None
+        alone = self._team is None or not self._team.shares
+        self._invoke = self._dispatcher.run_all if alone else self._team.run  # type: ignore[union-attr]
         self._inputs = [] if self._fed else [self.tensor(index) for index in program.graph.inputs]
         self._outputs = [self._output(index) for index in program.graph.outputs]
         self.reset()
@@ -75,7 +81,7 @@ class HostExecutor:
                 self._fed.push(image)
         else:
             self.copy_in(inputs)
-            self._dispatcher.run_all()
+            self._invoke()
         outputs = self.copy_out()
         self._latency_s = time.perf_counter() - started
         return outputs
@@ -145,7 +151,9 @@ class HostExecutor:
             self._fed.reset()
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """End the threads, if there are any; all else is memory."""
+        if self._team is not None:
+            self._team.close()
 
     # ---- for backends that take over some of the calls ----
 

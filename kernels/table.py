@@ -104,13 +104,16 @@ def layouts() -> dict[str, Layout]:
     return {words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts}
 
 
+_NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team"}
+
+
 def native_module(name: str) -> str:
     """The module of `kernels/native/` that defines a native function.
 
     A kernel's native twin stands in the file with the name of the one that lowers to it.
     """
-    if name == "dispatch":
-        return "loop"
+    if name in _NO_KERNELS:
+        return _NO_KERNELS[name]
     for operation in OPERATIONS.values():
         if any(words.kernel == name for words in operation.layouts):
             return operation.lower.__module__.rpartition(".")[2]

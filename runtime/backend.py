@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -112,6 +112,18 @@ def find_backend(target: str) -> Backend:
     except ModuleNotFoundError as error:
         raise missing_package(error, f"target {target}") from None
     return backend_class(target)
+
+
+def build(program: Program, threads: int = 1) -> Executor:
+    """An executor on the program's target; the host can take several threads."""
+    backend: Any = find_backend(program.target)
+    if threads == 1:
+        executor: Executor = backend.build(program)
+        return executor
+    if program.target != "host":
+        raise TargetError(f"target {program.target} runs on one thread, not {threads}")
+    executor = backend.build(program, threads=threads)
+    return executor
 
 
 def missing_package(error: ModuleNotFoundError, user: str) -> MissingTool:

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from .backend import Executor, Measurement, find_backend
+from .backend import Executor, Measurement, build
 from .graph import DTYPES, Tensor
 from .importers import read_model
-from .pipeline import Options
+from .pipeline import PARALLEL, Options
 from .plan_cache import compile_cached
 from .program import Program
 
@@ -59,6 +59,7 @@ class Interpreter:
         self._target = target or ("reference" if reference else "host")
         self._preserve = experimental_preserve_all_tensors
         self._by_row = input_by_row
+        self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
         self._source = cast("str | Path | bytes", model_path or model_content)
         self._sizes: dict[int, tuple[int, ...]] = {}
         self._graph = read_model(self._source)
@@ -75,8 +76,10 @@ class Interpreter:
         if self._executor is not None:
             return
         options = Options(input_by_row=self._by_row)
+        if self._threads > 1 and not self._by_row:
+            options = PARALLEL
         self._program = compile_cached(self._source, self._target, options, self._sizes or None)
-        self._executor = find_backend(self._target).build(self._program)
+        self._executor = build(self._program, self._threads)
         self._values = {
             index: np.zeros(self._graph.tensors[index].shape, DTYPES[self._dtype(index)])
             for index in (*self._graph.inputs, *self._graph.outputs)

@@ -43,6 +43,10 @@ class Options:
     segments: tuple[tuple[int, ...], ...] = ()
 
 
+# For several threads: a layer's rows are made in any order.
+PARALLEL = Options(overlap=False, strategy="layers")
+
+
 def compile_model(
     source: str | Path | bytes,
     target: str = "host",

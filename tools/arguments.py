@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.graph import DTYPES, Graph, Tensor
-from ..runtime.pipeline import Options
+from ..runtime.pipeline import PARALLEL, Options
 from ..runtime.plan_cache import compile_cached
 from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program
@@ -78,6 +79,8 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         input_by_row=getattr(args, "input_by_row", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),
     )
+    if getattr(args, "threads", 1) > 1:
+        options = replace(PARALLEL, int8_io=options.int8_io)
     return compile_cached(path, target, options)
 
 

@@ -6,20 +6,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .memory import INT8_POINTER, INT32_POINTER, INT64_POINTER
+from .memory import INT8_POINTER, INT32_POINTER, INT64_POINTER, pointer_to
 from .opcodes import CALL, CALL_HEADER, LOOP, LOOP_HEADER, STEP_WORDS
 from .registry import native
-
-
-@intrinsic
-def _pointer(typing_context, address, kind):  # type: ignore[no-untyped-def]
-    """An address as a pointer of the type `kind` (a Numba type given as a global)."""
-    target = kind.instance_type
-
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(arguments[0], context.get_value_type(target))
-
-    return target(types.int64, kind), emit
 
 
 @intrinsic
@@ -40,8 +29,14 @@ def _call(typing_context, address, arena, constants, words, offset):  # type: ig
 @native(INT64_POINTER)
 def dispatch(descriptor):  # type: ignore[no-untyped-def]
     """Run words begin .. end-1. `descriptor`: arena, constants, words, kernels, begin, end."""
-    arena, constants = _pointer(descriptor[0], INT8_POINTER), _pointer(descriptor[1], INT8_POINTER)
-    words, kernels = _pointer(descriptor[2], INT32_POINTER), _pointer(descriptor[3], INT64_POINTER)
+    arena, constants = (
+        pointer_to(descriptor[0], INT8_POINTER),
+        pointer_to(descriptor[1], INT8_POINTER),
+    )
+    words, kernels = (
+        pointer_to(descriptor[2], INT32_POINTER),
+        pointer_to(descriptor[3], INT64_POINTER),
+    )
     pc, end = descriptor[4], descriptor[5]
     while pc < end:
         code = words[pc]

@@ -17,6 +17,17 @@ INT32_POINTER = types.CPointer(types.int32)
 INT64_POINTER = types.CPointer(types.int64)
 
 
+@intrinsic
+def pointer_to(typing_context, address, kind):  # type: ignore[no-untyped-def]
+    """An address as a pointer of the type `kind` (a Numba type given as a global)."""
+    target = kind.instance_type
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], context.get_value_type(target))
+
+    return target(types.int64, kind), emit
+
+
 def _pointer_at(element: types.Type) -> Any:
     target = types.CPointer(element)
 

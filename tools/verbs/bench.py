@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ... import __version__
-from ...runtime.backend import find_backend
+from ...runtime.backend import build, find_backend
 from ...runtime.pipeline import Options
 from ...runtime.plan_cache import compile_cached
 from ...runtime.program import Program
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return mlperf_tiny.run(args)
     program = compile_for(args)
     inputs = random_inputs(program.graph, 0)
-    executor = find_backend(args.target).build(program)
+    executor = build(program, args.threads)
     runs: list[Run] = [lambda: executor.run(inputs)]
     other = None
     if args.vs:
