@@ -22,12 +22,11 @@ from ..runtime.program import Call, Loop, Program
 FIELDS = (
     "arena constants words kernels begin end dispatch phases phase_count entries shared patience"
 )
-DESCRIPTOR = namedtuple("DESCRIPTOR", FIELDS)(*range(len(FIELDS.split())))  # int64 each
+Descriptor = namedtuple("Descriptor", FIELDS)  # int64 each
+DESCRIPTOR = Descriptor(*range(len(FIELDS.split())))  # by position
 LINE = 64
 TICKET, DONE, LEAVE = 0, 2 * LINE, 4 * LINE  # bytes; processors fetch lines in pairs
-PIECE_BITS = (
-    12  # of a ticket, for the pieces taken from the front, and as many for those at the back
-)
+PIECE_BITS = 12  # of a ticket, for pieces taken from the front, and as many from the back
 PHASE_BITS = 2 * PIECE_BITS  # where the number of a phase begins
 CLOSED = (1 << PHASE_BITS) - 1  # no piece is left
 PATIENCE = 5000  # pauses that a follower waits for work before it sleeps: about 0.2 ms
@@ -43,7 +42,9 @@ _CURSORS: dict[str, dict[str, str | None]] = {
     "conv2d_vector_s8": {"y": None, "x": "stride_height"},
     "depthwise_conv2d_vector_s8": {"y": None, "x": "stride_height"},
     "add_vector_s8": {"y": None, "a": None, "b": None},
-    **dict.fromkeys(("lookup_s8", "flip_sign_s8", "quantize_f32_s8"), {"y": None, "x": None}),
+    "lookup_s8": {"y": None, "x": None},
+    "flip_sign_s8": {"y": None, "x": None},
+    "quantize_f32_s8": {"y": None, "x": None},
 }
 _SCRATCH = "buffer"
 _ENTRY = 4  # bytes of a row table's entry
@@ -143,7 +144,7 @@ class Team:
             kernels = np.array([known[name] for name in encoded.kernels], np.int64)
             entries = np.array(list(pairwise(encoded.starts)), np.int64)
             self._held += [encoded.words, kernels, entries]
-            fields = DESCRIPTOR._replace(
+            fields = Descriptor(
                 arena=arena.ctypes.data,
                 constants=constants.ctypes.data,
                 words=encoded.words.ctypes.data,

@@ -55,7 +55,14 @@ def compiled_library(
         entry, exported, library = (folder / n for n in ("entry.c", "exported.map", "library.so"))
         entry.write_text(f"int {prefix}_instructions(void);\n" + _entry(prefix))
         exported.write_text(f"{{ global: {prefix}_*; local: *; }};\n")
-        command = (find_tool(f"{compiler}gcc"), *flags, OPTIMISE, *C_FLAGS, "-fPIC", "-shared")
+        command: tuple[str | Path, ...] = (
+            find_tool(f"{compiler}gcc"),
+            *flags,
+            OPTIMISE,
+            *C_FLAGS,
+            "-fPIC",
+            "-shared",
+        )
         link = [f"-Wl,--version-script={exported}", "-Wl,--gc-sections", "-Wl,--build-id=none"]
         run_tool([*command, *link, "-o", library, *files, entry], folder, TIMEOUT_S)
         sizes = section_sizes(library, compiler, folder)
