@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from ..runtime.program import Call, Loop, Program
 
-FIELDS = (
-    "arena constants words kernels begin end dispatch phases phase_count entries shared patience"
+# int64 each. The first six are those of `dispatch`.
+Descriptor = namedtuple(
+    "Descriptor",
+    "arena constants words kernels begin end dispatch phases phase_count entries shared patience",
 )
-Descriptor = namedtuple("Descriptor", FIELDS)  # int64 each
-DESCRIPTOR = Descriptor(*range(len(FIELDS.split())))  # by position
+DESCRIPTOR = Descriptor(*range(len(Descriptor._fields)))  # by position
 LINE = 64
 TICKET, DONE, LEAVE = 0, 2 * LINE, 4 * LINE  # bytes; processors fetch lines in pairs
 PIECE_BITS = 12  # of a ticket, for pieces taken from the front, and as many from the back
@@ -126,7 +127,9 @@ class Team:
             if own and isinstance(item, Call)
         )
         self.shares = shared_ns >= LEAST_SHARED_NS
-        flat = [c for item, own in zip(program.items, pieces, strict=True) for c in own or [item]]
+        flat: list[Call | Loop] = []
+        for item, own in zip(program.items, pieces, strict=True):
+            flat += own or [item]
         counts = [len(own) for own in pieces]
         firsts = np.cumsum([0, *(max(n, 1) for n in counts)])[:-1]
         phases = np.array(list(zip(counts, firsts, strict=True)), np.int64)

@@ -24,7 +24,7 @@ def run(function, arena: np.ndarray, constants: np.ndarray, *words: int, monkeyp
     code = link(compile_object(NativeFunction(function), "tried"), "tried")
     monkeypatch.setitem(library._addresses, "tried", load(code))
     fields = {f"word{i}": word for i, word in enumerate(words)}
-    Dispatcher([Call("tried", fields, 0)], arena.view(np.int8), constants.view(np.int8)).run()
+    Dispatcher([Call("tried", fields, 0)], arena.view(np.int8), constants.view(np.int8)).run_all()
 
 
 @pytest.mark.parametrize("dtype", VIEWS)
