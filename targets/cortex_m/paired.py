@@ -33,7 +33,10 @@ FULLY_CONNECTED = layout(
     "fully_connected_paired_s8",
     "batches units depth words weights x y output_zero least greatest columns",
 )
-LAYOUTS = (CONV2D, FULLY_CONNECTED)
+FOURS = layout(
+    "fully_connected_fours_s8", "batches units depth words weights x y output_zero least greatest"
+)
+LAYOUTS = (CONV2D, FULLY_CONNECTED, FOURS)
 
 PIXELS = 3  # whose windows are taken together
 UNIT = 4  # words that the kernels take at once
@@ -82,12 +85,12 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
     if packed is None:
         return None
     own = {name: plain.fields[name] for name in FULLY_CONNECTED.fields if name in plain.fields}
-    own |= {
-        "words": len(order),
-        "weights": Constant(packed),
-        "columns": Scratch(4 * len(order), alignment=4),
-    }
-    return FULLY_CONNECTED.lowered(plain.granularity, **own)
+    own |= {"words": len(order), "weights": Constant(packed)}
+    columns = Scratch(4 * len(order), alignment=4)
+    call = FULLY_CONNECTED.lowered(plain.granularity, **own, columns=columns)
+    if units % 4 or depth % 16:
+        return call
+    return with_frugal(call, FOURS.lowered(plain.granularity, **own))
 
 
 def with_frugal(*calls: Lowered) -> Lowered:

@@ -27,24 +27,42 @@ static midge_int32 *widen_clipped(
 }
 
 /* The window of one pixel. Taps side by side are one run of bytes. */
-static void widen_window(
+MIDGE_INLINE void widen_window(
     midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p, const int8_t *arena,
     const midge_int32 *lines, midge_taps taps, int32_t pixels)
 {
     const int32_t depth = p->in_channels, step = p->dilation_width * depth;
-    const int32_t row = step == depth ? midge_paired_words(p->kernel_width * depth)
-                                      : p->kernel_width * midge_paired_words(depth);
-    const int32_t inside = taps.begin == 0 && taps.end == p->kernel_width;
-    for (int32_t ky = 0; ky < p->kernel_height; ky++, lines += p->dilation_height) {
-        const int8_t *x = arena + *lines + taps.left * depth;
-        if (*lines < 0 || taps.end <= taps.begin)
-            to = midge_paired_fill(to, p->input_zero, row, pixels);
-        else if (inside && step == depth)
-            to = midge_paired_widen(to, x, p->kernel_width * depth, pixels);
+    const int32_t run = p->kernel_width * depth;
+    const int32_t whole = step == depth && taps.begin == 0 && taps.end == p->kernel_width;
+    arena += taps.left * depth;
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height) {
+        if (*lines >= 0 && whole)
+            to = midge_paired_widen_inline(to, arena + *lines, run, pixels);
+        else if (*lines >= 0 && taps.end > taps.begin)
+            to = widen_clipped(to, bytes, p, arena + *lines, taps, pixels);
         else
-            to = widen_clipped(to, bytes, p, x, taps, pixels);
+            to = midge_paired_fill(
+                to, p->input_zero,
+                step == depth ? midge_paired_words(run)
+                              : p->kernel_width * midge_paired_words(depth),
+                pixels);
     }
 }
+
+typedef void widen_function(
+    midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p, const int8_t *arena,
+    const midge_int32 *lines, midge_taps taps);
+
+#define WIDEN(pixels)                                                                             \
+    static void widen_for_##pixels(                                                               \
+        midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p,                   \
+        const int8_t *arena, const midge_int32 *lines, midge_taps taps)                           \
+    {                                                                                             \
+        widen_window(to, bytes, p, arena, lines, taps, pixels);                                   \
+    }
+WIDEN(1)
+WIDEN(2)
+WIDEN(3)
 
 void midge_conv2d_paired_s8(
     int8_t *arena, const int8_t *constants, const midge_conv2d_paired_s8_params *p)
@@ -58,6 +76,7 @@ void midge_conv2d_paired_s8(
     const int32_t plain = p->kernel_height == 1 && p->kernel_width == 1 && p->pad_left == 0;
     midge_paired_job job = {
         columns, 0, p->words / MIDGE_PAIRED_UNIT, 2 * p->output_zero + 1, w + block, {0, 0, 0}, w};
+    static widen_function *const widen[] = {widen_for_1, widen_for_2, widen_for_3};
     int32_t left = p->rows * p->width, pixels = 0, pixel = 0;
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         int8_t *y = arena + y_rows[row];
@@ -74,12 +93,12 @@ void midge_conv2d_paired_s8(
                     column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
                     p->in_width);
                 int8_t *bytes = (int8_t *)(columns + p->words * pixels);
-                widen_window(columns + pixel, bytes, p, arena, x_rows, taps, pixels);
+                widen[pixels - 1](columns + pixel, bytes, p, arena, x_rows, taps);
             }
             job.y[pixel++] = y;
             if (pixel < pixels)
                 continue;
-            midge_paired_product(&job, pixels);
+            midge_paired_product(&job, pixels, p->least >= p->output_zero);
             for (; clamps && pixel > 0; pixel--)
                 midge_clamp_bytes(job.y[pixel - 1], p->filters, p->least, p->greatest);
             left -= pixels;

@@ -21,17 +21,13 @@ static void list_taps(
 
 /* The same for the next pixel, where both see all their columns. */
 static void move_taps(
-    midge_int32 *to, const midge_depthwise_conv2d_quads_s8_params *p, const midge_int32 *lines)
+    midge_int32 *to, const midge_depthwise_conv2d_quads_s8_params *p, int32_t zeros)
 {
     const int32_t step = p->stride_width * p->channels;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height) {
-        const midge_int32 *const end = to + p->kernel_width;
-        if (*lines < 0)
-            to += p->kernel_width;
-        else
-            for (; to < end; to++)
-                *to += step;
-    }
+    const midge_int32 *const end = to + p->kernel_height * p->kernel_width;
+    for (; to != end; to++)
+        if (*to != zeros)
+            *to += step;
 }
 
 void midge_depthwise_conv2d_quads_s8(
@@ -49,22 +45,25 @@ void midge_depthwise_conv2d_quads_s8(
         list,       list + count / 2 * 2, count / 2, count & 1, 2 * p->output_zero + 1,
         w + block * (p->channels / 4), 0, arena, w};
     memset(arena + zeros, p->input_zero, (size_t)p->channels);
+    const int32_t extent = (p->kernel_width - 1) * p->dilation_width + 1;
+    const int32_t relu = p->least >= p->output_zero;
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         int32_t inside = 0;
+        int32_t left = -p->pad_left;
         job.y = arena + y_rows[row];
-        for (int32_t column = 0; column < p->width; column++, job.y += p->channels) {
-            const midge_taps taps = midge_taps_at(
-                column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
-                p->in_width);
+        for (int32_t column = 0; column < p->width; column++, left += p->stride_width) {
             const int32_t before = inside;
-            inside = taps.begin == 0 && taps.end == p->kernel_width;
+            inside = left >= 0 && left + extent <= p->in_width;
             if (before && inside)
-                move_taps(list, p, x_rows);
+                move_taps(list, p, zeros);
             else
-                list_taps(list, p, x_rows, taps, zeros);
-            midge_quads_product(&job);
+                list_taps(
+                    list, p, x_rows,
+                    midge_taps_at(left, p->kernel_width, p->dilation_width, p->in_width), zeros);
+            midge_quads_product(&job, relu);
             if (clamps)
                 midge_clamp_bytes(job.y, p->channels, p->least, p->greatest);
+            job.y += p->channels;
         }
     }
 }

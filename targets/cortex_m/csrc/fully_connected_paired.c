@@ -1,4 +1,4 @@
-/* Fully connected layers: two units at a time over widened inputs. */
+/* Fully connected layers: two units at a time over widened inputs, or four over bytes. */
 #include "midge_kernels.h"
 #include "midge_paired.h"
 
@@ -15,7 +15,23 @@ void midge_fully_connected_paired_s8(
             columns, columns + p->words, p->words / MIDGE_PAIRED_UNIT, 2 * p->output_zero + 1, end,
             {y, 0, 0}, w};
         midge_paired_widen(columns, x, p->depth, 1);
-        midge_paired_product(&job, 1);
+        midge_paired_product(&job, 1, 0);
+        if (p->least > -128 || p->greatest < 127)
+            midge_clamp_bytes(y, p->units, p->least, p->greatest);
+    }
+}
+
+void midge_fully_connected_fours_s8(
+    int8_t *arena, const int8_t *constants, const midge_fully_connected_fours_s8_params *p)
+{
+    const midge_int32 *w = midge_int32_at(constants, p->weights);
+    const int32_t block = p->words + 5;
+    const int8_t *x = arena + p->x;
+    int8_t *y = arena + p->y;
+    for (int32_t batch = 0; batch < p->batches; batch++, x += p->depth, y += p->units) {
+        const midge_paired_bytes_job job = {
+            x, x + p->depth, 4 * block, 2 * p->output_zero + 1, w + block * (p->units / 2), y, w};
+        midge_paired_bytes_product(&job);
         if (p->least > -128 || p->greatest < 127)
             midge_clamp_bytes(y, p->units, p->least, p->greatest);
     }

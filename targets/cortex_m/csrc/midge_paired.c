@@ -1,58 +1,18 @@
 /* The innermost loops of int8 convolutions and fully connected layers. */
 #include "midge_paired.h"
 
-#include <string.h>
-
-#include "midge_dot.h"
 #include "midge_fixedpoint.h"
-
-MIDGE_INLINE midge_int32 pair(int32_t low, int32_t high)
-{
-    return (midge_int32)(((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16));
-}
-
-#if defined(MIDGE_THUMB_DSP)
-MIDGE_INLINE midge_int32 *widen_four(midge_int32 *to, const int8_t *x, int32_t pixels)
-{
-    uint32_t even, odd;
-    const uint32_t bytes = midge_load4(x);
-    __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(bytes));
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(bytes));
-    to[0] = (midge_int32)even;
-    to[pixels] = (midge_int32)odd;
-    return to + 2 * pixels;
-}
-#else
-MIDGE_INLINE midge_int32 *widen_four(midge_int32 *to, const int8_t *x, int32_t pixels)
-{
-    to[0] = pair(x[0], x[2]);
-    to[pixels] = pair(x[1], x[3]);
-    return to + 2 * pixels;
-}
-#endif
 
 midge_int32 *midge_paired_widen(midge_int32 *to, const int8_t *x, int32_t count, int32_t pixels)
 {
-    for (; count >= 16; count -= 16, x += 16) {
-        to = widen_four(to, x, pixels);
-        to = widen_four(to, x + 4, pixels);
-        to = widen_four(to, x + 8, pixels);
-        to = widen_four(to, x + 12, pixels);
-    }
-    for (; count >= 4; count -= 4, x += 4)
-        to = widen_four(to, x, pixels);
-    if (count == 0)
-        return to;
-    to[0] = pair(x[0], count == 1 ? 0 : x[count - 1]);
-    if (count < 3)
-        return to + pixels;
-    to[pixels] = pair(x[1], 0);
-    return to + 2 * pixels;
+    if (pixels == 3)
+        return midge_paired_widen_inline(to, x, count, 3);
+    return midge_paired_widen_inline(to, x, count, pixels == 2 ? 2 : 1);
 }
 
 midge_int32 *midge_paired_fill(midge_int32 *to, int32_t value, int32_t count, int32_t pixels)
 {
-    const midge_int32 both = pair(value, value);
+    const midge_int32 both = midge_pair_of(value, value);
     for (; count > 0; count--, to += pixels)
         *to = both;
     return to;
@@ -98,12 +58,19 @@ void midge_clamp_bytes(int8_t *y, int32_t count, int32_t least, int32_t greatest
  * rounding; one less where the sum is negative, since the second rounds ties away from zero. */
 #define SCALE(sum, multiplier, shift)                                                             \
     "smmlar r0, " #sum ", " #multiplier ", r11\n"                                                 \
-    "add " #sum ", r0, " #sum ", asr #31\n"                                                       \
+    "add " #sum ", r0, " #sum ", asr #31\n" SHIFT(sum, shift)
+/* That doesn't matter where what is under the zero point becomes it. */
+#define SCALE_RELU(sum, multiplier, shift)                                                        \
+    "smmlar " #sum ", " #sum ", " #multiplier ", r11\n" SHIFT(sum, shift)
+#define SHIFT(sum, shift)                                                                         \
     "asr " #sum ", " #sum ", " #shift "\n"                                                        \
     "ssat " #sum ", #8, " #sum ", asr #1\n"
 
-#define FIRST(sum, multiplier, shift) "lsl " #sum ", " #sum ", #1\n" SCALE(sum, multiplier, shift)
-#define SECOND(sum, multiplier, shift) "asr " #sum ", " #sum ", #7\n" SCALE(sum, multiplier, shift)
+/* Twice the first filter's sum; of 256 times the second's. */
+#define FIRST(SCALE, sum, multiplier, shift)                                                      \
+    "lsl " #sum ", " #sum ", #1\n" SCALE(sum, multiplier, shift)
+#define SECOND(SCALE, sum, multiplier, shift)                                                     \
+    "asr " #sum ", " #sum ", #7\n" SCALE(sum, multiplier, shift)
 
 #define SCALES(first, second, shift)                                                              \
     "ldmia r1!, {" #first ", " #second ", " #shift "}\n"                                          \
@@ -132,30 +99,38 @@ void midge_clamp_bytes(int8_t *y, int32_t count, int32_t least, int32_t greatest
 #define HALF_UNIT3 "ldmia r1!, {r11, r12}\n" WORD3(r11) WORD3(r12)
 #define UNIT3 HALF_UNIT3 HALF_UNIT3 /* 34 instructions */
 
+#define PRODUCT3(SCALE)                                                                           \
+    BEGIN(2, 136)                                                                                 \
+    "2:\n"                                                                                        \
+    "ldmia r1!, {r2, r5}\n"                                                                       \
+    "mov r3, r2\n"                                                                                \
+    "mov r4, r2\n"                                                                                \
+    "mov r6, r5\n"                                                                                \
+    "mov r7, r5\n"                                                                                \
+    ENTER UNIT3 UNIT3 LOOP                                                                        \
+    "sub r5, r5, r2\n"                                                                            \
+    "sub r6, r6, r3\n"                                                                            \
+    "sub r7, r7, r4\n"                                                                            \
+    SCALES(r8, r9, r10)                                                                           \
+    FIRST(SCALE, r2, r8, r10) FIRST(SCALE, r3, r8, r10) FIRST(SCALE, r4, r8, r10)                 \
+    NEXT_SCALE(r10)                                                                               \
+    SECOND(SCALE, r5, r9, r10) SECOND(SCALE, r6, r9, r10) SECOND(SCALE, r7, r9, r10)              \
+    "add r12, sp, #20\n"                                                                          \
+    "ldm r12, {r8-r10}\n"                                                                         \
+    STORE(r2, r5, r8) STORE(r3, r6, r9) STORE(r4, r7, r10)                                        \
+    "stm r12, {r8-r10}\n"                                                                         \
+    END
+
 __attribute__((naked)) static void product3(const midge_paired_job *job)
 {
     (void)job;
-    __asm__ volatile(
-        BEGIN(2, 136)
-        "2:\n"
-        "ldmia r1!, {r2, r5}\n"
-        "mov r3, r2\n"
-        "mov r4, r2\n"
-        "mov r6, r5\n"
-        "mov r7, r5\n"
-        ENTER UNIT3 UNIT3 LOOP
-        "sub r5, r5, r2\n"
-        "sub r6, r6, r3\n"
-        "sub r7, r7, r4\n"
-        SCALES(r8, r9, r10)
-        FIRST(r2, r8, r10) FIRST(r3, r8, r10) FIRST(r4, r8, r10)
-        NEXT_SCALE(r10)
-        SECOND(r5, r9, r10) SECOND(r6, r9, r10) SECOND(r7, r9, r10)
-        "add r12, sp, #20\n"
-        "ldm r12, {r8-r10}\n"
-        STORE(r2, r5, r8) STORE(r3, r6, r9) STORE(r4, r7, r10)
-        "stm r12, {r8-r10}\n"
-        END);
+    __asm__ volatile(PRODUCT3(SCALE));
+}
+
+__attribute__((naked)) static void product3_relu(const midge_paired_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT3(SCALE_RELU));
 }
 
 /* Sums in r2, r3 and r4, r5. */
@@ -166,26 +141,34 @@ __attribute__((naked)) static void product3(const midge_paired_job *job)
     "ldmia r0!, {r6-r9}\n" WORD2(r6, r7, r10) WORD2(r8, r9, r11)
 #define UNIT2 HALF_UNIT2 HALF_UNIT2 /* 24 instructions */
 
+#define PRODUCT2(SCALE)                                                                           \
+    BEGIN(2, 96)                                                                                  \
+    "2:\n"                                                                                        \
+    "ldmia r1!, {r2, r4}\n"                                                                       \
+    "mov r3, r2\n"                                                                                \
+    "mov r5, r4\n"                                                                                \
+    ENTER UNIT2 UNIT2 LOOP                                                                        \
+    "sub r4, r4, r2\n"                                                                            \
+    "sub r5, r5, r3\n"                                                                            \
+    SCALES(r6, r7, r8)                                                                            \
+    FIRST(SCALE, r2, r6, r8) FIRST(SCALE, r3, r6, r8)                                             \
+    NEXT_SCALE(r8)                                                                                \
+    SECOND(SCALE, r4, r7, r8) SECOND(SCALE, r5, r7, r8)                                           \
+    "ldrd r6, r7, [sp, #20]\n"                                                                    \
+    STORE(r2, r4, r6) STORE(r3, r5, r7)                                                           \
+    "strd r6, r7, [sp, #20]\n"                                                                    \
+    END
+
 __attribute__((naked)) static void product2(const midge_paired_job *job)
 {
     (void)job;
-    __asm__ volatile(
-        BEGIN(2, 96)
-        "2:\n"
-        "ldmia r1!, {r2, r4}\n"
-        "mov r3, r2\n"
-        "mov r5, r4\n"
-        ENTER UNIT2 UNIT2 LOOP
-        "sub r4, r4, r2\n"
-        "sub r5, r5, r3\n"
-        SCALES(r6, r7, r8)
-        FIRST(r2, r6, r8) FIRST(r3, r6, r8)
-        NEXT_SCALE(r8)
-        SECOND(r4, r7, r8) SECOND(r5, r7, r8)
-        "ldrd r6, r7, [sp, #20]\n"
-        STORE(r2, r4, r6) STORE(r3, r5, r7)
-        "strd r6, r7, [sp, #20]\n"
-        END);
+    __asm__ volatile(PRODUCT2(SCALE));
+}
+
+__attribute__((naked)) static void product2_relu(const midge_paired_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT2(SCALE_RELU));
 }
 
 /* Sums in r2 and r3. */
@@ -197,31 +180,83 @@ __attribute__((naked)) static void product2(const midge_paired_job *job)
     "sxtb16 r10, r10\n"                                                                           \
     "sxtb16 r11, r11\n" MAC(r2, r4, r8) MAC(r2, r5, r9) MAC(r2, r6, r10) MAC(r2, r7, r11)
 
+#define PRODUCT1(SCALE)                                                                           \
+    BEGIN(4, 56)                                                                                  \
+    "2:\n"                                                                                        \
+    "ldmia r1!, {r2, r3}\n"                                                                       \
+    ENTER UNIT1 UNIT1 UNIT1 UNIT1 LOOP                                                            \
+    "sub r3, r3, r2\n"                                                                            \
+    SCALES(r4, r5, r6)                                                                            \
+    FIRST(SCALE, r2, r4, r6)                                                                      \
+    NEXT_SCALE(r6)                                                                                \
+    SECOND(SCALE, r3, r5, r6)                                                                     \
+    "ldr r4, [sp, #20]\n"                                                                         \
+    STORE(r2, r3, r4)                                                                             \
+    "str r4, [sp, #20]\n"                                                                         \
+    END
+
 __attribute__((naked)) static void product1(const midge_paired_job *job)
 {
     (void)job;
-    __asm__ volatile(
-        BEGIN(4, 56)
-        "2:\n"
-        "ldmia r1!, {r2, r3}\n"
-        ENTER UNIT1 UNIT1 UNIT1 UNIT1 LOOP
-        "sub r3, r3, r2\n"
-        SCALES(r4, r5, r6)
-        FIRST(r2, r4, r6)
-        NEXT_SCALE(r6)
-        SECOND(r3, r5, r6)
-        "ldr r4, [sp, #20]\n"
-        STORE(r2, r3, r4)
-        "str r4, [sp, #20]\n"
-        END);
+    __asm__ volatile(PRODUCT1(SCALE));
 }
 
-void midge_paired_product(const midge_paired_job *job, int32_t pixels)
+/* Sums in r4, r5 of two filters and r6, r7 of the two whose weights r2 is at. The frame: x, x_end,
+ * block, zero, end, y. */
+#define WORDS(weights, first, both)                                                               \
+    "ldmia " #weights "!, {r10, r11}\n" MAC(both, r8, r10) MAC(both, r9, r11)                     \
+    "sxtb16 r10, r10\n"                                                                           \
+    "sxtb16 r11, r11\n" MAC(first, r8, r10) MAC(first, r9, r11)
+#define BYTES /* 17 instructions */                                                               \
+    "ldr r9, [r0], #4\n"                                                                          \
+    "sxtb16 r8, r9\n"                                                                             \
+    "sxtb16 r9, r9, ror #8\n" WORDS(r1, r4, r5) WORDS(r2, r6, r7)
+
+__attribute__((naked)) void midge_paired_bytes_product(const midge_paired_bytes_job *job)
+{
+    (void)job;
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #28\n"
+        "ldm r0, {r2-r8}\n"
+        "stm sp, {r2-r7}\n"
+        "mov r1, r8\n"
+        "2:\n"
+        "ldrd r0, r3, [sp]\n"
+        "ldr r2, [sp, #8]\n"
+        "add r2, r1, r2\n"
+        "ldmia r1!, {r4, r5}\n"
+        "ldmia r2!, {r6, r7}\n"
+        "1:\n" BYTES BYTES BYTES BYTES
+        "cmp r0, r3\n"
+        "bne.w 1b\n"
+        "sub r5, r5, r4\n"
+        "sub r7, r7, r6\n"
+        SCALES(r8, r9, r10)
+        FIRST(SCALE, r4, r8, r10)
+        NEXT_SCALE(r10)
+        SECOND(SCALE, r5, r9, r10)
+        "mov r1, r2\n"
+        SCALES(r8, r9, r10)
+        FIRST(SCALE, r6, r8, r10)
+        NEXT_SCALE(r10)
+        SECOND(SCALE, r7, r9, r10)
+        "ldr r8, [sp, #20]\n"
+        STORE(r4, r5, r8) STORE(r6, r7, r8)
+        "str r8, [sp, #20]\n"
+        "ldr r0, [sp, #16]\n"
+        "cmp r1, r0\n"
+        "bne.w 2b\n"
+        "add sp, #28\n"
+        "pop {r4-r11, pc}\n");
+}
+
+void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu)
 {
     if (pixels == 3)
-        product3(job);
+        (relu ? product3_relu : product3)(job);
     else if (pixels == 2)
-        product2(job);
+        (relu ? product2_relu : product2)(job);
     else
         product1(job);
 }
@@ -239,17 +274,18 @@ MIDGE_INLINE int32_t high(midge_int32 word)
     return (int16_t)((uint32_t)word >> 16);
 }
 
-static int8_t scaled(const midge_paired_job *job, int32_t sum, int32_t multiplier, int32_t shift)
+static int8_t scaled(int32_t zero, int32_t sum, int32_t multiplier, int32_t shift)
 {
-    const int32_t zero = (job->zero - 1) / 2;
-    return (int8_t)midge_clamp(midge_scale(sum, multiplier, -shift - 1) + zero, -128, 127);
+    return (int8_t)midge_clamp(
+        midge_scale(sum, multiplier, -shift - 1) + (zero - 1) / 2, -128, 127);
 }
 
 /* Sums wrap at 32 bits, as the instructions' do; what is left of them at the end fits. */
-void midge_paired_product(const midge_paired_job *job, int32_t pixels)
+void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu)
 {
     const int32_t words = job->units * MIDGE_PAIRED_UNIT;
     int32_t filter = 0;
+    (void)relu;
     for (const midge_int32 *w = job->w; w != job->end; w += words + 5, filter += 2)
         for (int32_t pixel = 0; pixel < pixels; pixel++) {
             const midge_int32 *x = job->x + pixel;
@@ -262,9 +298,27 @@ void midge_paired_product(const midge_paired_job *job, int32_t pixels)
                                     + high(*x) * (int8_t)high(weights));
             }
             int8_t *y = job->y[pixel] + filter;
-            y[0] = scaled(job, (int32_t)first, scale[0], scale[2] & 0xFF);
-            y[1] = scaled(job, (int32_t)(both - first) / 256, scale[1], scale[2] >> 8);
+            y[0] = scaled(job->zero, (int32_t)first, scale[0], scale[2] & 0xFF);
+            y[1] = scaled(job->zero, (int32_t)(both - first) / 256, scale[1], scale[2] >> 8);
         }
+}
+
+void midge_paired_bytes_product(const midge_paired_bytes_job *job)
+{
+    const int32_t words = job->block / 4 - 5;
+    int8_t *y = job->y;
+    for (const midge_int32 *w = job->w; w != job->end; w += words + 5, y += 2) {
+        uint32_t first = (uint32_t)w[0], both = (uint32_t)w[1];
+        const midge_int32 *weights = w + 2, *scale = w + 2 + words;
+        for (const int8_t *x = job->x; x != job->x_end; x += 4)
+            for (int32_t odd = 0; odd < 2; odd++, weights++) {
+                both += (uint32_t)(x[odd] * low(*weights) + x[odd + 2] * high(*weights));
+                first += (uint32_t)(x[odd] * (int8_t)low(*weights)
+                                    + x[odd + 2] * (int8_t)high(*weights));
+            }
+        y[0] = scaled(job->zero, (int32_t)first, scale[0], scale[2] & 0xFF);
+        y[1] = scaled(job->zero, (int32_t)(both - first) / 256, scale[1], scale[2] >> 8);
+    }
 }
 
 #endif

@@ -7,6 +7,8 @@
 #ifndef MIDGE_PAIRED_H
 #define MIDGE_PAIRED_H
 
+#include <string.h>
+
 #include "midge_memory.h"
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__)
@@ -27,12 +29,70 @@ typedef struct {
     const midge_int32 *w;
 } midge_paired_job;
 
-/* All filters of one, two or three pixels; outputs are clamped to int8. */
-void midge_paired_product(const midge_paired_job *job, int32_t pixels);
+/* All filters of one, two or three pixels; outputs are clamped to int8. With `relu`, outputs under
+ * the zero point may be other numbers under it. */
+void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu);
+
+/* What one pixel needs whose inputs are bytes. The assembly knows the order of these members. */
+typedef struct {
+    const int8_t *x;
+    const int8_t *x_end; /* a multiple of 16 bytes after x */
+    int32_t block;       /* bytes of the weights of two filters */
+    int32_t zero;        /* 2 * output zero point + 1 */
+    const midge_int32 *end;
+    int8_t *y;
+    const midge_int32 *w;
+} midge_paired_bytes_job;
+
+/* All filters, of which there is a multiple of four: widens each input once for four. */
+void midge_paired_bytes_product(const midge_paired_bytes_job *job);
+
+/* Two numbers in a word. */
+MIDGE_INLINE midge_int32 midge_pair_of(int32_t low, int32_t high)
+{
+    return (midge_int32)(((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16));
+}
+
+MIDGE_INLINE void midge_paired_widen_four(midge_int32 *to, const int8_t *x, int32_t pixels)
+{
+#if defined(MIDGE_THUMB_DSP)
+    uint32_t bytes, even, odd;
+    memcpy(&bytes, x, sizeof bytes);
+    __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(bytes));
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(bytes));
+    to[0] = (midge_int32)even;
+    to[pixels] = (midge_int32)odd;
+#else
+    to[0] = midge_pair_of(x[0], x[2]);
+    to[pixels] = midge_pair_of(x[1], x[3]);
+#endif
+}
 
 /* Widens `count` neighbouring bytes for one of a block's `pixels`; returns where its next word is.
  * Of four bytes, 0 and 2 make a word, then 1 and 3; of one to three left, the last has no
- * partner, or two are partners. */
+ * partner, or two are partners. Made for a known number of pixels. */
+MIDGE_INLINE midge_int32 *midge_paired_widen_inline(
+    midge_int32 *to, const int8_t *x, int32_t count, int32_t pixels)
+{
+    const int8_t *const sixteens = x + (count & ~15), *const fours = x + (count & ~3);
+    for (; x != sixteens; x += 16, to += 8 * pixels) {
+        midge_paired_widen_four(to, x, pixels);
+        midge_paired_widen_four(to + 2 * pixels, x + 4, pixels);
+        midge_paired_widen_four(to + 4 * pixels, x + 8, pixels);
+        midge_paired_widen_four(to + 6 * pixels, x + 12, pixels);
+    }
+    for (; x != fours; x += 4, to += 2 * pixels)
+        midge_paired_widen_four(to, x, pixels);
+    if ((count & 3) == 0)
+        return to;
+    to[0] = midge_pair_of(x[0], (count & 3) == 1 ? 0 : x[(count & 3) - 1]);
+    if ((count & 3) < 3)
+        return to + pixels;
+    to[pixels] = midge_pair_of(x[1], 0);
+    return to + 2 * pixels;
+}
+
+/* The same for any number of pixels. */
 midge_int32 *midge_paired_widen(
     midge_int32 *to, const int8_t *x, int32_t count, int32_t pixels);
 

@@ -32,75 +32,96 @@
     "lsl " #sum ", " #sum ", #1\n"                                                                \
     "lsl lr, r3, r12\n"                                                                           \
     "smmlar r2, " #sum ", " #multiplier ", lr\n"                                                  \
-    "add " #sum ", r2, " #sum ", asr #31\n"                                                       \
+    "add " #sum ", r2, " #sum ", asr #31\n" SHIFT(sum)
+#define SCALE_RELU(sum, multiplier)                                                               \
+    "lsl " #sum ", " #sum ", #1\n"                                                                \
+    "lsl lr, r3, r12\n"                                                                           \
+    "smmlar " #sum ", " #sum ", " #multiplier ", lr\n" SHIFT(sum)
+#define SHIFT(sum)                                                                                \
     "asr " #sum ", " #sum ", r12\n"                                                               \
     "ssat " #sum ", #8, " #sum ", asr #1\n"
 
 /* The frame: taps, taps_end, where the first pair begins, where to go after the pairs, zero, end,
  * y. r0 is x, r1 weights, r2 and r3 the taps and their end; sums are in r4-r7. */
-__attribute__((naked)) void midge_quads_product(const midge_quads_job *job)
+#define PRODUCT(SCALE)                                                                            \
+    "push {r4-r11, lr}\n"                                                                         \
+    "sub sp, #28\n"                                                                               \
+    "ldm r0, {r2-r10}\n"                                                                          \
+    "rsb r4, r4, #0\n"                                                                            \
+    "and r4, r4, #3\n"                                                                            \
+    "mov r11, #72\n"                                                                              \
+    "adr.w r12, 1f\n"                                                                             \
+    "mla r4, r4, r11, r12\n"                                                                      \
+    "orr r4, r4, #1\n"                                                                            \
+    "cmp r5, #0\n"                                                                                \
+    "adr.w r5, 3f\n"                                                                              \
+    "adr.w r11, 4f\n"                                                                             \
+    "it eq\n"                                                                                     \
+    "moveq r5, r11\n"                                                                             \
+    "orr r5, r5, #1\n"                                                                            \
+    "stm sp, {r2-r8}\n"                                                                           \
+    "mov r0, r9\n"                                                                                \
+    "mov r1, r10\n"                                                                               \
+    "2:\n"                                                                                        \
+    "ldmia.w r1!, {r4-r7}\n"                                                                      \
+    "ldrd r2, r3, [sp]\n"                                                                         \
+    "ldr.w pc, [sp, #8]\n"                                                                        \
+    ".balign 4\n"                                                                                 \
+    "1:\n" PAIR PAIR PAIR PAIR                                                                    \
+    "cmp r2, r3\n"                                                                                \
+    "bne.w 1b\n"                                                                                  \
+    "ldr.w pc, [sp, #12]\n"                                                                       \
+    ".balign 4\n"                                                                                 \
+    "3:\n"                                                                                        \
+    "ldr.w r8, [r2]\n"                                                                            \
+    "ldr.w r8, [r0, r8]\n"                                                                        \
+    "ldr r12, [r1], #4\n"                                                                         \
+    "sxtb16 r9, r8\n"                                                                             \
+    "sxtb16 r10, r8, ror #8\n"                                                                    \
+    "sxtb16 r11, r12\n"                                                                           \
+    "sxtb16 r12, r12, ror #8\n"                                                                   \
+    "smlabb r4, r9, r11, r4\n"                                                                    \
+    "smlabb r5, r10, r12, r5\n"                                                                   \
+    "smlatt r6, r9, r11, r6\n"                                                                    \
+    "smlatt r7, r10, r12, r7\n"                                                                   \
+    ".balign 4\n"                                                                                 \
+    "4:\n"                                                                                        \
+    "ldmia r1!, {r8-r12}\n"                                                                       \
+    "ldr r3, [sp, #16]\n"                                                                         \
+    SCALE(r4, r8)                                                                                 \
+    "lsr r12, r12, #8\n" SCALE(r5, r9)                                                            \
+    "lsr r12, r12, #8\n" SCALE(r6, r10)                                                           \
+    "lsr r12, r12, #8\n" SCALE(r7, r11)                                                           \
+    "ldrd r3, r2, [sp, #20]\n"                                                                    \
+    "strb r4, [r2], #1\n"                                                                         \
+    "strb r5, [r2], #1\n"                                                                         \
+    "strb r6, [r2], #1\n"                                                                         \
+    "strb r7, [r2], #1\n"                                                                         \
+    "str r2, [sp, #24]\n"                                                                         \
+    "add r0, r0, #4\n"                                                                            \
+    "cmp r1, r3\n"                                                                                \
+    "bne.w 2b\n"                                                                                  \
+    "add sp, #28\n"                                                                               \
+    "pop {r4-r11, pc}\n"
+
+__attribute__((naked)) static void product(const midge_quads_job *job)
 {
     (void)job;
-    __asm__ volatile(
-        "push {r4-r11, lr}\n"
-        "sub sp, #28\n"
-        "ldm r0, {r2-r10}\n"
-        "rsb r4, r4, #0\n"
-        "and r4, r4, #3\n"
-        "mov r11, #72\n"
-        "adr.w r12, 1f\n"
-        "mla r4, r4, r11, r12\n"
-        "orr r4, r4, #1\n" /* Thumb */
-        "cmp r5, #0\n"
-        "adr.w r5, 3f\n"
-        "adr.w r11, 4f\n"
-        "it eq\n"
-        "moveq r5, r11\n"
-        "orr r5, r5, #1\n"
-        "stm sp, {r2-r8}\n"
-        "mov r0, r9\n"
-        "mov r1, r10\n"
-        "2:\n"
-        "ldmia.w r1!, {r4-r7}\n"
-        "ldrd r2, r3, [sp]\n"
-        "ldr.w pc, [sp, #8]\n"
-        ".balign 4\n"
-        "1:\n" PAIR PAIR PAIR PAIR
-        "cmp r2, r3\n"
-        "bne.w 1b\n"
-        "ldr.w pc, [sp, #12]\n"
-        ".balign 4\n"
-        "3:\n" /* one more tap */
-        "ldr.w r8, [r2]\n"
-        "ldr.w r8, [r0, r8]\n"
-        "ldr r12, [r1], #4\n"
-        "sxtb16 r9, r8\n"
-        "sxtb16 r10, r8, ror #8\n"
-        "sxtb16 r11, r12\n"
-        "sxtb16 r12, r12, ror #8\n"
-        "smlabb r4, r9, r11, r4\n"
-        "smlabb r5, r10, r12, r5\n"
-        "smlatt r6, r9, r11, r6\n"
-        "smlatt r7, r10, r12, r7\n"
-        ".balign 4\n"
-        "4:\n"
-        "ldmia r1!, {r8-r12}\n"
-        "ldr r3, [sp, #16]\n"
-        SCALE(r4, r8)
-        "lsr r12, r12, #8\n" SCALE(r5, r9)
-        "lsr r12, r12, #8\n" SCALE(r6, r10)
-        "lsr r12, r12, #8\n" SCALE(r7, r11)
-        "ldrd r3, r2, [sp, #20]\n"
-        "strb r4, [r2], #1\n"
-        "strb r5, [r2], #1\n"
-        "strb r6, [r2], #1\n"
-        "strb r7, [r2], #1\n"
-        "str r2, [sp, #24]\n"
-        "add r0, r0, #4\n"
-        "cmp r1, r3\n"
-        "bne.w 2b\n"
-        "add sp, #28\n"
-        "pop {r4-r11, pc}\n");
+    __asm__ volatile(PRODUCT(SCALE));
+}
+
+__attribute__((naked)) static void product_relu(const midge_quads_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT(SCALE_RELU));
+}
+
+void midge_quads_product(const midge_quads_job *job, int32_t relu)
+{
+    if (relu)
+        product_relu(job);
+    else
+        product(job);
 }
 
 #else
@@ -111,10 +132,11 @@ MIDGE_INLINE int32_t byte_of(midge_int32 word, int32_t place)
     return (int8_t)((uint32_t)word >> (8 * place) & 0xFFu);
 }
 
-void midge_quads_product(const midge_quads_job *job)
+void midge_quads_product(const midge_quads_job *job, int32_t relu)
 {
     const int8_t *x = job->x;
     int8_t *y = job->y;
+    (void)relu;
     for (const midge_int32 *w = job->w; w != job->end; x += 4, y += 4) {
         const midge_int32 *bias = w, *tap = job->taps;
         int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};

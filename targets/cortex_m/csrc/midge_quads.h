@@ -22,7 +22,8 @@ typedef struct {
     const midge_int32 *w;
 } midge_quads_job;
 
-/* All channels; outputs are clamped to int8. */
-void midge_quads_product(const midge_quads_job *job);
+/* All channels; outputs are clamped to int8. With `relu`, outputs under the zero point may be other
+ * numbers under it. */
+void midge_quads_product(const midge_quads_job *job, int32_t relu);
 
 #endif

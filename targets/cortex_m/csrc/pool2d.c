@@ -1,6 +1,7 @@
 /* Average and maximum pooling over the taps that lie inside the image. */
 #include <string.h>
 
+#include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 #include "midge_window.h"
@@ -113,6 +114,30 @@ void midge_average_pool2d_s16(
 MIDGE_POOL_BODY(
     2, average_pixel(arena, &seen, y, p->unsigned_ ? 128 : 0, p->least, p->greatest, 1))
 
+/* Adds `count` neighbouring pixels, channel by channel. */
+static void add_pixels(midge_int32 *sums, const int8_t *x, int32_t count, int32_t channels)
+{
+    int32_t first = 0;
+#if defined(MIDGE_DSP)
+    for (; count < 256 && first + 4 <= channels; first += 4) { /* sums of bytes in 16 bits */
+        const int8_t *at = x + first;
+        uint32_t even = 0, odd = 0;
+        for (int32_t left = count; left > 0; left--, at += channels) {
+            const uint32_t bytes = midge_load4(at);
+            even = midge_widen_even(even, bytes);
+            odd = midge_widen_odd(odd, bytes);
+        }
+        sums[first] += (int16_t)even;
+        sums[first + 1] += (int16_t)odd;
+        sums[first + 2] += (int32_t)even >> 16;
+        sums[first + 3] += (int32_t)odd >> 16;
+    }
+#endif
+    for (; count > 0; count--, x += channels)
+        for (int32_t channel = first; channel < channels; channel++)
+            sums[channel] += x[channel];
+}
+
 /* Adds some rows of x to the sums; the last row of all makes the output. */
 void midge_average_pool2d_by_row_s8(
     int8_t *arena, const int8_t *constants, const midge_average_pool2d_by_row_s8_params *p)
@@ -128,9 +153,7 @@ void midge_average_pool2d_by_row_s8(
         const int32_t count = taps.end - taps.begin;
         for (int32_t row = 0; row < p->rows; row++) {
             const int8_t *x = arena + x_rows[row] + (taps.left + taps.begin) * p->channels;
-            for (int32_t kx = 0; kx < count; kx++)
-                for (int32_t channel = 0; channel < p->channels; channel++)
-                    sums[channel] += *x++;
+            add_pixels(sums, x, count, p->channels);
         }
         if (p->first + p->rows == p->height)
             for (int32_t channel = 0; channel < p->channels; channel++) {
