@@ -29,7 +29,7 @@ NAMES = {
     "fast": "layer by layer, with row streaming where that leaves the cache",
 }
 STRATEGIES = tuple(NAMES)
-SPARE = 1280  # bytes that an arena may grow by for faster kernels
+SPARE = 1792  # bytes that an arena may grow by for faster kernels
 PACKING_TRIES = 5
 MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
 CACHE_BYTES = 1 << 20  # the second level of most processors has this much, or half of it

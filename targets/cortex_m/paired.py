@@ -39,6 +39,7 @@ FOURS = layout(
 LAYOUTS = (CONV2D, FULLY_CONNECTED, FOURS)
 
 PIXELS = 3  # whose windows are taken together
+WIDENED = 256  # inputs of a layer that are worth room for two bytes each
 UNIT = 4  # words that the kernels take at once
 GREATEST_EXPONENT = 21  # of the right shift: what is added before it must fit in 32 bits
 GREATEST_SUM = 1 << 23  # of a second filter: 256 times it must fit in 32 bits
@@ -90,7 +91,8 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
     call = FULLY_CONNECTED.lowered(plain.granularity, **own, columns=columns)
     if units % 4 or depth % 16:
         return call
-    return with_frugal(call, FOURS.lowered(plain.granularity, **own))
+    fours = FOURS.lowered(plain.granularity, **own)
+    return with_frugal(call, fours) if depth <= WIDENED else fours
 
 
 def with_frugal(*calls: Lowered) -> Lowered:

@@ -44,7 +44,7 @@ def lower_depthwise_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered 
 def pack(weights: NDArray[np.int8], rule: Requantization, x_zero: int) -> NDArray[np.int32] | None:
     """Blocks of four channels, from [channels, taps]; None if a number doesn't fit.
 
-    Biases, words, multipliers, and the shifts less one, a byte each.
+    Biases, words, doubled multipliers modulo 2**32, and the shifts less one, a byte each.
     """
     weights, rule = without_constants(rule, weights, x_zero)
     shift = right_shifts(rule, weights, x_zero)
@@ -60,7 +60,7 @@ def pack(weights: NDArray[np.int8], rule: Requantization, x_zero: int) -> NDArra
     numbers = (
         wrapped(folded_bias(rule, weights, x_zero)).reshape(quads, 4),
         products,
-        rule.multiplier.reshape(quads, 4),
+        wrapped(2 * rule.multiplier.astype(np.int64)).reshape(quads, 4),
         shift.astype(np.int8).view(np.int32).reshape(quads, 1),
     )
     return np.concatenate(numbers, axis=1)

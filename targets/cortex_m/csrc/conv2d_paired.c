@@ -5,7 +5,7 @@
 
 /* A kernel row that begins or ends outside the image, put together as bytes where its taps don't
  * begin at words. */
-static midge_int32 *widen_clipped(
+static MIDGE_NOINLINE midge_int32 *widen_clipped(
     midge_int32 *to, int8_t *bytes, const midge_conv2d_paired_s8_params *p, const int8_t *x,
     midge_taps taps, int32_t pixels)
 {
@@ -13,10 +13,8 @@ static midge_int32 *widen_clipped(
     const int32_t words = midge_paired_words(depth);
     if (step == depth && (depth & 3) != 0) {
         int8_t *at = bytes;
-        for (int32_t tap = 0; tap < p->kernel_width; tap++)
-            for (int32_t i = 0; i < depth; i++)
-                *at++ = tap >= taps.begin && tap < taps.end ? x[tap * depth + i]
-                                                            : (int8_t)p->input_zero;
+        for (int32_t i = 0; i < p->kernel_width * depth; i++)
+            *at++ = i >= taps.begin * depth && i < taps.end * depth ? x[i] : (int8_t)p->input_zero;
         return midge_paired_widen(to, bytes, p->kernel_width * depth, pixels);
     }
     for (int32_t tap = 0; tap < p->kernel_width; tap++)
@@ -24,6 +22,17 @@ static midge_int32 *widen_clipped(
                  ? midge_paired_widen(to, x + tap * step, depth, pixels)
                  : midge_paired_fill(to, p->input_zero, words, pixels);
     return to;
+}
+
+/* A kernel row outside the image. Not inlined, since there are few. */
+static MIDGE_NOINLINE midge_int32 *fill_row(
+    midge_int32 *to, const midge_conv2d_paired_s8_params *p, int32_t pixels)
+{
+    const int32_t depth = p->in_channels;
+    const int32_t words = p->dilation_width == 1
+                              ? midge_paired_words(p->kernel_width * depth)
+                              : p->kernel_width * midge_paired_words(depth);
+    return midge_paired_fill(to, p->input_zero, words, pixels);
 }
 
 /* The window of one pixel. Taps side by side are one run of bytes. */
@@ -41,11 +50,7 @@ MIDGE_INLINE void widen_window(
         else if (*lines >= 0 && taps.end > taps.begin)
             to = widen_clipped(to, bytes, p, arena + *lines, taps, pixels);
         else
-            to = midge_paired_fill(
-                to, p->input_zero,
-                step == depth ? midge_paired_words(run)
-                              : p->kernel_width * midge_paired_words(depth),
-                pixels);
+            to = fill_row(to, p, pixels);
     }
 }
 

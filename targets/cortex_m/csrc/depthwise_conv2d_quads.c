@@ -19,15 +19,14 @@ static void list_taps(
     }
 }
 
-/* The same for the next pixel, where both see all their columns. */
-static void move_taps(
-    midge_int32 *to, const midge_depthwise_conv2d_quads_s8_params *p, int32_t zeros)
+/* Whether all rows of a window lie inside the image. */
+static int32_t has_all_rows(
+    const midge_depthwise_conv2d_quads_s8_params *p, const midge_int32 *lines)
 {
-    const int32_t step = p->stride_width * p->channels;
-    const midge_int32 *const end = to + p->kernel_height * p->kernel_width;
-    for (; to != end; to++)
-        if (*to != zeros)
-            *to += step;
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height)
+        if (*lines < 0)
+            return 0;
+    return 1;
 }
 
 void midge_depthwise_conv2d_quads_s8(
@@ -48,18 +47,20 @@ void midge_depthwise_conv2d_quads_s8(
     const int32_t extent = (p->kernel_width - 1) * p->dilation_width + 1;
     const int32_t relu = p->least >= p->output_zero;
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
-        int32_t inside = 0;
-        int32_t left = -p->pad_left;
+        const int32_t whole = has_all_rows(p, x_rows);
+        int32_t left = -p->pad_left, moves = 0;
         job.y = arena + y_rows[row];
         for (int32_t column = 0; column < p->width; column++, left += p->stride_width) {
-            const int32_t before = inside;
-            inside = left >= 0 && left + extent <= p->in_width;
-            if (before && inside)
-                move_taps(list, p, zeros);
-            else
+            const int32_t inside = left >= 0 && left + extent <= p->in_width;
+            if (moves && inside) { /* the same taps further on */
+                job.x += p->stride_width * p->channels;
+            } else {
+                job.x = arena;
                 list_taps(
                     list, p, x_rows,
                     midge_taps_at(left, p->kernel_width, p->dilation_width, p->in_width), zeros);
+            }
+            moves = inside && whole;
             midge_quads_product(&job, relu);
             if (clamps)
                 midge_clamp_bytes(job.y, p->channels, p->least, p->greatest);

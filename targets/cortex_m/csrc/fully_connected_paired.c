@@ -15,7 +15,7 @@ void midge_fully_connected_paired_s8(
             columns, columns + p->words, p->words / MIDGE_PAIRED_UNIT, 2 * p->output_zero + 1, end,
             {y, 0, 0}, w};
         midge_paired_widen(columns, x, p->depth, 1);
-        midge_paired_product(&job, 1, 0);
+        midge_paired_product(&job, 1, p->least >= p->output_zero);
         if (p->least > -128 || p->greatest < 127)
             midge_clamp_bytes(y, p->units, p->least, p->greatest);
     }

@@ -13,10 +13,12 @@
 #define MIDGE_MAY_ALIAS __attribute__((__may_alias__))
 #define MIDGE_ALIGNED(bytes) __attribute__((aligned(bytes)))
 #define MIDGE_INLINE static inline __attribute__((always_inline))
+#define MIDGE_NOINLINE __attribute__((noinline))
 #else
 #define MIDGE_MAY_ALIAS
 #define MIDGE_ALIGNED(bytes)
 #define MIDGE_INLINE static inline
+#define MIDGE_NOINLINE
 #endif
 
 typedef int16_t MIDGE_MAY_ALIAS midge_int16;

@@ -100,14 +100,14 @@ void midge_clamp_bytes(int8_t *y, int32_t count, int32_t least, int32_t greatest
 #define UNIT3 HALF_UNIT3 HALF_UNIT3 /* 34 instructions */
 
 #define PRODUCT3(SCALE)                                                                           \
-    BEGIN(2, 136)                                                                                 \
+    BEGIN(4, 136)                                                                                 \
     "2:\n"                                                                                        \
     "ldmia r1!, {r2, r5}\n"                                                                       \
     "mov r3, r2\n"                                                                                \
     "mov r4, r2\n"                                                                                \
     "mov r6, r5\n"                                                                                \
     "mov r7, r5\n"                                                                                \
-    ENTER UNIT3 UNIT3 LOOP                                                                        \
+    ENTER UNIT3 UNIT3 UNIT3 UNIT3 LOOP                                                                        \
     "sub r5, r5, r2\n"                                                                            \
     "sub r6, r6, r3\n"                                                                            \
     "sub r7, r7, r4\n"                                                                            \
@@ -142,12 +142,12 @@ __attribute__((naked)) static void product3_relu(const midge_paired_job *job)
 #define UNIT2 HALF_UNIT2 HALF_UNIT2 /* 24 instructions */
 
 #define PRODUCT2(SCALE)                                                                           \
-    BEGIN(2, 96)                                                                                  \
+    BEGIN(4, 96)                                                                                  \
     "2:\n"                                                                                        \
     "ldmia r1!, {r2, r4}\n"                                                                       \
     "mov r3, r2\n"                                                                                \
     "mov r5, r4\n"                                                                                \
-    ENTER UNIT2 UNIT2 LOOP                                                                        \
+    ENTER UNIT2 UNIT2 UNIT2 UNIT2 LOOP                                                                        \
     "sub r4, r4, r2\n"                                                                            \
     "sub r5, r5, r3\n"                                                                            \
     SCALES(r6, r7, r8)                                                                            \
@@ -181,10 +181,10 @@ __attribute__((naked)) static void product2_relu(const midge_paired_job *job)
     "sxtb16 r11, r11\n" MAC(r2, r4, r8) MAC(r2, r5, r9) MAC(r2, r6, r10) MAC(r2, r7, r11)
 
 #define PRODUCT1(SCALE)                                                                           \
-    BEGIN(4, 56)                                                                                  \
+    BEGIN(8, 56)                                                                                  \
     "2:\n"                                                                                        \
     "ldmia r1!, {r2, r3}\n"                                                                       \
-    ENTER UNIT1 UNIT1 UNIT1 UNIT1 LOOP                                                            \
+    ENTER UNIT1 UNIT1 UNIT1 UNIT1 UNIT1 UNIT1 UNIT1 UNIT1 LOOP                                                            \
     "sub r3, r3, r2\n"                                                                            \
     SCALES(r4, r5, r6)                                                                            \
     FIRST(SCALE, r2, r4, r6)                                                                      \
@@ -199,6 +199,12 @@ __attribute__((naked)) static void product1(const midge_paired_job *job)
 {
     (void)job;
     __asm__ volatile(PRODUCT1(SCALE));
+}
+
+__attribute__((naked)) static void product1_relu(const midge_paired_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT1(SCALE_RELU));
 }
 
 /* Sums in r4, r5 of two filters and r6, r7 of the two whose weights r2 is at. The frame: x, x_end,
@@ -258,7 +264,7 @@ void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t r
     else if (pixels == 2)
         (relu ? product2_relu : product2)(job);
     else
-        product1(job);
+        (relu ? product1_relu : product1)(job);
 }
 
 #else

@@ -74,19 +74,19 @@ MIDGE_INLINE void midge_paired_widen_four(midge_int32 *to, const int8_t *x, int3
 MIDGE_INLINE midge_int32 *midge_paired_widen_inline(
     midge_int32 *to, const int8_t *x, int32_t count, int32_t pixels)
 {
-    const int8_t *const sixteens = x + (count & ~15), *const fours = x + (count & ~3);
-    for (; x != sixteens; x += 16, to += 8 * pixels) {
+    const int32_t tail = count & 3;
+    for (int32_t left = count >> 4; left > 0; left--, x += 16, to += 8 * pixels) {
         midge_paired_widen_four(to, x, pixels);
         midge_paired_widen_four(to + 2 * pixels, x + 4, pixels);
         midge_paired_widen_four(to + 4 * pixels, x + 8, pixels);
         midge_paired_widen_four(to + 6 * pixels, x + 12, pixels);
     }
-    for (; x != fours; x += 4, to += 2 * pixels)
+    for (int32_t left = count >> 2 & 3; left > 0; left--, x += 4, to += 2 * pixels)
         midge_paired_widen_four(to, x, pixels);
-    if ((count & 3) == 0)
+    if (tail == 0)
         return to;
-    to[0] = midge_pair_of(x[0], (count & 3) == 1 ? 0 : x[(count & 3) - 1]);
-    if ((count & 3) < 3)
+    to[0] = midge_pair_of(x[0], tail == 1 ? 0 : x[tail - 1]);
+    if (tail < 3)
         return to + pixels;
     to[pixels] = midge_pair_of(x[1], 0);
     return to + 2 * pixels;

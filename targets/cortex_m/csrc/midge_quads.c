@@ -7,8 +7,8 @@
 #if defined(MIDGE_THUMB_DSP)
 
 /* Bytes of a pair of taps are put side by side, so that each SXTB16 gives one channel's. */
-#define PAIR /* 18 instructions of 32 bits */                                                     \
-    "ldrd r8, r9, [r2], #8\n"                                                                     \
+#define PAIR /* 18 instructions of 32 bits */ "ldrd r8, r9, [r2], #8\n" PAIR_FROM_R8_R9
+#define PAIR_FROM_R8_R9                                                                           \
     "ldr.w r8, [r0, r8]\n"                                                                        \
     "ldr.w r9, [r0, r9]\n"                                                                        \
     "ldrd r12, lr, [r1], #8\n"                                                                    \
@@ -26,54 +26,7 @@
     "sxtb16 r11, r11, ror #8\n"                                                                   \
     "sxtb16 lr, lr, ror #8\n"                                                                     \
     "smlad r7, r11, lr, r7\n"
-
-/* As in midge_paired.c; r12 holds the four shifts, one after the other in its low byte. */
-#define SCALE(sum, multiplier)                                                                    \
-    "lsl " #sum ", " #sum ", #1\n"                                                                \
-    "lsl lr, r3, r12\n"                                                                           \
-    "smmlar r2, " #sum ", " #multiplier ", lr\n"                                                  \
-    "add " #sum ", r2, " #sum ", asr #31\n" SHIFT(sum)
-#define SCALE_RELU(sum, multiplier)                                                               \
-    "lsl " #sum ", " #sum ", #1\n"                                                                \
-    "lsl lr, r3, r12\n"                                                                           \
-    "smmlar " #sum ", " #sum ", " #multiplier ", lr\n" SHIFT(sum)
-#define SHIFT(sum)                                                                                \
-    "asr " #sum ", " #sum ", r12\n"                                                               \
-    "ssat " #sum ", #8, " #sum ", asr #1\n"
-
-/* The frame: taps, taps_end, where the first pair begins, where to go after the pairs, zero, end,
- * y. r0 is x, r1 weights, r2 and r3 the taps and their end; sums are in r4-r7. */
-#define PRODUCT(SCALE)                                                                            \
-    "push {r4-r11, lr}\n"                                                                         \
-    "sub sp, #28\n"                                                                               \
-    "ldm r0, {r2-r10}\n"                                                                          \
-    "rsb r4, r4, #0\n"                                                                            \
-    "and r4, r4, #3\n"                                                                            \
-    "mov r11, #72\n"                                                                              \
-    "adr.w r12, 1f\n"                                                                             \
-    "mla r4, r4, r11, r12\n"                                                                      \
-    "orr r4, r4, #1\n"                                                                            \
-    "cmp r5, #0\n"                                                                                \
-    "adr.w r5, 3f\n"                                                                              \
-    "adr.w r11, 4f\n"                                                                             \
-    "it eq\n"                                                                                     \
-    "moveq r5, r11\n"                                                                             \
-    "orr r5, r5, #1\n"                                                                            \
-    "stm sp, {r2-r8}\n"                                                                           \
-    "mov r0, r9\n"                                                                                \
-    "mov r1, r10\n"                                                                               \
-    "2:\n"                                                                                        \
-    "ldmia.w r1!, {r4-r7}\n"                                                                      \
-    "ldrd r2, r3, [sp]\n"                                                                         \
-    "ldr.w pc, [sp, #8]\n"                                                                        \
-    ".balign 4\n"                                                                                 \
-    "1:\n" PAIR PAIR PAIR PAIR                                                                    \
-    "cmp r2, r3\n"                                                                                \
-    "bne.w 1b\n"                                                                                  \
-    "ldr.w pc, [sp, #12]\n"                                                                       \
-    ".balign 4\n"                                                                                 \
-    "3:\n"                                                                                        \
-    "ldr.w r8, [r2]\n"                                                                            \
+#define SINGLE_FROM_R8                                                                            \
     "ldr.w r8, [r0, r8]\n"                                                                        \
     "ldr r12, [r1], #4\n"                                                                         \
     "sxtb16 r9, r8\n"                                                                             \
@@ -83,43 +36,110 @@
     "smlabb r4, r9, r11, r4\n"                                                                    \
     "smlabb r5, r10, r12, r5\n"                                                                   \
     "smlatt r6, r9, r11, r6\n"                                                                    \
-    "smlatt r7, r10, r12, r7\n"                                                                   \
-    ".balign 4\n"                                                                                 \
-    "4:\n"                                                                                        \
-    "ldmia r1!, {r8-r12}\n"                                                                       \
-    "ldr r3, [sp, #16]\n"                                                                         \
-    SCALE(r4, r8)                                                                                 \
+    "smlatt r7, r10, r12, r7\n"
+
+/* A multiplier m is kept as 2 * m - 2**32, so that the high half of its product with a sum, rounded,
+ * plus the sum is TFLite's first rounding. One is taken off where the sum is negative, since the
+ * second rounds ties away from zero; that doesn't matter where what is under the zero point becomes
+ * it. r12 holds the four shifts, one after the other in its low byte, r3 the zero point. */
+#define SCALE(sum, multiplier)                                                                    \
+    "smmlar lr, " #sum ", " #multiplier ", " #sum "\n"                                            \
+    "add " #sum ", lr, " #sum ", asr #31\n" SHIFT(sum)
+#define SCALE_RELU(sum, multiplier)                                                               \
+    "smmlar " #sum ", " #sum ", " #multiplier ", " #sum "\n" SHIFT(sum)
+#define SHIFT(sum)                                                                                \
+    "asr " #sum ", " #sum ", r12\n"                                                               \
+    "add " #sum ", " #sum ", r3\n"                                                                \
+    "ssat " #sum ", #8, " #sum ", asr #1\n"
+#define SCALE_FOUR(SCALE)                                                                         \
+    "ldmia r1!, {r8-r12}\n" SCALE(r4, r8)                                                         \
     "lsr r12, r12, #8\n" SCALE(r5, r9)                                                            \
     "lsr r12, r12, #8\n" SCALE(r6, r10)                                                           \
-    "lsr r12, r12, #8\n" SCALE(r7, r11)                                                           \
-    "ldrd r3, r2, [sp, #20]\n"                                                                    \
-    "strb r4, [r2], #1\n"                                                                         \
-    "strb r5, [r2], #1\n"                                                                         \
-    "strb r6, [r2], #1\n"                                                                         \
-    "strb r7, [r2], #1\n"                                                                         \
-    "str r2, [sp, #24]\n"                                                                         \
-    "add r0, r0, #4\n"                                                                            \
-    "cmp r1, r3\n"                                                                                \
-    "bne.w 2b\n"                                                                                  \
-    "add sp, #28\n"                                                                               \
-    "pop {r4-r11, pc}\n"
+    "lsr r12, r12, #8\n" SCALE(r7, r11)
 
+/* Goes on with the next four channels; end and y are on the stack. */
+#define STORE_FOUR(end, y)                                                                        \
+    "ldrd r9, r8, [sp, #" #end "]\n"                                                              \
+    "strb r4, [r8], #1\n"                                                                         \
+    "strb r5, [r8], #1\n"                                                                         \
+    "strb r6, [r8], #1\n"                                                                         \
+    "strb r7, [r8], #1\n"                                                                         \
+    "str r8, [sp, #" #y "]\n"                                                                     \
+    "add r0, r0, #4\n"                                                                            \
+    "cmp r1, r9\n"                                                                                \
+    "bne.w 2b\n"
+
+/* The frame: taps, taps_end, where the first pair begins, where to go after the pairs, zero, end,
+ * y. r0 is x, r1 weights, r2 and r3 the taps and their end; sums are in r4-r7. */
 __attribute__((naked)) static void product(const midge_quads_job *job)
 {
     (void)job;
-    __asm__ volatile(PRODUCT(SCALE));
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #28\n"
+        "ldm r0, {r2-r10}\n"
+        "rsb r4, r4, #0\n"
+        "and r4, r4, #3\n"
+        "mov r11, #72\n"
+        "adr.w r12, 1f\n"
+        "mla r4, r4, r11, r12\n"
+        "orr r4, r4, #1\n" /* Thumb */
+        "cmp r5, #0\n"
+        "adr.w r5, 3f\n"
+        "adr.w r11, 4f\n"
+        "it eq\n"
+        "moveq r5, r11\n"
+        "orr r5, r5, #1\n"
+        "stm sp, {r2-r8}\n"
+        "mov r0, r9\n"
+        "mov r1, r10\n"
+        "2:\n"
+        "ldmia.w r1!, {r4-r7}\n"
+        "ldrd r2, r3, [sp]\n"
+        "ldr.w pc, [sp, #8]\n"
+        ".balign 4\n"
+        "1:\n" PAIR PAIR PAIR PAIR
+        "cmp r2, r3\n"
+        "bne.w 1b\n"
+        "ldr.w pc, [sp, #12]\n"
+        ".balign 4\n"
+        "3:\n"
+        "ldr.w r8, [r2]\n" SINGLE_FROM_R8
+        ".balign 4\n"
+        "4:\n"
+        "ldr r3, [sp, #16]\n" SCALE_FOUR(SCALE) STORE_FOUR(20, 24)
+        "add sp, #28\n"
+        "pop {r4-r11, pc}\n");
 }
 
-__attribute__((naked)) static void product_relu(const midge_quads_job *job)
+/* Nine taps, of which r2 is the first. The frame: end, y. */
+__attribute__((naked)) static void product_of_nine_relu(const midge_quads_job *job)
 {
     (void)job;
-    __asm__ volatile(PRODUCT(SCALE_RELU));
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #12\n"
+        "ldm r0, {r2-r10}\n"
+        "strd r7, r8, [sp]\n"
+        "mov r3, r6\n"
+        "mov r0, r9\n"
+        "mov r1, r10\n"
+        "2:\n"
+        "ldmia.w r1!, {r4-r7}\n"
+        "ldrd r8, r9, [r2]\n" PAIR_FROM_R8_R9
+        "ldrd r8, r9, [r2, #8]\n" PAIR_FROM_R8_R9
+        "ldrd r8, r9, [r2, #16]\n" PAIR_FROM_R8_R9
+        "ldrd r8, r9, [r2, #24]\n" PAIR_FROM_R8_R9
+        "ldr r8, [r2, #32]\n" SINGLE_FROM_R8
+        SCALE_FOUR(SCALE_RELU) STORE_FOUR(0, 4)
+        "add sp, #12\n"
+        "pop {r4-r11, pc}\n");
 }
 
 void midge_quads_product(const midge_quads_job *job, int32_t relu)
 {
-    if (relu)
-        product_relu(job);
+    if (relu && job->pairs == 4 && job->odd)
+        product_of_nine_relu(job);
     else
         product(job);
 }
@@ -149,7 +169,8 @@ void midge_quads_product(const midge_quads_job *job, int32_t relu)
             sums[i] += x[*tap + i] * byte_of(*w, i);
         w += job->odd;
         for (int32_t i = 0; i < 4; i++) {
-            const int32_t scaled = midge_scale(sums[i], w[i], -byte_of(w[4], i) - 1);
+            const int32_t scaled = midge_scale(
+                sums[i], (int32_t)((uint32_t)w[i] >> 1), -byte_of(w[4], i) - 1);
             y[i] = (int8_t)midge_clamp(scaled + (job->zero - 1) / 2, -128, 127);
         }
         w += 5;

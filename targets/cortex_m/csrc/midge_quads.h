@@ -2,7 +2,7 @@
  *
  * Weights are blocks of four channels (targets/cortex_m/quads.py): biases; for each pair of taps
  * two words, of channels 0 and 1 and of channels 2 and 3, the first tap's two bytes first; for an
- * odd tap one word; multipliers; shifts less one, a byte each.
+ * odd tap one word; multipliers doubled, modulo 2**32; shifts less one, a byte each.
  */
 #ifndef MIDGE_QUADS_H
 #define MIDGE_QUADS_H
