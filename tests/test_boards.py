@@ -160,6 +160,13 @@ def test_boards_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["boards"]) == 0
 
 
+def test_doctor_lists_the_tools_that_flash(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    listed = {tool["name"]: tool for tool in json.loads(capsys.readouterr().out)["tools"]}
+    assert flashing.REMEDIES.keys() <= listed.keys()
+    assert listed["pyocd"]["for"] == "midge flash" and listed["pyocd"]["remedy"]
+
+
 # ---- the tools ---------------------------------------------------------------------------------
 
 

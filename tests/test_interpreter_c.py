@@ -18,17 +18,24 @@ from cases import OPERATORS, Case
 from cases import model as model_case
 from midge.kernels.reference import ReferenceBackend
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import TargetError, ToolError, UnsupportedModel
+from midge.runtime.errors import MissingTool, TargetError, ToolError, UnsupportedModel
 from midge.runtime.feeding import unrolled_calls
 from midge.runtime.lowering import Address, Constant, Cursor, Lowered, Scratch, Sums
 from midge.runtime.pipeline import Options, compile_model, lower_nodes
 from midge.runtime.places import row_bytes
 from midge.runtime.program import Program
-from midge.sim.qemu import find_tool, run_tool
+from midge.sim.qemu import find_tool, run_firmware, run_tool
+from midge.targets.boards import emulated_board
 from midge.targets.cortex_m.access import RULES
 from midge.targets.cortex_m.checks import Memory, broken, value_of
 from midge.targets.cortex_m.interpreted import FOLDER, interpreter_sources, to_image
 from midge.targets.cortex_m.lowering import layouts
+from midge.targets.cortex_m.toolchain import (
+    FIRMWARE,
+    compile_files,
+    harness_files,
+    link_firmware,
+)
 from midge.tools.cli import main
 
 DIGITS = model_case("digits")
@@ -330,6 +337,67 @@ def test_the_target_runs_here_and_keeps_state() -> None:
     wanted = ReferenceBackend().build(compile_model(DIGITS.model(), "reference")).run(inputs)
     for answer in answers:
         np.testing.assert_array_equal(answer[0], wanted[0])
+
+
+ON_A_BOARD = r"""
+#include "midge_interpreter.h"
+#include "semihosting.h"
+
+static uint8_t place[SIZE] __attribute__((aligned(16)));
+static uint8_t arena[16384] __attribute__((aligned(16)));
+
+/* Two images, one after the other in the same RAM: a model is replaced in the field. */
+int main(void)
+{
+    static const char *const names[] = {"0.image", "1.image"};
+    const int output = semihosting_open_write("output.bin");
+    for (int number = 0; number < 2; number++) {
+        midge_image image;
+        semihosting_read(semihosting_open_read(names[number]), place, sizeof place);
+        const int status = midge_image_open(&image, place, sizeof place, sizeof arena);
+        if (status != MIDGE_IMAGE_OK)
+            return status;
+        midge_image_reset(&image, arena);
+        uint8_t *input = midge_image_input(&image, arena, 0);
+        for (size_t i = 0; i < midge_image_input_bytes(&image, 0); i++)
+            input[i] = (uint8_t)i;
+        if (midge_image_run(&image, arena) != MIDGE_IMAGE_OK)
+            return 50;
+        semihosting_write(
+            output, midge_image_output(&image, arena, 0), midge_image_output_bytes(&image, 0));
+    }
+    semihosting_close(output);
+    return 0;
+}
+"""
+
+
+def test_models_are_replaced_on_a_board(tmp_path: Path) -> None:
+    """The same firmware, compiled for a Cortex-M4 with every warning an error, runs two models."""
+    models = [b.conv2d(), b.depthwise_conv2d()]
+    programs = [compile_model(model, TARGET, Options(exact=False)) for model in models]
+    size = max(len(to_image(program)) for program in programs)
+    for number, program in enumerate(programs):
+        (tmp_path / f"{number}.image").write_bytes(to_image(program).ljust(size, b"\0"))
+    for name, text in interpreter_sources().items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "under_test.c").write_text(ON_A_BOARD.replace("SIZE", str(size)))
+    board = emulated_board("cortex-m4")
+    files = [*tmp_path.glob("*.c"), *harness_files(board, ())]
+    try:
+        objects = compile_files(files, [tmp_path, FIRMWARE], board, tmp_path)
+        elf = link_firmware(objects, board, tmp_path, "firmware.elf")
+        assert board.emulator is not None
+        run_firmware(elf, board.emulator.program, board.emulator.machine, tmp_path)
+    except MissingTool as error:
+        pytest.skip(str(error))
+    wanted = b""
+    for model, program in zip(models, programs, strict=True):
+        shape = program.inputs[0].shape
+        value = np.arange(np.prod(shape)).astype(np.uint8).view(np.int8).reshape(shape)
+        reference = ReferenceBackend().build(compile_model(model, "reference"))
+        wanted += reference.run([value])[0].tobytes()
+    assert (tmp_path / "output.bin").read_bytes() == wanted
 
 
 # ---- the maker and the verb --------------------------------------------------------------------

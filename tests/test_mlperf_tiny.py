@@ -28,6 +28,8 @@ from midge.targets.cortex_m.backend import write_sources
 from midge.targets.cortex_m.image import DEVICE, device_config
 from midge.targets.cortex_m.mlperf import Device, performance
 from midge.targets.cortex_m.printer import model_under_test
+from midge.tools import models as tools_models
+from midge.tools.cli import main
 from midge.tools.mlperf_tiny import host_results
 
 DIGITS = model_case("digits")
@@ -248,3 +250,30 @@ def script(port: str, content: bytes) -> list[str]:
     reply = ask("infer 1 0")
     os.close(file)
     return reply.partition("m-results-[")[2].partition("]")[0].split(",")
+
+
+def test_accuracy_mode(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Three real digits on the emulated board, one of them with a wrong label."""
+    model = tmp_path / "digits.tflite"
+    model.write_bytes(DIGITS.model())
+    folder = Path(tools_models.__file__).parent
+    images = np.load(folder / "digits_inputs.npy")[:3]
+    labels = np.load(folder / "digits_labels.npy")[:3].astype(np.int64)
+    labels[0] = (labels[0] + 1) % 10
+    np.save(tmp_path / "x.npy", images.reshape(3, *images.shape[1:]))
+    np.save(tmp_path / "y.npy", labels)
+    files = ["--input", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy")]
+    code = main(["bench", str(model), "--mlperf-tiny", *files, "--json"])
+    result = json.loads(capsys.readouterr().out)
+    if code and "is needed and is not installed" in result["error"]:
+        pytest.skip(result["error"])
+    assert code == 0 and result["mode"] == "accuracy"
+    assert (result["inputs"], result["top1"]) == (3, pytest.approx(2 / 3))
+
+
+def test_a_port_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = tmp_path / "digits.tflite"
+    model.write_bytes(DIGITS.model())
+    port = str(tmp_path / "ttyACM0")
+    assert main(["bench", str(model), "--mlperf-tiny", "--port", port, "--json"]) == 1
+    assert "there is no such port" in json.loads(capsys.readouterr().out)["error"]
