@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 from .assemble import assemble, layer_distances
 from .errors import PlanError
@@ -188,8 +189,10 @@ class Planner:
 
         Answers itself if there is none, or it would take more than `most` extra multiplications.
         """
-        planner, peak = self, least_bytes(self.strip_costs(), most) if self.lower else None
-        while peak is not None:
+        if self.lower is None or not any(True for _ in excitations(self.graph)):
+            return self
+        planner, peak = self, least_bytes(self.strip_costs(), most)
+        while True:
             options = [
                 (least_bytes(other.strip_costs(), most - other.extra_macs), other)
                 for other in map(planner.twice, planner._excitations_at(peak))
@@ -259,7 +262,7 @@ class Planner:
 
     def strip_costs(self) -> StripCosts:
         """What segments in strips would take, and their extra arithmetic."""
-        return StripCosts(self.costs(), self.graph)
+        return self._strip_costs
 
     def patch_costs(self) -> StripCosts:
         """The same for patches and single nodes."""
@@ -267,6 +270,14 @@ class Planner:
 
     def costs(self) -> SegmentCosts:
         """What each segment would take."""
+        return self._costs
+
+    @cached_property
+    def _strip_costs(self) -> StripCosts:
+        return StripCosts(self.costs(), self.graph)
+
+    @cached_property
+    def _costs(self) -> SegmentCosts:
         places = places_of(self.graph, self.lowered)
 
         def distance(node: int, home: int) -> int | None:
@@ -274,6 +285,7 @@ class Planner:
                 return None
             return layer_distances(self.graph, self.lowered, node, places).get(home)
 
+        @cache
         def scratch(node: int, alone: bool) -> int:
             call = self.lowered[node].choices[-1]
             return scratch_bytes(call if alone else streamed_call(self.graph, call, places))

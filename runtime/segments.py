@@ -38,6 +38,7 @@ class SegmentCosts:
     alignment: int = 1
     _streams: dict[tuple[int, int], Stream] = field(default_factory=dict)
     _costs: dict[tuple[int, int], float] = field(default_factory=dict)
+    _whole_bytes: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def streamed(self, begin: int, end: int) -> Stream:
         """The simulation of a segment of several nodes."""
@@ -76,9 +77,12 @@ class SegmentCosts:
 
     def whole_bytes(self, begin: int, end: int) -> int:
         """Bytes of what isn't a ring: tensors that no other lies on, and scratch."""
-        alone = end - begin == 1
-        scratch = max(self.scratch(op.node, alone) for op in self.flow.operations[begin:end])
-        return sum(self.up(life.size) for life in self._whole(begin, end)) + self.up(scratch)
+        if (begin, end) not in self._whole_bytes:
+            alone = end - begin == 1
+            scratch = max(self.scratch(op.node, alone) for op in self.flow.operations[begin:end])
+            size = sum(self.up(life.size) for life in self._whole(begin, end))
+            self._whole_bytes[begin, end] = size + self.up(scratch)
+        return self._whole_bytes[begin, end]
 
     def up(self, size: int) -> int:
         """To the next multiple of the alignment."""

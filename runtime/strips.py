@@ -17,7 +17,7 @@ from itertools import product
 
 from .graph import Graph
 from .places import pixel_bytes
-from .segments import UNREACHABLE, SegmentCosts
+from .segments import UNREACHABLE, SegmentCosts, least_peak
 from .streaming import most_alive
 from .tiles import COLUMNS, ROWS, Halos, Range, Tiling, is_tileable
 
@@ -81,6 +81,12 @@ class StripCosts:
     @property
     def count(self) -> int:
         return len(self._nodes)
+
+    def whole_cost(self, begin: int, end: int) -> float:
+        """Bytes of a segment that isn't in parts."""
+        if self.patches and end - begin > 1:
+            return UNREACHABLE
+        return self.costs.cost(begin, end)
 
     def of(self, begin: int, end: int, strips: int) -> tuple[int, int] | None:
         """(bytes, extra multiplications) of a segment in that many strips, None if it can't be."""
@@ -153,7 +159,8 @@ class StripCosts:
 def least_extra(strips: StripCosts, limit: float, most: float = UNREACHABLE) -> Point | None:
     """The cuts whose segments take at most `limit` bytes each, with least extra arithmetic.
 
-    Of those, cuts that fuse fewest nodes. None if more than `most` multiplications are needed.
+    Of those, cuts that fuse fewest nodes. None if more than `most` multiplications are needed. That
+    some part does less than the whole, since nobody needs the rest, counts as nothing.
     """
     best: list[tuple[int, int] | None] = [(0, 0), *[None] * strips.count]
     way: list[Segment | None] = [None] * (strips.count + 1)
@@ -162,12 +169,14 @@ def least_extra(strips: StripCosts, limit: float, most: float = UNREACHABLE) -> 
         if reached is None:
             continue
         for end in range(begin + 1, strips.count + 1):
-            known = best[end]
+            known, fused = best[end], reached[1] + end - begin - 1
+            if known is not None and known <= (reached[0], fused):
+                continue  # nothing can be better
             room = min(most, known[0] if known else UNREACHABLE) - reached[0]
             segment = _cheapest(strips, begin, end, limit, room)
             if segment is None:
                 continue
-            total = reached[0] + segment.extra_macs, reached[1] + end - begin - 1
+            total = reached[0] + max(segment.extra_macs, 0), fused
             if known is None or total < known:
                 best[end], way[end] = total, segment
     return _point(way, strips.count)
@@ -195,7 +204,7 @@ def _cheapest(
         patched = strips.patched(end) if begin == 0 and costs.whole_bytes(0, end) <= limit else []
         return min(
             (s for s in patched if s.bytes <= limit and s.extra_macs <= room),
-            key=lambda segment: segment.extra_macs,
+            key=lambda segment: max(segment.extra_macs, 0),
             default=None,
         )
     floor = costs.floor(begin, end)
@@ -213,13 +222,12 @@ def _cheapest(
             break
         if found[0] <= limit and found[1] <= room:
             fitting.append(Segment(begin, end, count, *found))
-    return min(fitting, key=lambda segment: segment.extra_macs, default=None)
+    return min(fitting, key=lambda segment: max(segment.extra_macs, 0), default=None)
 
 
 def least_bytes(strips: StripCosts, most_extra: int) -> Point:
     """The cuts of least peak (to a part `CLOSE`) with at most so many extra multiplications."""
-    alone = max((strips.costs.cost(i, i + 1) for i in range(strips.count)), default=0)
-    found = least_extra(strips, alone, 0)
+    found = least_extra(strips, least_peak(strips.count, strips.whole_cost, strips.costs.floor), 0)
     assert found is not None, "every node can run alone"
     low, high = 0.0, float(found.bytes)
     while high - low > max(1.0, CLOSE * high):
