@@ -103,9 +103,9 @@ def on_linux(
     return dict(zip(names, answers, strict=True))
 
 
-def sanitized(given: Mapping[Case, Inferences]) -> Answers:
-    """The portable C on this machine, where gcc's sanitizers watch each step."""
-    return on_linux("cortex-m0", given, (find_tool("gcc"), *SANITIZED))
+def sanitized(target: str, given: Mapping[Case, Inferences]) -> Answers:
+    """The C of a core on this machine, where gcc's sanitizers watch each step."""
+    return on_linux(target, given, (find_tool("gcc"), *SANITIZED))
 
 
 def on_armv7(given: Mapping[Case, Inferences]) -> Answers:

@@ -17,7 +17,8 @@ from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_model
 from midge.tools.arguments import random_inputs
 
-SANITIZER = "c-sanitized"  # the C of cortex-m0 on this machine, under gcc's sanitizers
+# The C of a core on this machine, under gcc's sanitizers.
+SANITIZERS = {"sanitized-m0": "cortex-m0", "sanitized-m55": "cortex-m55"}
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
     "host": CASES,
@@ -25,7 +26,7 @@ BACKENDS = {
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     **dict.fromkeys(BARE_METAL, BATCHED),
     "armv7": BATCHED,
-    SANITIZER: BATCHED,
+    **dict.fromkeys(SANITIZERS, BATCHED),
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }
@@ -42,8 +43,9 @@ def make_inputs(case: Case) -> list[list[np.ndarray]]:
 def core_answers(core: str) -> Answers:
     """All cases on a core, at once."""
     given = {case: make_inputs(case) for case in available(BATCHED)}
-    others = {SANITIZER: sanitized, "armv7": on_armv7}
-    return others[core](given) if core in others else on_board(core, given)
+    if core in SANITIZERS:
+        return sanitized(SANITIZERS[core], given)
+    return on_armv7(given) if core == "armv7" else on_board(core, given)
 
 
 @lru_cache(maxsize=1)

@@ -36,6 +36,8 @@ from .tracing import Tracer
 
 ALIGNMENT = 4  # of buffers in the arena, bytes: no load of two words asks for more
 HARNESS = ("main.c",)
+# Helium's kernels take pixels of many rows together; who has less RAM says so.
+STRATEGIES = {"cortex-m55": "layers"}
 TIMEOUT_S = 600.0
 
 _REQUEST = struct.Struct("<III")  # struct request of main.c
@@ -46,11 +48,11 @@ class CBackend:
     """Nodes as C kernels, whatever compiles them."""
 
     alignment = ALIGNMENT
-    strategy = "auto"
     progress_bytes = PROGRESS_BYTES
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.strategy = STRATEGIES.get(name, "auto")
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:
         """Why there is no C kernel for this node, or None."""
@@ -60,7 +62,7 @@ class CBackend:
         refused = table.refusal(graph, node, index)
         if refused is not None:
             return refused
-        kernel = lower(graph, node).kernel
+        kernel = lower(graph, node, self.name).kernel
         if kernel in c_kernels():
             return None
         return Refusal(
@@ -72,7 +74,7 @@ class CBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The kernel call that makes this node."""
-        return lower(graph, node)
+        return lower(graph, node, self.name)
 
 
 class CortexMBackend(CBackend):

@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import linear_add, paired, quads
+from . import helium, linear_add, paired, quads
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -39,14 +39,30 @@ _SCRATCH: Mapping[str, tuple[str, Callable[[Graph, Node], Scratch]]] = {
     "depthwise_conv2d_s8": ("taps", _taps),
 }
 
+Attempt = Callable[[Graph, Node, Lowered], Lowered | None]
 # plain kernel -> its twin for the DSP extension, where that will do
-_FAST: Mapping[str, Callable[[Graph, Node, Lowered], Lowered | None]] = {
+_DSP: Mapping[str, Attempt] = {
     "conv2d_s8": paired.lower_conv2d,
     "fully_connected_s8": paired.lower_fully_connected,
     "depthwise_conv2d_s8": quads.lower_depthwise_conv2d,
     "add_s8": linear_add.lower_add,
 }
-
+# likewise for Helium
+_HELIUM: Mapping[str, Attempt] = {
+    "conv2d_s8": helium.lower_conv2d,
+    "depthwise_conv2d_s8": helium.lower_depthwise_conv2d,
+    "fully_connected_s8": helium.lower_fully_connected,
+    "add_s8": helium.lower_add,
+}
+_PLAIN: Mapping[str, Attempt] = {"add_s8": linear_add.lower_add}
+_FAST: Mapping[str, Mapping[str, Attempt]] = {
+    "cortex-m0": _PLAIN,
+    "cortex-m4": _DSP,
+    "cortex-m7": _DSP,
+    "cortex-m55": _HELIUM,
+    "armv7": _DSP,
+    "rv32imc": _PLAIN,
+}
 
 _FAST_LAYOUTS = (*paired.LAYOUTS, quads.DEPTHWISE_CONV2D, linear_add.ADD)
 
@@ -67,15 +83,18 @@ def layouts() -> Mapping[str, Layout]:
             name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
             for name, words in plain.items()
         },
-        **{words.kernel: words for words in _FAST_LAYOUTS},
+        **{words.kernel: words for words in (*_FAST_LAYOUTS, *helium.LAYOUTS)},
     }
 
 
-def lower(graph: Graph, node: Node) -> Lowered:
+def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
-    special = _FAST.get(lowered.kernel)
+    special = _FAST[target].get(lowered.kernel)
     fast = special(graph, node, lowered) if special else None
+    if fast is not None and special in _HELIUM.values():
+        # So much slower are the plain kernels that room for these is always made.
+        return replace(fast, by_row=lowered.by_row)
     if lowered.kernel not in _SCRATCH:
         plain = lowered
     elif fast is not None:

@@ -6,6 +6,10 @@
 #include "midge_kernels.h"
 #include "midge_window.h"
 
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#endif
+
 /* The window of one output pixel: in each of `height` rows the columns first .. first + count - 1. */
 typedef struct {
     const midge_int32 *lines;
@@ -46,12 +50,47 @@ MIDGE_INLINE int32_t taps_inside(const window *w)
     return rows * w->count;
 }
 
+/* Sums of four neighbouring channels of int8. */
+MIDGE_INLINE void sum_four(int32_t totals[4], const int8_t *arena, const window *w, int32_t channel)
+{
+#if defined(__ARM_FEATURE_MVE)
+    int32x4_t sums = vdupq_n_s32(0);
+#else
+    int32_t sums[4] = {0, 0, 0, 0};
+#endif
+    for (int32_t ky = 0; ky < w->height; ky++) {
+        if (w->lines[ky] < 0)
+            continue;
+        const int8_t *x = arena + w->lines[ky] + w->first * w->channels + channel;
+        for (int32_t kx = w->count; kx > 0; kx--, x += w->channels)
+#if defined(__ARM_FEATURE_MVE)
+            sums = vaddq_s32(sums, vldrbq_s32(x));
+#else
+            for (int32_t i = 0; i < 4; i++)
+                sums[i] += x[i];
+#endif
+    }
+#if defined(__ARM_FEATURE_MVE)
+    vst1q_s32(totals, sums);
+#else
+    memcpy(totals, sums, sizeof sums);
+#endif
+}
+
 MIDGE_INLINE void average_pixel(
     const int8_t *arena, const window *w, int8_t *y, int32_t offset, int32_t least,
     int32_t greatest, int wide)
 {
     const int32_t taps = taps_inside(w);
-    for (int32_t channel = 0; channel < w->channels; channel++) {
+    int32_t channel = 0;
+    for (; !wide && channel + 4 <= w->channels; channel += 4) {
+        int32_t totals[4];
+        sum_four(totals, arena, w, channel);
+        for (int32_t i = 0; i < 4; i++)
+            y[channel + i] = (int8_t)midge_clamp(
+                rounded_mean(totals[i], taps, offset), least, greatest);
+    }
+    for (; channel < w->channels; channel++) {
         int32_t total = 0;
         for (int32_t ky = 0; ky < w->height; ky++) {
             if (w->lines[ky] < 0)
