@@ -30,6 +30,23 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """A walk over x by a table `axes` of sizes and steps; the results follow one another in y.
+
+    Entry `pairs[i]` has a size and the step that goes with it; the first `kept` of them are y's.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    kept: int
+    start: str = "x"  # of the walk
+    size: str = "1"  # bytes at each place, and of each result
+
+    @property
+    def entries(self) -> int:
+        return 2 * len(self.pairs)
+
+
+@dataclass(frozen=True)
 class Rule:
     """The conditions under which a kernel stays inside the arena and the constants."""
 
@@ -44,6 +61,7 @@ class Rule:
     tables: Mapping[str, Table] = field(default_factory=dict)
     arena: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # word -> bytes, alignment
     scaled: str = ""  # how many `bias`, `multiplier` and `shift` there are, one a channel
+    walk: Walk | None = None
     # (table, entries from one window to the next, of a window): each window has a row that is there
     windows: tuple[str, str, str] | None = None
 
@@ -64,6 +82,7 @@ class Rule:
         texts += [text for table in self.tables.values() for text in (table.entries, table.row)]
         texts += [size for size, _ in self.arena.values()]
         texts += self.windows or ()
+        texts += ["axes y", self.walk.start, self.walk.size] if self.walk else []
         return set(re.findall(r"[a-z_]\w*", " ".join(texts)))
 
 
@@ -171,6 +190,15 @@ RULES: Mapping[str, Rule] = {
         holds=("first + rows <= height",),
         tables={"x": Table("rows", "columns * channels")},
         arena={"y": ("channels", 1), "sums": ("channels * 4", 4)},
+    ),
+    "mean_s8": Rule(
+        "",
+        ranges={"shift": SHIFTS},
+        walk=Walk(((0, 3), (1, 4), (2, 5), (6, 9), (7, 10), (8, 11)), kept=3),
+    ),
+    "strided_copy": Rule(
+        "size",
+        walk=Walk(tuple((i, i + 6) for i in range(6)), kept=6, start="x + offset", size="size"),
     ),
     "pad_rows": Rule(
         "rows columns chunk",

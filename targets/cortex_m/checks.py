@@ -62,7 +62,29 @@ def _leaves_memory(rule: Rule, words: Mapping[str, int], memory: Memory) -> str 
         rows = rows[rows != -1] if table.padding else rows
         if ((rows < 0) | (rows > memory.arena_bytes - size) | (rows % table.alignment != 0)).any():
             return f"{name}: a row of {size} bytes leaves the arena"
-    return _window_of_padding(rule, words, memory)
+    return _walks_out(rule, words, memory) or _window_of_padding(rule, words, memory)
+
+
+def _walks_out(rule: Rule, words: Mapping[str, int], memory: Memory) -> str | None:
+    walk = rule.walk
+    if walk is None:
+        return None
+    if not 0 <= words["axes"] <= len(memory.constants) - 4 * walk.entries or words["axes"] % 4:
+        return f"axes: {walk.entries} numbers at {words['axes']}"
+    axes = _int32(memory, words["axes"], walk.entries).astype(object)
+    low = high = value_of(walk.start, words)
+    made = size = value_of(walk.size, words)
+    for number, (count, step) in enumerate(walk.pairs):
+        if not (1 <= axes[count] <= MOST_COUNT and abs(axes[step]) <= MOST_COUNT):
+            return f"axes: {axes[count]} steps of {axes[step]}"
+        reach = (axes[count] - 1) * axes[step]
+        low, high = low + min(reach, 0), high + max(reach, 0)
+        made *= axes[count] if number < walk.kept else 1
+    if low < 0 or high > memory.arena_bytes - size:
+        return f"x: bytes {low} to {high + size - 1} of {memory.arena_bytes}"
+    if not 0 <= words["y"] <= memory.arena_bytes - made:
+        return f"y: {made} bytes at {words['y']} of {memory.arena_bytes}"
+    return None
 
 
 def _window_of_padding(rule: Rule, words: Mapping[str, int], memory: Memory) -> str | None:
@@ -116,6 +138,13 @@ def _memory_checks(rule: Rule) -> Iterator[str]:
         yield from _refuse(f"!rows_fit(image, {words})")
     for name, (size, alignment) in rule.arena.items():
         yield from _refuse(f"!arena_fits(image, {name}, {size}, {alignment})")
+    if rule.walk is not None:
+        walk = rule.walk
+        places = ", ".join(f"{count}, {step}" for count, step in walk.pairs)
+        yield f"    static const uint8_t pairs[] = {{{places}}};"
+        counts = f"{len(walk.pairs)}, {walk.kept}"
+        numbers = f"{walk.start}, y, axes, pairs, {counts}, {walk.size}"
+        yield from _refuse(f"!walk_fits(image, {numbers})")
     if rule.windows is not None:
         x, step, length = rule.windows
         yield from _refuse(f"!windows_have_rows(image, {x}, rows, {step}, {length})")

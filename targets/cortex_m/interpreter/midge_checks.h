@@ -78,4 +78,28 @@ static inline int windows_have_rows(
     return 1;
 }
 
+/* A walk by `count` sizes and steps, which stand in the table `axes` at the places of `pairs`; the
+ * first `kept` sizes are also those of y. */
+static inline int walk_fits(
+    const midge_image *image, int64_t x, int64_t y, int64_t axes, const uint8_t *pairs, int count,
+    int kept, int64_t bytes)
+{
+    enum { MOST = 1 << 24 };
+    int64_t low = x, high = x, made = bytes;
+    if (!constant_fits(image, axes, 8 * count, 4))
+        return 0;
+    for (int i = 0; i < count; i++, pairs += 2) {
+        const int64_t size = number_at(image, axes + 4 * pairs[0]);
+        const int64_t step = number_at(image, axes + 4 * pairs[1]);
+        if (size < 1 || size > MOST || step < -MOST || step > MOST)
+            return 0;
+        low += step < 0 ? (size - 1) * step : 0;
+        high += step > 0 ? (size - 1) * step : 0;
+        made *= i < kept ? size : 1;
+        if (made > image->arena_bytes)
+            return 0;
+    }
+    return low >= 0 && arena_fits(image, high, bytes, 1) && arena_fits(image, y, made, 1);
+}
+
 #endif
