@@ -104,7 +104,7 @@ def layouts() -> dict[str, Layout]:
     return {words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts}
 
 
-_NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team"}
+_NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team", "peak": "peak"}
 
 
 def native_module(name: str) -> str:

@@ -46,7 +46,7 @@ def images(names: Iterable[str], instructions: str | None = None) -> dict[str, I
 
 
 def _path(name: str, instructions: str | None) -> Path:
-    source = Path(__file__).with_name(f"{native_module(name)}.py")
+    source = Path(__file__).resolve().with_name(f"{native_module(name)}.py")
     return cache.entry(name, source, instructions)
 
 

@@ -160,7 +160,7 @@ def _store(
 
 def store_blocks(builder: Any, y: Any, parts: list[Any], channels: Any) -> None:
     """Store all 16 bytes of each block; of a single block only as many as there are channels."""
-    if len(parts) > 1:
+    if len(parts) > 1 or parts[0].type != v.BYTES:
         for block, part in enumerate(parts):
             v.store(builder, y, v.I64(16 * block), part)
         return

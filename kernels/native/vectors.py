@@ -262,12 +262,12 @@ def sign() -> int:
 
 # ---- sums to bytes -----------------------------------------------------------------------------
 
-PARAMETER_BYTES = 7 * 64  # of a block: see `kernels/vector/packing.py`
+PARAMETER_BYTES = 11 * 64  # of a block: see `kernels/vector/packing.py`
 
 
 def block_parameters(builder: Builder, pointer: Value, block: int) -> list[Value]:
-    """left, multiplier, half, tie and right of a block; the bias is `bias_of`."""
-    return [_parameter(builder, pointer, block, row) for row in range(2, 7)]
+    """left, multiplier, half, tie and right of a block, and its `WIDE_PARAMETERS`."""
+    return [_parameter(builder, pointer, block, row) for row in range(2, 11)]
 
 
 def bias_of(builder: Builder, pointer: Value, block: int) -> Value:
@@ -287,12 +287,30 @@ def requantized(
     `plain` is for lanes without a left shift whose values below the zero point are held there
     afterwards: which way a negative tie rounds doesn't matter then.
     """
-    left, multiplier, half, tie, right = parameters
+    left, multiplier, half, tie, right = parameters[:5]
+    if plain and instruction_set() == AVX512_VNNI:
+        return _plain(builder, sums, multiplier, parameters[5:])
     if plain:
         return builder.ashr(builder.add(_high_of(builder, sums, multiplier), half), right)
     high = _high_of(builder, builder.shl(sums, left), multiplier)
     negative = builder.and_(builder.ashr(high, constant(SUMS, 31)), tie)
     return builder.ashr(builder.add(builder.add(high, half), negative), right)
+
+
+def _plain(builder: Builder, sums: Value, multiplier: Value, wide: Sequence[Value]) -> Value:
+    """Both roundings at once, in 64 bits."""
+    even, odd = (
+        builder.ashr(
+            builder.add(
+                builder.mul(lanes(builder, sums), lanes(builder, multiplier)),
+                builder.bitcast(added, WIDE),
+            ),
+            builder.bitcast(shift, WIDE),
+        )
+        for lanes, added, shift in ((_even, wide[0], wide[2]), (_odd, wide[1], wide[3]))
+    )
+    even, odd = builder.bitcast(even, SUMS), builder.bitcast(odd, SUMS)
+    return pick(builder, even, odd, [i + 16 * (i % 2) for i in range(16)])
 
 
 def _high_of(builder: Builder, sums: Value, multiplier: Value) -> Value:
@@ -341,12 +359,25 @@ def _odd(builder: Builder, value: Value) -> Value:
 def narrowed(
     builder: Builder, blocks: Sequence[Value], least: Value, greatest: Value
 ) -> list[Value]:
-    """One <16 x i8> for each block of int32 lanes, held in [least, greatest].
+    """One <16 x i8> for each block of int32 lanes, or one vector of all, held in [least, greatest].
 
     They are held in a byte's range first: that is what instructions which narrow do anyway.
     """
+    if len(blocks) == 4 and instruction_set() == AVX512_VNNI:
+        return [_packed(builder, blocks, least, greatest)]
     low, high = splat(builder, least, BYTES), splat(builder, greatest, BYTES)
     return [limited(builder, saturated(builder, block), low, high) for block in blocks]
+
+
+def _packed(builder: Builder, blocks: Sequence[Value], least: Value, greatest: Value) -> Value:
+    """Four blocks as one <64 x i8>, by packs that work on quarters of a register."""
+    words = intrinsic(builder, "llvm.x86.avx512.packssdw.512", PAIRS, [SUMS, SUMS])
+    octets = intrinsic(builder, "llvm.x86.avx512.packsswb.512", QUADS, [PAIRS, PAIRS])
+    halves = [builder.call(words, list(blocks[i : i + 2])) for i in (0, 2)]
+    mixed = builder.bitcast(builder.call(octets, halves), SUMS)
+    ordered = pick(builder, mixed, mixed, [4 * (i % 4) + i // 4 for i in range(16)])
+    low, high = splat(builder, least, QUADS), splat(builder, greatest, QUADS)
+    return limited(builder, builder.bitcast(ordered, QUADS), low, high)
 
 
 def saturated(builder: Builder, block: Value) -> Value:

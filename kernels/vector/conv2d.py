@@ -58,7 +58,7 @@ def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lower
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
-        plain=packing.is_plain(rule),
+        plain=packing.is_plain(rule, parameters),
     )
 
 

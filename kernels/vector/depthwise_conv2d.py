@@ -68,7 +68,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         parameters=parameters,
         least=rule.least,
         greatest=rule.greatest,
-        plain=packing.is_plain(rule),
+        plain=packing.is_plain(rule, parameters),
     )
 
 

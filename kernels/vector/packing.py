@@ -22,6 +22,9 @@ SLACK = 64  # bytes after a window buffer that whole-vector loads and stores may
 SIGN = 128
 # Rows of a block's parameters. The bias is for sums of q + 128, signed_bias for sums of q.
 PARAMETERS = ("bias", "signed_bias", "left", "multiplier", "half", "tie", "right")
+# Behind them int64 for plain sums: what is added to a product in even and in odd lanes, and by how
+# much it is then shifted right, in odd lanes such that the answer is in the upper half.
+WIDE_PARAMETERS = ("even", "odd", "even_shift", "odd_shift")
 
 
 def blocks_of(channels: int) -> int:
@@ -50,7 +53,7 @@ def packed_weights(weights: NDArray[np.int8]) -> Constant:
 def parameters(
     rule: Requantization, weights: NDArray[np.int64], input_zero: int
 ) -> Constant | None:
-    """int32 [blocks, 7, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
+    """int32 [blocks, 11, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
 
     The output zero point is in `half`, scaled up by the right shift that follows; `tie` is all ones
     in lanes that shift right, where a negative tie rounds away from zero. None if 32-bit lanes are
@@ -79,13 +82,34 @@ def parameters(
     for row, values in zip(room, rows, strict=True):
         row[: len(weights)] = values.astype(np.int32)  # a bias may wrap: sums do too
     by_block = room.reshape(len(PARAMETERS), -1, LANES).transpose(1, 0, 2)
-    return Constant(np.ascontiguousarray(by_block), alignment=64)
+    wide = _wide_parameters(room[PARAMETERS.index("half")], room[PARAMETERS.index("right")])
+    return Constant(np.concatenate([by_block, wide], axis=1), alignment=64)
 
 
-def is_plain(rule: Requantization) -> int:
-    """1 if sums can be requantized by fewer instructions: no left shifts, and outputs that are held
-    at the zero point, so that it doesn't matter which way negative ties are rounded."""
-    return int(rule.least >= rule.zero_point and not (rule.shift > 0).any())
+def _wide_parameters(half: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
+    """int32 [blocks, 4, 16] that are int64 [blocks, 4, 8], rows as in `WIDE_PARAMETERS`.
+
+    Both roundings are one: floor((floor((p + 2**30) / 2**31) + half) / 2**right) is
+    floor((p + 2**30 + half * 2**31) / 2**(31 + right)).
+    """
+    shift = right.astype(np.int64)
+    unshifted = shift == 0  # lanes of one value: a shift by at least 1 lets odd lanes stay above
+    added = half.astype(np.int64) << (31 + unshifted)
+    added += np.where(unshifted, 0, 1 << 30)
+    shift = shift + unshifted
+    by_lane = np.stack([added, shift]).reshape(2, -1, LANES // 2, 2)
+    rows = (by_lane[0, ..., 0], by_lane[0, ..., 1], by_lane[1, ..., 0] + 31, by_lane[1, ..., 1] - 1)
+    return np.ascontiguousarray(np.stack(rows, axis=1)).view(np.int32)
+
+
+def is_plain(rule: Requantization, parameters: Constant) -> int:
+    """1 if sums can be requantized by fewer instructions: all shifted right but for channels of one
+    value, and held at the zero point, so that it doesn't matter how negative ties are rounded."""
+    unshifted = rule.shift >= 0
+    constant = (
+        parameters.array[:, PARAMETERS.index("multiplier")].reshape(-1)[: rule.shift.size] == 0
+    )
+    return int(rule.least >= rule.zero_point and bool((~unshifted | constant).all()))
 
 
 def sum_range(weights: NDArray[np.int64], input_zero: int) -> NDArray[np.int64]:

@@ -10,8 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ...kernels.peak import peak_products
 from ...runtime.backend import CallCost, Profile, check_inputs, find_backend
 from ...runtime.errors import TargetError
+from ...runtime.ops import macs
 from ...runtime.program import Program
 from ..arguments import add_model, add_planning, add_target, compile_for, load_inputs
 
@@ -45,13 +47,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.trace:
         Path(args.trace).write_text(json.dumps(chrome_trace(program, profile)))
     calls = [_describe(program, profile, cost) for cost in profile.calls]
+    peak = peak_products() if args.target == "host" else None
     return {
         "target": args.target,
         "unit": profile.unit,
         "calls": calls,
+        "peak_macs_per_s": peak,
+        "peak_shares": _peak_shares(program, calls, peak) if peak else None,
         "total": profile.total,
         "between_calls": profile.total - sum(cost.cost for cost in profile.calls),
     }
+
+
+def _peak_shares(
+    program: Program, calls: list[dict[str, Any]], peak: float
+) -> list[dict[str, float]]:
+    """For each node that multiplies, its MACs in a second out of the most that the machine makes."""
+    shares = []
+    for node, own in _by_node(calls).items():
+        products = macs(program.graph, program.graph.nodes[node])
+        seconds = sum(call["ms"] for call in own) / 1e3
+        if products and seconds:
+            shares.append({"node": node, "macs": products, "share": products / seconds / peak})
+    return shares
 
 
 def _describe(program: Program, profile: Profile, cost: CallCost) -> dict[str, Any]:
@@ -95,15 +113,23 @@ def chrome_trace(program: Program, profile: Profile) -> list[dict[str, Any]]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     unit = result["unit"]
-    table = Table("node", "operator", "kernel", "calls", unit, "share")
+    shares = {each["node"]: each["share"] for each in result["peak_shares"] or ()}
+    table = Table(
+        "node", "operator", "kernel", "calls", unit, "share", *(["of peak"] * bool(shares))
+    )
     for node, calls in _by_node(result["calls"]).items():
         passes, cost, share = (sum(c[key] for c in calls) for key in ("passes", unit, "share"))
         kernels = ", ".join(sorted({call["kernel"] for call in calls}))
         numbers = f"{passes:,}", _number(cost, unit), f"{share:.1%}"
-        table.add_row(str(node), calls[0]["operator"], kernels, *numbers)
+        peak = [f"{shares[node]:.1%}" if node in shares else ""] * bool(shares)
+        table.add_row(str(node), calls[0]["operator"], kernels, *numbers, *peak)
     console.print(table, markup=False)
     total, between = (_number(result[key], unit) for key in ("total", "between_calls"))
     console.print(f"{total} {unit}, {between} of them between the calls")
+    if shares:
+        console.print(
+            f"the machine's peak: {result['peak_macs_per_s'] / 1e9:,.0f} GMAC/s, measured"
+        )
 
 
 def _by_node(calls: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
