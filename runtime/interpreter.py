@@ -33,7 +33,8 @@ class Interpreter:
     Tensor indices are the model file's. Values of tensors that are neither input, output nor
     constant can be read only with `experimental_preserve_all_tensors`. Beyond TFLite, `target`
     names any backend of midge, `measurement` tells what the last invoke cost, and with
-    `input_by_row` the input image can be handed over row by row (`push_rows`).
+    `input_by_row` the input image can be handed over row by row (`push_rows`); with
+    `max_extra_macs` it may run in strips, and takes the image once for each (`Options`).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Interpreter:
         experimental_preserve_all_tensors: bool = False,
         target: str | None = None,
         input_by_row: bool = False,
+        max_extra_macs: float | None = None,
     ) -> None:
         if model_path is None and model_content is None:
             raise ValueError("`model_path` or `model_content` must be specified.")
@@ -58,7 +60,7 @@ class Interpreter:
         reference = experimental_op_resolver_type is OpResolverType.BUILTIN_REF
         self._target = target or ("reference" if reference else "host")
         self._preserve = experimental_preserve_all_tensors
-        self._by_row = input_by_row
+        self._by_row, self._extra = input_by_row, max_extra_macs
         self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
         self._source = cast("str | Path | bytes", model_path or model_content)
         self._sizes: dict[int, tuple[int, ...]] = {}
@@ -75,8 +77,8 @@ class Interpreter:
         self._ensure_safe()
         if self._executor is not None:
             return
-        options = Options(input_by_row=self._by_row)
-        if self._threads > 1 and not self._by_row:
+        options = Options(input_by_row=self._by_row, max_extra_macs=self._extra)
+        if self._threads > 1 and not self._by_row and not self._extra:
             options = PARALLEL
         self._program = compile_cached(self._source, self._target, options, self._sizes or None)
         self._executor = build(self._program, self._threads)

@@ -380,6 +380,33 @@ def _resize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return ((shape[0], *node.attrs.size, shape[3]),)
 
 
+def _feed_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    """Columns of the input's rows; those must be in it."""
+    taken, image = graph.output(node).shape, graph.tensors[graph.inputs[0]].shape
+    if node.attrs.left < 0 or node.attrs.left + taken[2] > image[2]:
+        raise ValueError(f"columns from {node.attrs.left} to {node.attrs.left + taken[2] - 1}")
+    return ((*image[:2], taken[2], image[3]),)
+
+
+def _tile_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, attrs = graph.input(node).shape, node.attrs
+    _check_inside((attrs.top, attrs.left), attrs.size, image_size(shape))
+    return ((shape[0], *attrs.size, shape[3]),)
+
+
+def _join_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, attrs = graph.input(node).shape, node.attrs
+    for tensor, corner in zip(node.operands, attrs.corners, strict=True):
+        _check_inside(corner, image_size(graph.tensors[tensor].shape), attrs.size)
+    return ((shape[0], *attrs.size, shape[3]),)
+
+
+def _check_inside(corner: Pair, part: Pair, image: Pair) -> None:
+    for first, size, limit in zip(corner, part, image, strict=True):
+        if first < 0 or size < 0 or first + size > limit:
+            raise ValueError(f"a part of {part} at {corner} is not inside {image}")
+
+
 def _lstm_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     units = graph.input(node, 6).shape[1]  # recurrent weights [gate units, output units]
     return ((*graph.input(node).shape[:-1], units),)
@@ -550,10 +577,10 @@ OPERATORS: Mapping[str, Operator] = {
     "mul": Operator(Arithmetic, _broadcast_shapes, _pointwise_need),
     "pad": Operator(Pad, _pad_shapes, _pad_need),
     # the input itself, when the caller hands it over row by row (`feeding.py`)
-    "feed": Operator(Feed, lambda graph, node: (graph.output(node).shape,)),
+    "feed": Operator(Feed, _feed_shapes),
     # parts of images, where a segment runs in strips or patches (`tiles.py`)
-    "tile": Operator(Tile, _resize_shapes),
-    "join": Operator(Join, _resize_shapes),
+    "tile": Operator(Tile, _tile_shapes),
+    "join": Operator(Join, _join_shapes),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

@@ -318,8 +318,5 @@ class Planner:
 
 
 def _in_words(program: Program) -> str:
-    own = total_macs(program.graph) - program.extra_macs
-    return (
-        f"{program.arena_bytes:,} bytes in strips with {100 * program.extra_macs / own:.1f} % more "
-        "arithmetic"
-    )
+    more = f"{100 * program.extra_part:.1f} % more arithmetic"
+    return f"{program.arena_bytes:,} bytes in strips with {more}"

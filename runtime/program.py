@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .graph import Graph, Tensor
+from .ops import total_macs
 
 UNNAMED = "model"
 
@@ -96,6 +97,11 @@ class Program:
     def scratch_bytes(self) -> int:
         """Most bytes of the arena that a kernel has for itself during its calls."""
         return max((b.size for b in self.buffers if b.name.startswith("scratch")), default=0)
+
+    @property
+    def extra_part(self) -> float:
+        """`extra_macs` as a part of what the model itself needs."""
+        return self.extra_macs / max(total_macs(self.graph) - self.extra_macs, 1)
 
     def calls(self) -> Iterator[Call]:
         """Every call of the program text once, loops entered."""

@@ -19,9 +19,10 @@ from test_input_by_row import OK, outputs_of, printed
 from test_segments import PROPERTY, assert_reference, every_way, inputs_of
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import MissingTool, PlanError
-from midge.runtime.feeding import feed_input, passes_of
+from midge.runtime.errors import GraphError, MissingTool, PlanError
+from midge.runtime.feeding import feed_input, passes_of, without_feed
 from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.interpreter import Interpreter
 from midge.runtime.ops import total_macs
 from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
@@ -36,6 +37,7 @@ from midge.runtime.strips import (
     least_extra,
     pareto,
 )
+from midge.runtime.verify import verify
 
 
 def planner(model: bytes, target: str = "host", fed: bool = False) -> Planner:
@@ -235,3 +237,31 @@ def test_a_limit_on_memory_is_met_with_least_arithmetic() -> None:
         compile_model(chain(), "host", replace(options, ram=600, max_extra_macs=0.0))
     with pytest.raises(PlanError, match="more arithmetic and the input by row, --ram"):
         compile_model(chain(), "host", Options(ram=points[1].bytes))
+
+
+def test_parts_that_are_not_inside_are_refused() -> None:
+    program = compile_model(chain(), "host", Options(input_by_row=True, max_extra_macs=0.5))
+    graph = without_feed(program.graph)
+    breaches = {
+        "feed": (lambda attrs: replace(attrs, left=20), "columns from 20 to"),
+        "join": (lambda attrs: replace(attrs, corners=((1, 0), *attrs.corners[1:])), "not inside"),
+    }
+    for op, (breach, message) in breaches.items():
+        number = next(i for i, node in enumerate(graph.nodes) if node.op == op)
+        nodes = list(graph.nodes)
+        nodes[number] = replace(nodes[number], attrs=breach(nodes[number].attrs))
+        with pytest.raises(GraphError, match=message):
+            verify(graph.with_nodes(nodes))
+
+
+def test_the_interpreter_takes_the_image_once_for_each_strip() -> None:
+    model = chain()
+    found = Interpreter(model_content=model, input_by_row=True, max_extra_macs=0.5)
+    found.allocate_tensors()
+    detail, result = found.get_input_details()[0], found.get_output_details()[0]
+    image = np.random.default_rng(0).integers(-128, 128, detail["shape"]).astype(np.int8)
+    lefts = [found.push_rows(image[0]) for _ in range(3)]
+    assert lefts[-1] % len(image[0]) == 0 and lefts[0] > 0
+    while found.push_rows(image[0]):
+        pass
+    assert_reference([found.get_tensor(result["index"])], model)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "lower_bound": program.lower_bound,
         "scratch_bytes": program.scratch_bytes,
         "live_set_bytes": program.live_set_bytes,
-        "extra_macs": extra_macs(program),
+        "extra_macs": program.extra_part,
         "segments": _segments(program),
         "parts": _parts(program),
         "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
@@ -74,11 +74,6 @@ def _curves(args: argparse.Namespace, program: Program) -> str:
         with suppress(PlanError):  # not every input can come by row
             curves[name] = pareto_curve(path, program.target, options, MOST_DRAWN)
     return pareto_section(curves, total_macs(program.graph) - program.extra_macs, MOST_DRAWN)
-
-
-def extra_macs(program: Program) -> float:
-    """The part of the model's multiplications that is done twice, where strips overlap."""
-    return program.extra_macs / max(total_macs(program.graph) - program.extra_macs, 1)
 
 
 def _verify(program: Program) -> int:

@@ -59,6 +59,7 @@ def answer(
             for tensor, value in zip(program.outputs, outputs, strict=True)
         ],
         "arena_bytes": program.arena_bytes,
+        "extra_macs": program.extra_part,
         "latency_ms": measured.latency_ms,
         "instructions": measured.instructions,
         "cycles": measured.cycles,
