@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from . import room
 from .backend import Backend, find_backend
 from .errors import PlanError, UnsupportedModel
 from .feeding import FEED, feed_call, feed_input
@@ -36,6 +37,7 @@ class Options:
     overlap: bool = True  # outputs may be written over dying inputs
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
+    frugal: bool = False  # no bytes for speed: scratch only where it costs none
     input_by_row: bool = False  # the caller hands over one row of the input image after the other
     # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
     max_extra_macs: float | None = None
@@ -125,7 +127,18 @@ def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
         options.exact,
         options.overlap,
         partial(lower_nodes, backend=backend),
+        _spare(backend, options),
     )
+
+
+def _spare(backend: Backend, options: Options) -> Callable[[int], int]:
+    """How many bytes faster kernels may have."""
+    if options.frugal:
+        return room.none
+    hurried = options.strategy in (None, "layers", "fast") and not options.input_by_row
+    if backend.strategy != "fast":
+        return room.a_few
+    return room.plenty if hurried else room.some
 
 
 def _fed_planner(graph: Graph, backend: Backend, options: Options) -> Planner | None:

@@ -14,7 +14,7 @@ from .lowering import Lowered
 from .ops import total_macs
 from .places import addresses_part, places_of, streamed_call
 from .program import Program
-from .room import calls_with_room, frugal, scratch_bytes
+from .room import a_few, calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
 from .strips import CLOSE, Point, StripCosts, least_bytes, least_extra, pareto
@@ -30,7 +30,6 @@ NAMES = {
     "fast": "layer by layer, with row streaming where that leaves the cache",
 }
 STRATEGIES = tuple(NAMES)
-SPARE = 1792  # bytes that an arena may grow by for faster kernels
 PACKING_TRIES = 5
 MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
 CACHE_BYTES = 1 << 20  # the second level of most processors has this much, or half of it
@@ -48,7 +47,8 @@ class Planner:
     overlap: bool = True
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
     given_macs: int | None = None  # of the model, where `graph` has more
-    room: int | None = None  # bytes that faster kernels may fill; None: a few more than needed
+    spare: Callable[[int], int] = a_few  # bytes that faster kernels may add to the least
+    room: int | None = None  # bytes that the arena may have for them, whatever the least is
 
     def plan(self, strategy: str, max_extra_macs: float | None = None) -> Program:
         """`layers`: node after node; `rows`: segments row by row; `patches`: the first nodes patch
@@ -303,7 +303,7 @@ class Planner:
     def _faster(self, schedule: Schedule, least: Program) -> Program:
         """The same with faster kernels, as far as there is room for their scratch."""
         calls = frugal(self.lowered)
-        limit = self.room or least.arena_bytes + SPARE
+        limit = self.room or least.arena_bytes + self.spare(least.arena_bytes)
         chosen = calls_with_room(self.lowered, schedule, least.buffers, limit)
         if all(chosen[node] is call for node, call in calls.items()):
             return least

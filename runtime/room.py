@@ -1,7 +1,8 @@
 """Which kernel makes a node, where a faster one wants scratch: the faster, if there is room for it.
 
-A plan is first made of the frugal calls. Then each node whose scratch fits into bytes that nobody
-uses meanwhile goes back to its own call; the arena is as large as before.
+A plan is first made of the frugal calls. Then each node goes back to the first of its calls whose
+scratch fits into bytes that nobody uses meanwhile. The functions below say by how many bytes the
+arena of the frugal calls may grow for that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from .lowering import Lowered, Scratch
 from .program import Buffer
 from .schedule import Schedule
+
+
+def none(arena_bytes: int) -> int:
+    """No bytes for speed."""
+    return 0
+
+
+def a_few(arena_bytes: int) -> int:
+    """On a microcontroller: 1,792 bytes, of a small arena a quarter, of a tiny one 256 bytes."""
+    return min(1792, max(arena_bytes // 4, 256))
+
+
+def some(arena_bytes: int) -> int:
+    """On a computer that was asked for few bytes: 2 KB and a twenty-fifth."""
+    return 2048 + arena_bytes // 25
+
+
+def plenty(arena_bytes: int) -> int:
+    """More than any scratch, where time is all that counts."""
+    return 1 << 40
 
 
 def scratch_bytes(call: Lowered) -> int:

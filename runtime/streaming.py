@@ -69,14 +69,17 @@ def _merges(flow: Flow, begin: int, end: int, apart: Stream) -> dict[int, int]:
 
 
 def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
-    """Rows in the order of demand; several ends advance in proportion."""
+    """Rows in the order of demand; several ends advance in proportion.
+
+    Of what a row needs, that of the latest node is made first.
+    """
     operations, works = flow.operations, []
     made = [0] * len(operations)
+    demands = [sorted(operation.reads, key=lambda read: -read.source) for operation in operations]
 
     def produce(position: int, row: int) -> None:
-        operation = operations[position]
         while made[position] <= row:
-            for read in operation.reads:
+            for read in demands[position]:
                 if read.source >= begin:
                     high = read.first + made[position] * read.step + read.extent
                     all_rows = not read.step or operations[read.source].takes

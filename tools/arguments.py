@@ -53,6 +53,11 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "fewest bytes, or least time (default: fast on a computer, auto on a microcontroller)",
     )
     parser.add_argument(
+        "--frugal",
+        action="store_true",
+        help="no bytes for speed: a kernel that wants scratch only where there is room anyway",
+    )
+    parser.add_argument(
         "--max-extra-macs",
         type=float,
         metavar="F",
@@ -77,6 +82,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         input_by_row=getattr(args, "input_by_row", False),
+        frugal=getattr(args, "frugal", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),
     )
     if getattr(args, "threads", 1) > 1:

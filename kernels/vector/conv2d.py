@@ -15,7 +15,7 @@ from ...runtime.ops import image_size
 from ..convolution import requantization
 from ..operation import layout
 from . import packing
-from .window import WINDOW, run_of, window_fields
+from .window import AMPLE, TIGHT, WINDOW, Room, run_of, window_fields
 
 # band: output rows whose pixels are taken as one row. segments: int32 offsets in the buffer of the
 # segments of a row's first pixel, `steps` steps each.
@@ -28,15 +28,17 @@ BAND_PIXELS = 12  # a band is made no wider than this needs
 BAND_BYTES = 1024
 
 
-def lower(graph: Graph, node: Node) -> Lowered | None:
+def lower(graph: Graph, node: Node, room: Room = AMPLE) -> Lowered | None:
     """None where the plain kernel must do it: groups, other types, sums of more than 32 bits."""
     weights = packing.centred_weights(graph, node)
     if weights is None or weights.shape[3] != graph.input(node).shape[3]:
         return None
-    return lower_weights(graph, node, weights)
+    return lower_weights(graph, node, weights, room)
 
 
-def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lowered | None:
+def lower_weights(
+    graph: Graph, node: Node, weights: NDArray[np.int64], room: Room
+) -> Lowered | None:
     """The same for a node whose centred weights as a convolution's are stated."""
     x = graph.input(node)
     rule = requantization(graph, node, len(weights))
@@ -44,11 +46,11 @@ def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lower
     if parameters is None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
-    by_segment, offsets = _segments(graph, node, weights)
-    band = _band(graph, node, kernel)
+    by_segment, offsets = _segments(graph, node, weights, room)
+    band = _band(graph, node, kernel) if room != TIGHT else 1
     return S8.lowered(
         PIXEL,
-        **window_fields(graph, node, kernel, band),
+        **window_fields(graph, node, kernel, room, band),
         filters=len(weights),
         band=band,
         segments=Constant(offsets),
@@ -63,14 +65,14 @@ def lower_weights(graph: Graph, node: Node, weights: NDArray[np.int64]) -> Lower
 
 
 def _segments(
-    graph: Graph, node: Node, weights: NDArray[np.int64]
+    graph: Graph, node: Node, weights: NDArray[np.int64], room: Room
 ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
     """Weights as [filters, segments, products], and where each segment begins in the buffer.
 
     Weights of 9 bits are taken in parts, one after the other over the same inputs.
     """
     filters, height, taps, depth = weights.shape
-    offsets = np.arange(height) * run_of(graph, node, (height, taps)).pitch
+    offsets = np.arange(height) * run_of(graph, node, (height, taps), room).pitch
     if node.attrs.dilation[1] != 1:
         across = np.arange(taps) * node.attrs.dilation[1] * depth
         offsets = (offsets[:, None] + across).reshape(-1)
@@ -81,7 +83,7 @@ def _segments(
 def _band(graph: Graph, node: Node, kernel: tuple[int, int]) -> int:
     """Rows to take together: more than one only where their pixels are evenly spaced."""
     height, width = image_size(graph.output(node).shape)
-    run = run_of(graph, node, kernel)
+    run = run_of(graph, node, kernel, AMPLE)
     if kernel != (1, 1) or node.attrs.stride[1] != 1 or run.columns < width:
         return 1
     room = max(BAND_BYTES // run.pitch, 1)

@@ -19,7 +19,7 @@ from ...runtime.ops import Pair, effective
 from ..convolution import Requantization, requantization
 from ..operation import layout
 from . import conv2d, packing
-from .window import BUFFER_BYTES, WINDOW, run_of, window_fields
+from .window import AMPLE, WINDOW, Room, run_of, window_fields
 
 # band: in an image one pixel wide, how many rows are taken as pixels of one row, and kernel_height
 # counts the rows under dilation too; else 0. taps: int32 offsets in the buffer of a run's first
@@ -30,15 +30,14 @@ S8 = layout(
     f"{WINDOW} band channels together pairs taps steps weights parameters least greatest plain",
 )
 LAYOUTS = (S8,)
-LEAST_BAND = 4  # rows, whatever they take
 NONE = -1  # instead of a tap's number
 
 
-def lower(graph: Graph, node: Node) -> Lowered | None:
+def lower(graph: Graph, node: Node, room: Room = AMPLE) -> Lowered | None:
     """None where the plain kernel must do it: several multiples, other types, wide sums."""
     weights = packing.centred_weights(graph, node)
     if weights is not None and weights.shape[3] == node.attrs.multiplier > 1:
-        return conv2d.lower_weights(graph, node, weights.transpose(3, 1, 2, 0))
+        return conv2d.lower_weights(graph, node, weights.transpose(3, 1, 2, 0), room)
     if weights is None or node.attrs.multiplier != 1:
         return None
     by_channel = np.ascontiguousarray(weights[0].transpose(2, 0, 1))
@@ -50,11 +49,11 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         return None
     kernel = (weights.shape[1], weights.shape[2])
     parts = [part.reshape(len(part), -1) for part in packing.int8_parts(by_channel)]
-    band = _band(graph, node, kernel)
-    steps = _steps(graph, node, kernel, band)
+    band = _band(graph, node, kernel, room)
+    steps = _steps(graph, node, kernel, room, band)
     offsets = np.tile(steps.offsets, len(parts)).astype(np.int32)
     in_steps = np.concatenate([steps.weights_of(part) for part in parts], axis=1)
-    fields = window_fields(graph, node, kernel) | _tall_fields(graph, node, kernel, band)
+    fields = window_fields(graph, node, kernel, room) | _tall_fields(graph, node, kernel, band)
     return S8.lowered(
         PIXEL,
         **fields | _with_room(graph, node, fields),
@@ -91,13 +90,13 @@ def _repeated(
     )
 
 
-def _band(graph: Graph, node: Node, kernel: Pair) -> int:
+def _band(graph: Graph, node: Node, kernel: Pair, room: Room) -> int:
     """Rows taken together where image and kernel are one pixel wide; else 0."""
     x, y, attrs = graph.input(node), graph.output(node), node.attrs
     if (x.shape[2], y.shape[2], kernel[1]) != (1, 1, 1) or x.shape[3] < packing.LANES:
         return 0
-    lines = BUFFER_BYTES // x.shape[3] - effective(kernel, attrs.dilation)[0]
-    return min(max(lines // attrs.stride[0] + 1, LEAST_BAND), y.shape[1])
+    lines = room.bytes // x.shape[3] - effective(kernel, attrs.dilation)[0]
+    return min(max(lines // attrs.stride[0] + 1, room.rows), y.shape[1])
 
 
 def _tall_fields(graph: Graph, node: Node, kernel: Pair, band: int) -> dict[str, Field]:
@@ -138,9 +137,9 @@ def _filled(offsets: list[int], *taps: list[int]) -> Steps:
     return Steps(offsets + offsets[-1:] * added, tuple(each + [NONE] * added for each in taps))
 
 
-def _steps(graph: Graph, node: Node, kernel: Pair, band: int) -> Steps:
+def _steps(graph: Graph, node: Node, kernel: Pair, room: Room, band: int) -> Steps:
     """Those of one pixel, or where that takes fewer those of two neighbours, that share taps."""
-    offsets = _tap_offsets(graph, node, kernel, band)
+    offsets = _tap_offsets(graph, node, kernel, room, band)
     along = 0 if band else 1  # the axis of pixels that are taken together
     numbers = np.arange(offsets.size).reshape(kernel)
     single = _filled(offsets.reshape(-1).tolist(), numbers.reshape(-1).tolist())
@@ -158,10 +157,12 @@ def _steps(graph: Graph, node: Node, kernel: Pair, band: int) -> Steps:
     return shared if len(shared.offsets) < 2 * len(single.offsets) else single
 
 
-def _tap_offsets(graph: Graph, node: Node, kernel: Pair, band: int) -> NDArray[np.int64]:
+def _tap_offsets(
+    graph: Graph, node: Node, kernel: Pair, room: Room, band: int
+) -> NDArray[np.int64]:
     """[kernel height, width]: where each tap of a run's first pixel lies in the buffer."""
     channels, dilation = graph.input(node).shape[3], node.attrs.dilation
-    pitch = dilation[0] * channels if band else run_of(graph, node, kernel).pitch
+    pitch = dilation[0] * channels if band else run_of(graph, node, kernel, room).pitch
     across = np.arange(kernel[1]) * dilation[1] * channels
     offsets: NDArray[np.int64] = np.arange(kernel[0])[:, None] * pitch + across
     return offsets

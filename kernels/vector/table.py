@@ -8,8 +8,10 @@ from types import ModuleType
 
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
+from ...runtime.room import scratch_bytes
 from .. import table
 from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup
+from .window import TIGHT
 
 MODULES: Mapping[str, ModuleType] = {
     "bconv2d": bconv2d,
@@ -28,7 +30,22 @@ def lower(graph: Graph, node: Node) -> Lowered:
     plain = table.lower(graph, node)
     attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
     lowered = attempt(graph, node) if attempt else None
-    return lookup.improved(plain) if lowered is None else replace(lowered, by_row=plain.by_row)
+    if lowered is None:
+        return lookup.improved(plain)
+    return replace(lowered, by_row=plain.by_row, frugal=_frugal(graph, node, lowered, plain))
+
+
+def _frugal(graph: Graph, node: Node, ample: Lowered, plain: Lowered) -> Lowered | None:
+    """The same kernel in shorter runs, and at last the plain one, which takes no scratch."""
+    if not scratch_bytes(ample):
+        return None
+    plain = replace(plain, frugal=None)
+    windows = {"conv2d": conv2d, "depthwise_conv2d": depthwise_conv2d}
+    module = windows.get(node.op)
+    tight = module.lower(graph, node, TIGHT) if module else None
+    if tight is None or scratch_bytes(tight) >= scratch_bytes(ample):
+        return plain
+    return replace(tight, by_row=plain.by_row, frugal=plain)
 
 
 def native_module(name: str) -> str:

@@ -23,8 +23,19 @@ WINDOW = (
     "rows width columns kernel_height stride_height dilation_height before in_row extent pixel "
     "pitch fill buffer y x"
 )
-BUFFER_BYTES = 1920  # a longer row is taken in several runs
-LEAST_RUN = 12  # pixels, whatever they take
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much a buffer may hold."""
+
+    bytes: int  # a longer row is taken in several runs
+    pixels: int  # in a run at least, whatever they take; longer ones are multiples of it
+    rows: int  # in a band at least, if it may have several
+
+
+AMPLE = Room(1920, 12, 4)  # tiles of 2, 4 and 6 pixels fill such runs
+TIGHT = Room(0, 2, 1)  # where a plan has no room for the other
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,23 @@ class Run:
     extent: int
 
 
-def run_of(graph: Graph, node: Node, kernel: Pair) -> Run:
+def run_of(graph: Graph, node: Node, kernel: Pair, room: Room) -> Run:
     """Runs of a row of even length, so that the buffer stays small."""
     x, attrs = graph.input(node), node.attrs
     channels, width = x.shape[3], image_size(graph.output(node).shape)[1]
     extent = ((kernel[1] - 1) * attrs.dilation[1] + 1) * channels
     pixel = attrs.stride[1] * channels
-    longest = max((BUFFER_BYTES // kernel[0] - extent) // pixel + 1, LEAST_RUN)
+    longest = max((room.bytes // kernel[0] - extent) // pixel + 1, room.pixels)
     runs = -(-width // longest)
-    columns = width if runs == 1 else _rounded_up(-(-width // runs))
+    columns = width if runs == 1 else -(-width // (runs * room.pixels)) * room.pixels
     return Run(columns, (columns - 1) * pixel + extent, extent)
 
 
-def _rounded_up(columns: int) -> int:
-    """To what tiles of 2, 4 and 6 pixels fill."""
-    return -(-columns // LEAST_RUN) * LEAST_RUN
-
-
-def window_fields(graph: Graph, node: Node, kernel: Pair, band: int = 1) -> dict[str, Field]:
+def window_fields(
+    graph: Graph, node: Node, kernel: Pair, room: Room, band: int = 1
+) -> dict[str, Field]:
     """The fields of `WINDOW`; the buffer holds `band` times the rows of one window."""
-    x, attrs, run = graph.input(node), node.attrs, run_of(graph, node, kernel)
+    x, attrs, run = graph.input(node), node.attrs, run_of(graph, node, kernel, room)
     channels = x.shape[3]
     return {
         "rows": Rows(),

@@ -97,7 +97,7 @@ def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
         return replace(fast, by_row=lowered.by_row)
     if lowered.kernel not in _SCRATCH:
         plain = lowered
-    elif fast is not None:
+    elif fast is not None or getattr(node.attrs, "multiplier", 1) > 1:  # a list is no faster then
         plain = replace(lowered, kernel=_DIRECT[lowered.kernel])
     else:
         plain = _with_scratch(graph, node, lowered)
