@@ -15,6 +15,7 @@ from .feeding import FEED, feed_call, feed_input
 from .graph import Graph
 from .importers import read_model
 from .lowering import Lowered
+from .order import best_order
 from .passes import PASSES
 from .passes.fold_constants import fold_constants
 from .passes.strip_border import strip_border
@@ -68,6 +69,7 @@ def compile_graph(
     options, backend = options or Options(), find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
+    graph = graph if options.segments else best_order(graph)
     own = backend.strategy
     if own is None and (options.input_by_row or options.strategy not in (None, "layers")):
         raise PlanError(
@@ -127,7 +129,7 @@ def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
         options.exact,
         options.overlap,
         partial(lower_nodes, backend=backend),
-        _spare(backend, options),
+        spare=_spare(backend, options),
     )
 
 
