@@ -57,12 +57,14 @@ class Profile:
 
     `total` was measured without the counters round each call, so it is the sum of the calls and of
     what runs between them, give or take the counters' own error: on emulated boards less than ten
-    instructions a call.
+    instructions a call. `modelled_cycles` are those of the whole on a core that has a model
+    (`sim/cycles.py` states it).
     """
 
     unit: str  # ms or instructions
     calls: tuple[CallCost, ...]
     total: float
+    modelled_cycles: int | None = None
 
 
 class Executor(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ...runtime.graph import DTYPES, Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.pipeline import is_alias
 from ...runtime.program import Program
+from ...sim.cycles import traced_cost
 from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
 from .fed import PROGRESS_BYTES
@@ -171,7 +173,20 @@ class CortexMExecutor:
             CallCost(call, count, max(round(cost - count * pair), 0))
             for (call, count), cost in zip(passes, spent, strict=True)
         )
-        return Profile("instructions", tuple(costs), total)
+        return Profile("instructions", tuple(costs), total, self._modelled_cycles(inputs))
+
+    def _modelled_cycles(self, inputs: Sequence[np.ndarray]) -> int | None:
+        """Of one inference, for the core that `sim.cycles` has a model of."""
+        if self.board.target != "cortex-m4":
+            return None
+        run = "push_rows" if is_fed(self.program) else "run"
+        entry = f"midge_{self.program.name}_{run}"
+        with self._firmware_inputs([inputs]) as folder:
+            emulator = self._emulator
+            cost = traced_cost(
+                self._elf, emulator.program, emulator.machine, folder, emulator.arguments, entry
+            )
+        return cost.cycles
 
     def reset(self) -> None:
         """Set state tensors to their initial values."""
@@ -222,16 +237,21 @@ class CortexMExecutor:
 
     # ---- running ----
 
-    def _emulate(self, elf: Path, batch: Sequence[Sequence[np.ndarray]]) -> bytes:
-        """What the firmware wrote, without the arena, which is kept if there is state."""
-        keeps_state = bool(self.program.state)
+    @contextmanager
+    def _firmware_inputs(self, batch: Sequence[Sequence[np.ndarray]]) -> Iterator[Path]:
+        """A folder with what the firmware reads."""
         given = [check_inputs(self.program.graph, inputs) for inputs in batch]
-        content = _REQUEST.pack(len(given), self._arena is not None, keeps_state)
+        content = _REQUEST.pack(len(given), self._arena is not None, bool(self.program.state))
         content += self._arena or b""
         content += b"".join(value.tobytes() for inputs in given for value in inputs)
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
-            folder, emulator = Path(name), self._emulator
-            (folder / "input.bin").write_bytes(content)
+            (Path(name) / "input.bin").write_bytes(content)
+            yield Path(name)
+
+    def _emulate(self, elf: Path, batch: Sequence[Sequence[np.ndarray]]) -> bytes:
+        """What the firmware wrote, without the arena, which is kept if there is state."""
+        with self._firmware_inputs(batch) as folder:
+            emulator = self._emulator
             run_firmware(
                 elf,
                 emulator.program,
@@ -242,7 +262,7 @@ class CortexMExecutor:
                 emulator.arguments,
             )
             answer = (folder / "output.bin").read_bytes()
-        if keeps_state:
+        if self.program.state:
             self._arena = answer[-self.program.arena_bytes :]
         return answer
 

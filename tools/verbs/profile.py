@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "peak_macs_per_s": peak,
         "peak_shares": _peak_shares(program, calls, peak) if peak else None,
         "total": profile.total,
+        "modelled_cycles": profile.modelled_cycles,
         "between_calls": profile.total - sum(cost.cost for cost in profile.calls),
     }
 
@@ -130,6 +131,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print(
             f"the machine's peak: {result['peak_macs_per_s'] / 1e9:,.0f} GMAC/s, measured"
         )
+    if result["modelled_cycles"] is not None:
+        console.print(f"{result['modelled_cycles']:,} cycles by the model of sim/cycles.py")
 
 
 def _by_node(calls: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
