@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _peak_shares(
     program: Program, calls: list[dict[str, Any]], peak: float
 ) -> list[dict[str, float]]:
-    """For each node that multiplies, its MACs in a second out of the most that the machine makes."""
+    """For each node that multiplies, its MACs in a second out of the most the machine makes."""
     shares = []
     for node, own in _by_node(calls).items():
         products = macs(program.graph, program.graph.nodes[node])
