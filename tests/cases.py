@@ -159,6 +159,10 @@ OPERATORS = [
     larq("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
 ]
 
-MODELS = [model("digits", small=True), *(model(name) for name in catalogue())]
+MODELS = [
+    model("digits", small=True),
+    *(model(name) for name in catalogue()),
+]
+BINARIZED = larq("digits_bnn", _read, name="digits_bnn")
 
-CASES = [*OPERATORS, *MODELS]
+CASES = [*OPERATORS, *MODELS, BINARIZED]

@@ -3,6 +3,8 @@ their answers changing; what is left as it is says why."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from midge.runtime.backend import find_backend
 from midge.runtime.importers import read_model
 from midge.runtime.passes.recognise_bits import recognised
 from midge.runtime.pipeline import Options, compile_model, rewrite
+from midge.tools.cli import main
 
 
 class FloatNet:
@@ -171,6 +174,17 @@ def test_weights_that_are_no_signs_are_left():
     }
     _, report = recognised(graph.with_nodes(graph.nodes, changed))
     assert report[0].why == "its weights are not +a and -a, with one a for each filter"
+
+
+def test_inspect_tells(tmp_path, capsys):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(FloatNet().sign().conv().norm().sign().conv(scale=0.3).build())
+    assert main(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["binarized"]
+    assert [layer["converted"] for layer in found] == [True, False]
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "becomes a layer of bits" in shown and "no power of two" in " ".join(shown.split())
 
 
 def test_dense_layers_of_signs(shared):
