@@ -163,6 +163,6 @@ MODELS = [
     model("digits", small=True),
     *(model(name) for name in catalogue()),
 ]
-BINARIZED = larq("digits_bnn", _read, name="digits_bnn")
+BINARIZED = Case("digits_bnn", partial(_read, "digits_bnn"), builtin=False)
 
 CASES = [*OPERATORS, *MODELS, BINARIZED]

@@ -329,12 +329,14 @@ def report(out: Path) -> None:
     inputs = (images.astype(np.int16) - 128).astype(np.int8)[:, None, :, :, None]
     answers = np.concatenate([executor.run([image])[0] for image in inputs])
     _print(out, (answers.argmax(1) == labels).sum(), len(labels))
+    other = out.with_suffix(".onnx")
+    if not other.exists():  # it isn't kept beside the committed model
+        return
     try:
         import onnxruntime
     except ImportError:
         print("onnxruntime is not installed: the ONNX model is not measured", file=sys.stderr)
         return
-    other = out.with_suffix(".onnx")
     session = onnxruntime.InferenceSession(str(other), providers=["CPUExecutionProvider"])
     real = images[:, None, None].astype(np.float32) / np.float32(255)
     logits = np.concatenate([session.run(None, {"image": image})[0] for image in real])
