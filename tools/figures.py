@@ -96,7 +96,7 @@ def rows() -> Iterator[str]:
         yield f"| {' | '.join(row(model))} |\n"
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """The processor's name, as Linux has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -109,7 +109,7 @@ def _processor() -> str:
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.parent.mkdir(exist_ok=True)
-    head = HEAD.format(instructions=instruction_set(), processor=_processor())
+    head = HEAD.format(instructions=instruction_set(), processor=processor_name())
     PAGE.write_text(head + "".join(rows()))
     return 0
 

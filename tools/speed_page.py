@@ -1,0 +1,89 @@
+"""Measure the host against other runtimes, and write docs/speed.md.
+
+    python -m midge.tools.speed_page
+
+Each cell is what `midge bench M --vs R --json` answers: medians of interleaved runs in one process,
+on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..kernels.native.processor import instruction_set
+from ..runtime.errors import MidgeError
+from .cli import parse_and_run
+from .figures import processor_name
+
+PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
+RUNS = {"litert": 200, "tflite": 20}
+MODELS = (
+    "kws_ref_model",
+    "vww_96_int8",
+    "pretrainedResnet_quant",
+    "ad01_int8",
+    "str_ww_ref_model",
+    "mobilenet_v1_0.25_128_quant",
+    "mobilenet_v2_1.0_224_quant",
+    "mobilenetv2_160_035",
+    "mcunet_vww",
+)
+HEAD = """# Speed on a computer
+
+Measured by `python -m midge.tools.speed_page`, which writes this page, on {processor} with
+the instruction set `{instructions}`, one thread, while the machine did other things too. A row is
+`midge bench M --vs litert` and `--vs tflite`: medians of interleaved runs in one process. Ratios
+are midge's time divided by the other's. midge's output has the bits of TensorFlow Lite's reference
+kernels; XNNPACK's has not.
+
+| model | ms | LiteRT {litert} ms | ratio | tflite-runtime {tflite} ms | ratio |
+|---|---|---|---|---|---|
+"""
+
+
+def measured(model: str) -> dict[str, dict[str, Any]]:
+    """Runtime -> what `bench` answers; a runtime that is missing is left out."""
+    answers = {}
+    for rival, runs in RUNS.items():
+        words = ("bench", model, "--vs", rival, "--runs", str(runs))
+        try:
+            answers[rival] = parse_and_run(words)
+        except MidgeError as error:
+            print(error, file=sys.stderr)
+    return answers
+
+
+def row(model: str, answers: dict[str, dict[str, Any]]) -> str:
+    cells = [f"`{model}`"]
+    own = next(iter(answers.values()), None)
+    cells.append(f"{own['median_ms']:.4f}" if own else "-")
+    for rival in RUNS:
+        found = answers.get(rival)
+        cells += [f"{found['vs_median_ms']:.4f}", f"{found['ratio']:.2f}"] if found else ["-", "-"]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    table = {}
+    for model in MODELS:
+        Console(stderr=True).print(f"measuring {model}")
+        table[model] = measured(model)
+    ratios = {r: [a[r]["ratio"] for a in table.values() if r in a] for r in RUNS}
+    means = {r: math.exp(sum(map(math.log, v)) / len(v)) if v else None for r, v in ratios.items()}
+    versions = {r: next((a[r]["vs_version"] for a in table.values() if r in a), "") for r in RUNS}
+    head = HEAD.format(processor=processor_name(), instructions=instruction_set(), **versions)
+    shown = {r: f"{mean:.2f}" if mean is not None else "-" for r, mean in means.items()}
+    foot = f"| geometric mean | | | {shown['litert']} | | {shown['tflite']} |"
+    PAGE.write_text(head + "\n".join([*(row(m, a) for m, a in table.items()), foot]) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
