@@ -123,10 +123,11 @@ class _Checker:
 
     def _how(self, call: Call) -> Lowered:
         choices = _choices(self.lowered[call.node]) if call.node in self.lowered else ()
-        for choice in choices:
-            if choice.kernel == call.kernel:
-                return choice
-        raise ValueError(f"node {call.node} is not made by {call.kernel}")
+        own = [choice for choice in choices if choice.kernel == call.kernel]
+        if not own:
+            raise ValueError(f"node {call.node} is not made by {call.kernel}")
+        # A kernel may be a choice more than once, by numbers that decide on its scratch.
+        return next((choice for choice in own if _has_numbers(choice, call)), own[0])
 
     def _rows(self, call: Call, how: Lowered) -> int:
         """The rows that a call makes or takes; never more than there are."""
@@ -194,6 +195,11 @@ class _Checker:
         highest = self.arena - row_bytes(self.graph, cursor.tensor)
         inside = (places >= 0) & (places <= highest) & (places % min(tensor.itemsize, 4) == 0)
         return bool(np.where(outside, places == PADDING_ROW, inside).all())
+
+
+def _has_numbers(how: Lowered, call: Call) -> bool:
+    numbers = ((name, field) for name, field in how.fields.items() if isinstance(field, int))
+    return all(call.args.get(name) == number for name, number in numbers)
 
 
 def _choices(how: Lowered) -> Iterator[Lowered]:

@@ -42,6 +42,19 @@ def test_honest_programs_are_taken(case: Case, target: str) -> None:
         check_program(program, case.name)
 
 
+def test_a_kernel_by_less_scratch_is_taken_too() -> None:
+    model, ram, words = b.conv2d((1, 6, 6, 64), kernel=(1, 1)), 1 << 20, set()
+    while True:
+        try:
+            program = compile_model(model, "cortex-m4", Options(exact=False, ram=ram))
+        except PlanError:
+            break
+        check_program(program, "conv2d")
+        words |= {(c.kernel, tuple(c.args)) + (c.args.get("pixels"),) for c in program.calls()}
+        ram = program.arena_bytes - 1
+    assert len({kernel for kernel, *_ in words}) < len(words)  # one kernel, other numbers
+
+
 def streamed() -> Program:
     return compile_model(DIGITS.model(), "host", Options(exact=False, strategy="rows"))
 
