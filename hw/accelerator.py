@@ -25,7 +25,7 @@ HOST_PORT = wiring.Signature(
 
 
 class Accelerator(wiring.Component):
-    """An int8 convolution engine behind the address map of `machine.Region` and `Register`.
+    """An int8 inference engine behind the address map of `machine.Region` and `Register`.
 
     Registers, weights and parameters answer in the cycle of the request, a read of activations
     takes 3 cycles, a write of activations waits while results are written, a command word while
@@ -33,14 +33,21 @@ class Accelerator(wiring.Component):
     while a job runs, and is to leave alone what that job uses.
     """
 
-    def __init__(self, machine: Machine):
-        self.machine = machine
-        super().__init__({"host": In(HOST_PORT)})
+    def __init__(self, machine: Machine, technology: str = "generic"):
+        self.machine, self.technology = machine, technology
+        super().__init__(
+            {
+                "host": In(HOST_PORT),
+                "clear": In(1),  # as a write of CONTROL
+                "clearing": Out(1),  # CONTROL was written
+                "busy": Out(1),  # jobs are queued or run
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         reset = Signal()
-        engine = Engine(self.machine)
+        engine = Engine(self.machine, self.technology)
         queue = SyncFIFOBuffered(width=32, depth=JOB_WORDS * self.machine.queue_jobs)
         m.submodules.engine = ResetInserter(reset)(engine)
         m.submodules.queue = ResetInserter(reset)(queue)
@@ -70,7 +77,11 @@ class Accelerator(wiring.Component):
             queue.w_data.eq(self.host.write_data),
             queue.w_en.eq(writes & is_command),
         ]
-        m.d.sync += reset.eq(writes & is_control & self.host.write_data[0])
+        m.d.comb += [
+            self.clearing.eq(writes & is_control & self.host.write_data[0]),
+            self.busy.eq(progress.busy | (queue.level != 0)),
+        ]
+        m.d.sync += reset.eq(self.clearing | self.clear)
         with m.If(writes):
             m.d.comb += self.host.ready.eq(~is_command | queue.w_rdy)
         with m.If(self._is_request(Region.REGISTERS, 0)):
@@ -83,11 +94,12 @@ class Accelerator(wiring.Component):
     def _readable(self, progress, queue, cycles):
         values = {
             Register.IDENTITY: Const(IDENTITY, 32),
-            Register.STATUS: Cat(progress.busy | (queue.level != 0), progress.refused),
+            Register.STATUS: Cat(self.busy, progress.refused),
             Register.ROOM: queue.depth - queue.level,
             Register.JOBS_DONE: progress.finished,
             Register.JOB_CYCLES: progress.job_cycles,
             Register.CYCLES: cycles,
+            Register.BUSY_CYCLES: progress.busy_cycles,
         }
         for number, size in enumerate(self.machine.to_words()):
             values[Register.MACHINE + 4 * number] = Const(size, 32)

@@ -5,6 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .machine import CHAIN
+
 ACTIVATION = data.StructLayout({"value": signed(8), "swap": 1})
 
 
@@ -60,8 +62,9 @@ def activations_layout(rows: int, tag) -> data.StructLayout:
 
 
 def weights_layout(rows: int, columns: int) -> data.StructLayout:
-    """The weights of one row of the array."""
-    return data.StructLayout({"values": data.ArrayLayout(signed(8), columns), "row": range(rows)})
+    """A weight word: the weights of row number `row` of each chain, chain after chain."""
+    values = data.ArrayLayout(signed(8), rows // CHAIN * columns)
+    return data.StructLayout({"values": values, "row": range(16)})
 
 
 def sums_layout(rows: int, tag) -> data.StructLayout:
@@ -69,20 +72,29 @@ def sums_layout(rows: int, tag) -> data.StructLayout:
     return data.StructLayout({"sum": sum_shape(rows), "tag": tag})
 
 
+def column_delay(column: int) -> int:
+    """Cycles by which a column works later than column 0: columns go in pairs."""
+    return column // 2
+
+
 class SystolicArray(wiring.Component):
     """`rows` x `columns` int8 multipliers: sums[c] = sum over r of activations[r] * weight[r][c].
 
-    Takes a vector every cycle, with idle cycles anywhere. The sum of column c comes
-    `latency(c)` = rows + 2 + c cycles after its vector, with the vector's tag.
+    Takes a vector every cycle, with idle cycles anywhere. The sum of column c comes `latency(c)`
+    cycles after its vector, with the vector's tag. `CHAIN` rows add up one below the other, one
+    cycle apart; a tree adds up the chains. Two columns share their activations.
 
-    Weights are double-buffered. Row r of the next weights may enter from r cycles after the vector
-    that swapped the present ones in, and must enter at least one cycle before row r of the vector
-    that swaps them in, which means: a load, row 0 first and a row a cycle, may start with the last
-    swap, and the next swap may follow one cycle after the start of the load.
+    Weights are double-buffered, and a row of every chain is loaded at once, so that a load takes
+    `CHAIN` cycles. Row r of a chain may enter from r cycles after the vector that swapped the
+    present weights in, and must enter at least one cycle before row r of the vector that swaps
+    them in, which means: a load, row 0 first and a row a cycle, may start with the last swap, and
+    the next swap may follow one cycle after the start of the load.
+
+    With `packed` a pair of columns shares a DSP48E1 in each row (`hw.dsp48`).
     """
 
-    def __init__(self, rows: int, columns: int, tag):
-        self.rows, self.columns, self.tag = rows, columns, tag
+    def __init__(self, rows: int, columns: int, tag, packed: bool = False):
+        self.rows, self.columns, self.tag, self.packed = rows, columns, tag, packed
         sums = stream.Signature(sums_layout(rows, tag), always_ready=True)
         super().__init__(
             {
@@ -94,59 +106,111 @@ class SystolicArray(wiring.Component):
             }
         )
 
+    @property
+    def chains(self) -> int:
+        """Chains of rows."""
+        return self.rows // CHAIN
+
     def latency(self, column: int) -> int:
         """Cycles from a vector to its sum in a column."""
-        return self.rows + 2 + column
+        return CHAIN + 2 + ceil_log2(self.chains) + column_delay(column)
 
     def elaborate(self, platform):
         m = Module()
-        self._connect_elements(m)
+        self._connect_chains(m)
         self._delay_tags(m)
         return m
 
-    def _connect_elements(self, m):
-        from_west = [self._row_input(m, row) for row in range(self.rows)]
-        loads = [
-            self.weights.valid & (self.weights.p.row == row) for row in range(self.rows)
-        ]  # of the column in hand; each element hands it on
-        for column in range(self.columns):
-            weight = _delay(m, self.weights.p.values[column], column, f"weight_{column}")
-            partial = 0
-            for row in range(self.rows):
-                element = ProcessingElement(sum_shape(self.rows))
-                m.submodules[f"element_{row}_{column}"] = element
+    def _connect_chains(self, m):
+        loads = [self.weights.valid & (self.weights.p.row == row) for row in range(CHAIN)]
+        partials = [[] for _ in range(self.columns)]
+        for chain in range(self.chains):
+            from_west = [self._row_input(m, chain, row) for row in range(CHAIN)]
+            to_load = list(loads)  # of the pair in hand; each element hands it on
+            for first in range(0, self.columns, 2):
+                columns = range(first, min(first + 2, self.columns))
+                weights = [self._weight(m, chain, column) for column in columns]
+                name = f"chain_{chain}_{first}"
+                connect_pair = self._packed_chain if self.packed else self._plain_chain
+                sums = connect_pair(m, name, from_west, to_load, weights)
+                for column, partial in zip(columns, sums, strict=True):
+                    partials[column].append(partial)
+        for column, parts in enumerate(partials):
+            total = _add_up(m, parts, f"column_{column}")
+            m.d.comb += self.sums[column].p.sum.eq(total)
+
+    def _plain_chain(self, m, name, from_west, to_load, weights):
+        """A pair of columns of multipliers; moves activations and loads on to the next pair."""
+        sums = [0 for _ in weights]
+        for row in range(CHAIN):
+            element = None
+            for number, weight in enumerate(weights):
+                element = ProcessingElement(signed(16 + ceil_log2(CHAIN)))
+                m.submodules[f"{name}_{row}_{number}"] = element
                 m.d.comb += [
                     element.west.eq(from_west[row]),
-                    element.load.eq(loads[row]),
+                    element.load.eq(to_load[row]),
                     element.weight.eq(weight),
-                    element.north.eq(partial),
+                    element.north.eq(sums[number]),
                 ]
-                from_west[row], loads[row] = element.east, element.load_east
-                partial = element.south
-            m.d.comb += self.sums[column].p.sum.eq(partial)
+                sums[number] = element.south
+            from_west[row], to_load[row] = element.east, element.load_east
+        return sums
 
-    def _row_input(self, m, row):
-        """Row r works r cycles late, when the partial sums of the rows above arrive."""
-        entry = Signal(ACTIVATION, name=f"entry_{row}")
+    def _packed_chain(self, m, name, from_west, to_load, weights):
+        from .dsp48 import PackedChain
+
+        m.submodules[name] = chain = PackedChain()
+        m.d.comb += [chain.weights[number].eq(weight) for number, weight in enumerate(weights)]
+        for row in range(CHAIN):
+            m.d.comb += [chain.west[row].eq(from_west[row]), chain.load[row].eq(to_load[row])]
+            from_west[row], to_load[row] = chain.east[row], chain.load_east[row]
+        return [chain.sums[0], chain.sums[1]]
+
+    def _weight(self, m, chain, column):
+        weight = self.weights.p.values[chain * self.columns + column]
+        return delay(m, weight, column_delay(column), f"weight_{chain}_{column}")
+
+    def _row_input(self, m, chain, row):
+        """Row r of a chain works r cycles late, when the partial sums of those above arrive."""
+        number = chain * CHAIN + row
+        entry = Signal(ACTIVATION, name=f"entry_{number}")
         m.d.comb += [
-            entry.value.eq(self.activations.p.values[row]),
+            entry.value.eq(self.activations.p.values[number]),
             entry.swap.eq(self.activations.p.swap & self.activations.valid),
         ]
-        return _delay(m, entry, row, f"entry_{row}")
+        return delay(m, entry, row, f"entry_{number}")
 
     def _delay_tags(self, m):
-        valid = _delay(m, self.activations.valid, self.latency(0), "valid")
-        tag = _delay(m, self.activations.p.tag, self.latency(0), "tag")
+        valid = delay(m, self.activations.valid, self.latency(0), "valid", reset=True)
+        tag = delay(m, self.activations.p.tag, self.latency(0), "tag")
         for column in range(self.columns):
             m.d.comb += [self.sums[column].valid.eq(valid), self.sums[column].p.tag.eq(tag)]
-            valid = _delay(m, valid, 1, f"valid_column_{column}")
-            tag = _delay(m, tag, 1, f"tag_column_{column}")
+            if column % 2:
+                valid = delay(m, valid, 1, f"valid_column_{column}", reset=True)
+                tag = delay(m, tag, 1, f"tag_column_{column}")
 
 
-def _delay(m, value, cycles: int, name: str):
-    """The value some cycles later, from a chain of registers."""
+def _add_up(m, parts, name: str):
+    """The sum of some signals by a tree of registered adders."""
+    level = 0
+    while len(parts) > 1:
+        pairs = [parts[place : place + 2] for place in range(0, len(parts), 2)]
+        parts = []
+        for number, pair in enumerate(pairs):
+            value = sum(pair[1:], pair[0])
+            total = Signal(Shape.cast(value.shape()), name=f"{name}_sum_{level}_{number}",
+                           reset_less=True)  # fmt: skip
+            m.d.sync += total.eq(value)
+            parts.append(total)
+        level += 1
+    return parts[0]
+
+
+def delay(m, value, cycles: int, name: str, reset: bool = False):
+    """The value some cycles later, from a chain of registers, which a reset clears on request."""
     for cycle in range(cycles):
-        later = Signal(value.shape(), name=f"{name}_later_{cycle}")
+        later = Signal(value.shape(), name=f"{name}_later_{cycle}", reset_less=not reset)
         m.d.sync += later.eq(value)
         value = later
     return value

@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from ..runtime.errors import ExecutionError, InputError
-from .commands import Job
+from .commands import AnyJob
 from .machine import IDENTITY, Machine, Region, Register, Status
+from .queue import job_cycle_limit
 
 
 class Port(Protocol):
@@ -29,16 +30,37 @@ class Port(Protocol):
         """Let the device work for about so many of its clock cycles."""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one of a layer's operands, dense at an address of the scratchpad."""
+
+    operand: int
+    address: int  # bytes
+    rows: tuple[int, int]  # of the operand: first, last + 1
+
+
 @dataclass(frozen=True, eq=False)
 class TileJob:
-    """A job and the data that it needs: a layer, or as much of it as the memories hold."""
+    """Jobs and the data that they need: a layer, or as much of it as the memories hold."""
 
-    job: Job
-    weights: np.ndarray  # uint32 words, from job.weight_address on
-    parameters: np.ndarray  # uint32 words, from job.parameter_address on
-    input_rows: tuple[int, int]  # of the layer's input: first, last + 1
+    jobs: tuple[AnyJob, ...]
+    weights: np.ndarray  # uint32 words of the address map, from the first weight on
+    parameters: np.ndarray  # uint32 words, from the first group of channels on
+    inputs: tuple[Piece, ...]
+    output_address: int
+    output_shape: tuple[int, int, int]  # of this tile, dense
     output_rows: tuple[int, int]  # of the layer's output
     output_channels: tuple[int, int]
+
+    @property
+    def job(self) -> AnyJob:
+        """The first job."""
+        return self.jobs[0]
+
+    @property
+    def input_rows(self) -> tuple[int, int]:
+        """Of the first operand."""
+        return self.inputs[0].rows
 
 
 class Driver:
@@ -59,31 +81,31 @@ class Driver:
         self._port.write(Register.CONTROL, np.ones(1, np.uint32))
         self._port.step(2)
 
-    def run(self, tiles: Sequence[TileJob], x: np.ndarray) -> tuple[np.ndarray, int]:
+    def run(self, tiles: Sequence[TileJob], *operands: np.ndarray) -> tuple[np.ndarray, int]:
         """(int8 [height, width, channels], cycles) of a layer over int8 [height, width, channels].
 
         The cycles are those of the jobs, not of the transfers.
         """
-        _check_input(tiles, x)
+        _check_operands(tiles, operands)
         output = np.zeros(_output_shape(tiles), np.int8)
         cycles, there = 0, None
         for tile in tiles:
-            if there is None or tile.input_rows != there.input_rows:
-                self._write_bytes(tile.job.input_address, x[slice(*tile.input_rows)])
+            if there is None or tile.inputs != there.inputs:
+                for piece in tile.inputs:
+                    self._write_bytes(piece.address, operands[piece.operand][slice(*piece.rows)])
             if there is None or tile.weights is not there.weights:
                 self._write_constants(tile)
             there = tile
-            cycles += self._run_job(tile.job)
-            output[slice(*tile.output_rows), :, slice(*tile.output_channels)] = self._read(tile.job)
+            for job in tile.jobs:
+                cycles += self._run_job(job)
+            output[slice(*tile.output_rows), :, slice(*tile.output_channels)] = self._read(tile)
         return output, cycles
 
     def _write_constants(self, tile: TileJob) -> None:
-        weights = tile.job.weight_address * self.machine.weight_vector_bytes
-        parameters = tile.job.parameter_address * self.machine.parameter_tile_bytes
-        self._port.write(Region.WEIGHTS + weights, tile.weights)
-        self._port.write(Region.PARAMETERS + parameters, tile.parameters)
+        self._port.write(Region.WEIGHTS, tile.weights)
+        self._port.write(Region.PARAMETERS, tile.parameters)
 
-    def _run_job(self, job: Job) -> int:
+    def _run_job(self, job: AnyJob) -> int:
         job.check(self.machine)
         before = self._register(Register.JOBS_DONE)
         for word in job.encode():
@@ -93,8 +115,8 @@ class Driver:
             raise self._failure(job, "refused a job")
         return self._register(Register.JOB_CYCLES)
 
-    def _wait(self, job: Job, done: int) -> None:
-        limit, waited, step = _cycle_limit(job, self.machine), 0, 64
+    def _wait(self, job: AnyJob, done: int) -> None:
+        limit, waited, step = job_cycle_limit(job, self.machine), 0, 64
         while self._register(Register.JOBS_DONE) != done:
             if waited >= limit:
                 raise self._failure(job, f"did not finish a job in {waited} cycles")
@@ -102,7 +124,7 @@ class Driver:
             waited += step
             step = min(2 * step, 4096)
 
-    def _failure(self, job: Job, what: str) -> ExecutionError:
+    def _failure(self, job: AnyJob, what: str) -> ExecutionError:
         status = self._register(Register.STATUS)
         done, room = self._register(Register.JOBS_DONE), self._register(Register.ROOM)
         self.reset()
@@ -111,11 +133,10 @@ class Driver:
             f"command words; it was reset; the job was {job}"
         )
 
-    def _read(self, job: Job) -> np.ndarray:
-        size = job.pixels * job.output_pitch
-        words = self._port.read(Region.ACTIVATIONS + job.output_address, -(-size // 4))
-        pixels = words.astype("<u4").view(np.int8)[:size].reshape(-1, job.output_pitch)
-        return pixels[:, : job.output_c].reshape(job.output_h, job.output_w, job.output_c)
+    def _read(self, tile: TileJob) -> np.ndarray:
+        size = int(np.prod(tile.output_shape))
+        words = self._port.read(Region.ACTIVATIONS + tile.output_address, -(-size // 4))
+        return words.astype("<u4").view(np.int8)[:size].reshape(tile.output_shape)
 
     def _write_bytes(self, address: int, values: np.ndarray) -> None:
         flat = np.ascontiguousarray(values, np.int8).reshape(-1)
@@ -126,9 +147,12 @@ class Driver:
         return int(self._port.read(register, 1)[0])
 
 
-def _check_input(tiles: Sequence[TileJob], x: np.ndarray) -> None:
+def _check_operands(tiles: Sequence[TileJob], operands: Sequence[np.ndarray]) -> None:
     rows = max(tile.input_rows[1] for tile in tiles)
+    if len(tiles[0].inputs) > 1:
+        return  # of an addition: any two of a shape
     row = (tiles[0].job.input_w, tiles[0].job.input_c)
+    x = operands[0]
     if x.dtype != np.int8 or x.ndim != 3 or len(x) < rows or x.shape[1:] != row:
         raise InputError(
             f"the layer takes int8 [{rows}, {row[0]}, {row[1]}], not {x.dtype} {list(x.shape)}"
@@ -137,10 +161,4 @@ def _check_input(tiles: Sequence[TileJob], x: np.ndarray) -> None:
 
 def _output_shape(tiles: Sequence[TileJob]) -> tuple[int, int, int]:
     rows = max(tile.output_rows[1] for tile in tiles)
-    return rows, tiles[0].job.output_w, max(tile.output_channels[1] for tile in tiles)
-
-
-def _cycle_limit(job: Job, machine: Machine) -> int:
-    """Twice the time that the job may take."""
-    tiles = job.column_tiles(machine) * job.depth_tiles(machine)
-    return 2 * tiles * (job.pixels + machine.rows) + 1000
+    return rows, tiles[0].output_shape[1], max(tile.output_channels[1] for tile in tiles)

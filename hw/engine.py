@@ -1,18 +1,19 @@
 """The data path: from command words to results in the scratchpad."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from .array import SystolicArray
-from .commands import ADDRESS_BITS
+from .array import SystolicArray, column_delay, delay
+from .commands import ADDRESS_BITS, Opcode
 from .im2col import PixelWalker, TileWalker
 from .lane import Lane
 from .layouts import parameter_index, tag_layout
 from .machine import Machine
 from .scratchpad import Scratchpad, read_signature, write_signature
 from .sequencer import PROGRESS, Sequencer
+from .vector import VectorUnit, VectorWalker
 from .weights import WeightLoader, weight_write_signature
 from .writer import OutputWriter
 
@@ -37,8 +38,8 @@ class Engine(wiring.Component):
     `write`: is done in a cycle with `write_ready`; the engine's own writes come first.
     """
 
-    def __init__(self, machine: Machine):
-        self.machine = machine
+    def __init__(self, machine: Machine, technology: str = "generic"):
+        self.machine, self.technology = machine, technology
         super().__init__(
             {
                 "commands": In(stream.Signature(32)),
@@ -60,38 +61,64 @@ class Engine(wiring.Component):
         m.submodules.pixels = pixels = PixelWalker(machine)
         m.submodules.weights = weights = WeightLoader(machine)
         m.submodules.array = array = SystolicArray(
-            machine.rows, machine.columns, tag_layout(machine)
-        )
+            machine.rows, machine.columns, tag_layout(machine),
+            packed=bool(machine.packed) and self.technology == "xc7",
+        )  # fmt: skip
+        m.submodules.walker = walker = VectorWalker(machine)
+        m.submodules.vector = vector = VectorUnit(machine, self.technology)
         m.submodules.writer = writer = OutputWriter(machine)
-        lanes = [Lane(machine) for _ in range(machine.columns)]
 
-        self._control(m, sequencer, tiles, pixels, weights, writer)
+        self._control(m, sequencer, tiles, pixels, walker, weights, writer)
         connect(m, tiles.tiles, pixels.tiles)
         connect(m, pixels.vectors, array.activations)
-        connect(m, weights.vectors, array.weights)
         connect(m, flipped(self.weights), weights.write)
-        for column, lane in enumerate(lanes):
-            m.submodules[f"lane_{column}"] = lane
-            connect(m, array.sums[column], lane.sums)
-            connect(m, lane.results, writer.results[column])
-            self._configure_lane(m, lane, column, sequencer.job)
-        self._share_scratchpad(m, pixels, writer)
+        connect(m, walker.pixels, vector.pixels)
+        for words in (array.weights, walker.words, vector.words):
+            m.d.comb += [words.p.eq(weights.words.p), words.valid.eq(weights.words.valid)]
+        m.d.comb += vector.job.eq(sequencer.job)
+        self._connect_lanes(m, array, vector, writer, sequencer.job)
+        self._share_scratchpad(m, pixels, walker, vector, writer)
+
+        partial = vector.sums.valid & vector.sums.p.tag.end & vector.sums.p.tag.final
+        m.d.comb += sequencer.done.eq(writer.done | (partial & ~vector.sums.p.tag.last))
         return m
 
-    def _control(self, m, sequencer, tiles, pixels, weights, writer):
+    def _control(self, m, sequencer, tiles, pixels, walker, weights, writer):
         connect(m, flipped(self.commands), sequencer.commands)
         connect(m, sequencer.progress, flipped(self.progress))
-        for block in (tiles, pixels, writer):
-            m.d.comb += block.job.eq(sequencer.job)
-        for block in (tiles, weights, writer):
-            m.d.comb += block.start.eq(sequencer.start)
+        job, is_conv = sequencer.job, Signal()
+        m.d.comb += is_conv.eq(job.opcode == Opcode.CONV2D)
+        for block in (tiles, pixels, walker, writer):
+            m.d.comb += block.job.eq(job)
         m.d.comb += [
-            weights.address.eq(sequencer.job.weight_address),
-            weights.more.eq(pixels.more),
+            tiles.start.eq(sequencer.start & is_conv),
+            walker.start.eq(sequencer.start & ~is_conv),
+            weights.start.eq(sequencer.start & (job.opcode <= Opcode.MAX)),
+            writer.start.eq(sequencer.start),
+            weights.address.eq(job.weight_address),
+            weights.taps.eq(~is_conv),
+            weights.more.eq(pixels.more | walker.more),
             weights.taken.eq(pixels.taken),
-            pixels.loaded.eq(weights.loaded),
-            sequencer.done.eq(writer.done),
+            pixels.loaded.eq(weights.loaded & is_conv),
         ]
+
+    def _connect_lanes(self, m, array, vector, writer, job):
+        """A lane takes its column's sums, or the vector engine's as late as a column's."""
+        for column in range(self.machine.columns):
+            m.submodules[f"lane_{column}"] = lane = Lane(self.machine)
+            wait = column_delay(column)
+            if wait == 0 or column % 2 == 0:
+                valid = delay(m, vector.sums.valid, wait, f"vector_valid_{column}", reset=True)
+                tag = delay(m, vector.sums.p.tag, wait, f"vector_tag_{column}")
+            value = delay(m, vector.sums.p.sums[column], wait, f"vector_sum_{column}")
+            sums = array.sums[column]
+            m.d.comb += [
+                lane.sums.valid.eq(sums.valid | valid),
+                lane.sums.p.tag.eq(Mux(valid, tag, sums.p.tag)),
+                lane.sums.p.sum.eq(Mux(valid, value, sums.p.sum)),
+            ]
+            connect(m, lane.results, writer.results[column])
+            self._configure_lane(m, lane, column, job)
 
     def _configure_lane(self, m, lane, column, job):
         m.d.comb += [
@@ -104,13 +131,17 @@ class Engine(wiring.Component):
             lane.write_enable.eq(self.parameters.enable & (self.parameters.column == column)),
         ]
 
-    def _share_scratchpad(self, m, pixels, writer):
+    def _share_scratchpad(self, m, pixels, walker, vector, writer):
         m.submodules.scratchpad = scratchpad = Scratchpad(
             self.machine.activation_bytes, self.machine.word_bytes
         )
         m.d.comb += [
             pixels.grant.eq(~self.read_valid),
-            scratchpad.read.address.eq(pixels.read.address),
+            walker.grant.eq(~self.read_valid),
+            scratchpad.read.address.eq(
+                Mux(pixels.job.opcode == Opcode.CONV2D, pixels.read.address, walker.address)
+            ),
+            vector.data.eq(scratchpad.read.data),
             pixels.read.data.eq(scratchpad.read.data),
             self.read.data.eq(scratchpad.read.data),
             self.write_ready.eq(~writer.write.mask.any()),

@@ -129,6 +129,7 @@ class PixelWalker(wiring.Component):
         active, fresh = Signal(), Signal()  # fresh: the tile's first vector is not yet read
         pixel = Signal(range(self.machine.accumulators))
         row = Signal(signed(ROW_BITS))
+        line = Signal(signed(POSITION_BITS))  # position of the output row's first byte
         position = Signal(signed(POSITION_BITS))
         row_address = Signal(ADDRESS_BITS)
         step, row_ends, tile_ends = Signal(), Signal(), Signal()
@@ -148,7 +149,8 @@ class PixelWalker(wiring.Component):
             ]
             with m.If(row_ends):
                 m.d.sync += [
-                    position.eq(tile.position),
+                    position.eq(line + self.job.line_step),
+                    line.eq(line + self.job.line_step),
                     row.eq(row + self.job.stride_h),
                     row_address.eq(row_address + self.job.row_step),
                 ]
@@ -162,6 +164,7 @@ class PixelWalker(wiring.Component):
                 pixel.eq(0),
                 row.eq(self.tiles.p.row),
                 position.eq(self.tiles.p.position),
+                line.eq(self.tiles.p.position),
                 row_address.eq(self.tiles.p.row_address),
             ]
         self._follow_read(m, step, tile, fresh, pixel, tile_ends)

@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .array import sums_layout
 from .layouts import PARAMETERS, parameter_index, tag_layout
 from .machine import Machine
 from .requantize import Requantize
@@ -28,7 +27,7 @@ class Lane(wiring.Component):
 
     def __init__(self, machine: Machine):
         self.machine = machine
-        sums = sums_layout(machine.rows, tag_layout(machine))
+        sums = data.StructLayout({"sum": signed(32), "tag": tag_layout(machine)})
         super().__init__(
             {
                 "settings": In(SETTINGS),

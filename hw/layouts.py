@@ -3,14 +3,23 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from .commands import ADDRESS_BITS, LAYOUT, POSITION_BITS, ROW_BITS, Field
+from .commands import (
+    ADDRESS_BITS,
+    JOB_WORDS,
+    LAYOUT,
+    POSITION_BITS,
+    ROW_BITS,
+    VECTOR_LAYOUT,
+    Field,
+    Layout,
+)
 from .machine import Machine
 
 
-def _job_layout() -> data.StructLayout:
+def _job_layout(layout: Layout) -> data.StructLayout:
     """The command words laid end to end, with names for their unused bits."""
     members: dict[str, Shape] = {}
-    for number, word in enumerate(LAYOUT):
+    for number, word in enumerate(layout + ((),) * (JOB_WORDS - len(layout))):
         for field in word:
             members[field.name] = _shape(field)
         if unused := 32 - sum(field.bits for field in word):
@@ -22,7 +31,8 @@ def _shape(field: Field) -> Shape:
     return signed(field.bits) if field.signed else unsigned(field.bits)
 
 
-JOB = _job_layout()
+JOB = _job_layout(LAYOUT)
+VECTOR_JOB = _job_layout(VECTOR_LAYOUT)  # another view of the same bits
 
 PARAMETERS = data.StructLayout(
     # One output channel's; a 32-bit word each, as the host writes them.

@@ -9,6 +9,8 @@ from ..runtime.errors import TargetError
 
 IDENTITY = 0x6567_646D  # "mdge", little-endian
 REGION_BYTES = 1 << 20  # of the address map: registers and three memories, one region each
+CHAIN = 4  # rows of the array that add up one below the other; an accumulator's update takes 3
+TAPS = 9  # of the depthwise engine: a 3x3 window
 PARAMETER_BYTES = 16  # a column: bias, multiplier, shift and one word unused, 4 bytes each
 
 
@@ -30,9 +32,28 @@ class Register(IntEnum):
     STATUS = 0x0C
     ROOM = 0x10  # command words that fit in the queue now
     JOBS_DONE = 0x14  # since reset, modulo 2**32; refused jobs count
-    JOB_CYCLES = 0x18  # from the fetch of the last job's first command word to its last output
+    JOB_CYCLES = 0x18  # from the last job's start to its last output
     CYCLES = 0x1C  # clock cycles since reset, modulo 2**32
-    MACHINE = 0x20  # the fields of `Machine`, one word each
+    BUSY_CYCLES = 0x20  # in which a job ran, since reset
+    # Of the DMA; absent behind a bare host port. All but the last four can be written.
+    QUEUE_HEAD = 0x80  # address in memory of the next command; may be set while idle
+    QUEUE_TAIL = 0x84  # end of the commands; a write starts an idle queue
+    INTERRUPT = 0x88  # what happened (`Interrupt`); write 1 to clear
+    INTERRUPT_ENABLE = 0x8C
+    QUEUE_STATUS = 0x90  # bit 0 running, bit 1 being dropped, then the state of the commands
+    RUN_CYCLES = 0x94  # from the start to the interrupt
+    MEMORY_STALLS = 0x98  # of these, cycles that the commands waited for memory
+    ENGINE_STALLS = 0x9C  # and for the engine
+    QUEUE_LAST = 0x9C
+    MACHINE = 0x40  # the fields of `Machine`, one word each
+
+
+class Interrupt(IntEnum):
+    """Bit numbers of the interrupt registers."""
+
+    DONE = 0  # the queue ran to its INTERRUPT command
+    BUS_ERROR = 1  # memory answered with an error
+    BAD_COMMAND = 2  # the queue held an unknown command
 
 
 class Status(IntEnum):
@@ -54,20 +75,25 @@ class Machine:
     rows: int = 8  # input bytes that enter the array in a cycle
     columns: int = 8  # output channels that it makes at once
     activation_bytes: int = 1 << 16  # inputs and outputs share one scratchpad
-    weight_vectors: int = 1 << 13  # of `columns` int8 weights
+    weight_words: int = 1 << 13  # of `columns` int8 weights for each chain of the array
     accumulators: int = 1 << 10  # output pixels of a job, an int32 for each column
-    parameter_tiles: int = 1 << 6  # groups of `columns` output channels
-    queue_jobs: int = 8
+    parameter_tiles: int = 1 << 8  # groups of `columns` output channels
+    queue_jobs: int = 4
+    line_pixels: int = 1 << 7  # width of the images that the depthwise engine takes
+    packed: int = 0  # 1: two products in a DSP48E1, so that no weight may be -128
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            self._check_size(field.name, getattr(self, field.name))
-        if self.rows < 4:
+            if field.name != "packed":
+                self._check_size(field.name, getattr(self, field.name))
+        if self.rows % CHAIN:
             raise TargetError(
-                f"an accelerator needs at least 4 rows, not {self.rows}: an accumulator is read "
-                "again after `rows` cycles, and its update takes 3"
+                f"the rows of an accelerator must be a multiple of {CHAIN}, not {self.rows}: so "
+                "many make a chain, whose weights are loaded one after the other"
             )
-        for name in ("activation_bytes", "weight_vectors", "accumulators", "parameter_tiles"):
+        if self.packed and self.columns % 2:
+            raise TargetError(f"packed columns come in pairs, and {self.columns} is odd")
+        for name in ("activation_bytes", "accumulators", "parameter_tiles", "line_pixels"):
             if (size := getattr(self, name)) != power_of_two(size):
                 raise TargetError(f"{name} must be a power of two, not {size}")
 
@@ -76,7 +102,7 @@ class Machine:
             raise TargetError(f"{name} must be at least 1, not {size}")
         used = {
             "activation_bytes": self.activation_bytes,
-            "weight_vectors": self.weight_vectors * self.weight_vector_bytes,
+            "weight_words": self.weight_words * self.weight_word_bytes,
             "parameter_tiles": self.parameter_tiles * self.parameter_tile_bytes,
         }.get(name, 0)
         if used > REGION_BYTES:
@@ -90,9 +116,24 @@ class Machine:
         return power_of_two(max(self.rows, self.columns, 4))
 
     @property
-    def weight_vector_bytes(self) -> int:
-        """Distance of two weight vectors in the address map."""
-        return power_of_two(max(self.columns, 4))
+    def chains(self) -> int:
+        """Chains of `CHAIN` rows; each takes a row's weights from every weight word."""
+        return self.rows // CHAIN
+
+    @property
+    def weight_word_values(self) -> int:
+        """int8 weights in a word of the weight memory."""
+        return self.chains * self.columns
+
+    @property
+    def weight_word_bytes(self) -> int:
+        """Distance of two weight words in the address map."""
+        return power_of_two(max(self.weight_word_values, 4))
+
+    @property
+    def tap_words(self) -> int:
+        """Weight words that hold the depthwise engine's nine taps of `columns` channels."""
+        return -(-TAPS // self.chains)
 
     @property
     def parameter_tile_bytes(self) -> int:

@@ -1,10 +1,10 @@
-"""Takes jobs from the command queue, one at a time."""
+"""Takes jobs from the command queue, one at a time, and reads the next one meanwhile."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .commands import CONV2D, JOB_WORDS, VERSION
+from .commands import JOB_WORDS, VERSION, Opcode
 from .layouts import JOB
 
 PROGRESS = wiring.Signature(
@@ -12,15 +12,18 @@ PROGRESS = wiring.Signature(
         "busy": Out(1),
         "refused": Out(1),  # a job was not of a known kind
         "finished": Out(32),  # jobs, the refused ones too
-        "job_cycles": Out(32),  # of the last job that ran, from its first word to its `done`
+        "job_cycles": Out(32),  # of the last job that ran, from its `start` to its `done`
+        "busy_cycles": Out(32),  # in which a job ran
     }
 )
 
 
 class Sequencer(wiring.Component):
-    """Shifts a job's words into `job`, then pulses `start` and waits for `done`.
+    """Shifts a job's words in, copies them to `job`, pulses `start` and waits for `done`.
 
-    `job` holds still from `start` to `done`. A job of unknown opcode or version is dropped.
+    `job` holds still from `start` to `done`; the next job's words are read meanwhile. A job whose
+    words are there starts 2 cycles after the `done` before it. One of unknown opcode or version is
+    dropped.
     """
 
     commands: In(stream.Signature(32))
@@ -31,35 +34,44 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        words = Signal(range(JOB_WORDS))
+        words = Signal(range(JOB_WORDS + 1))
+        incoming = Signal(JOB)
         cycles = Signal(32)
-        is_known = (self.job.opcode == CONV2D) & (self.job.version == VERSION)
-        m.d.sync += cycles.eq(Mux(self.progress.busy, cycles + 1, 1))
+        running, take = Signal(), Signal()
+        complete = words == JOB_WORDS
+        is_known = (
+            (self.job.opcode >= min(Opcode))
+            & (self.job.opcode <= max(Opcode))
+            & (self.job.version == VERSION)
+        )
+        m.d.comb += [
+            self.commands.ready.eq(~complete),
+            self.progress.busy.eq(self.commands.valid | (words != 0) | running),
+        ]
+        m.d.sync += cycles.eq(Mux(self.start, 1, cycles + 1))
+        with m.If(self.commands.valid & self.commands.ready):
+            later = Cat(incoming.as_value()[32:], self.commands.payload)
+            m.d.sync += [incoming.as_value().eq(later), words.eq(words + 1)]
+        with m.If(take):
+            m.d.sync += [self.job.eq(incoming), words.eq(0), running.eq(1)]
         with m.FSM():
-            with m.State("fetch"):
-                m.d.comb += [
-                    self.commands.ready.eq(1),
-                    self.progress.busy.eq(self.commands.valid | (words != 0)),
-                ]
-                with m.If(self.commands.valid):
-                    later = Cat(self.job.as_value()[32:], self.commands.payload)
-                    m.d.sync += [self.job.as_value().eq(later), words.eq(words + 1)]
-                    with m.If(words == JOB_WORDS - 1):
-                        m.d.sync += words.eq(0)
-                        m.next = "start"
+            with m.State("wait"):
+                m.d.comb += take.eq(complete)
+                with m.If(complete):
+                    m.next = "start"
             with m.State("start"):
-                m.d.comb += [self.progress.busy.eq(1), self.start.eq(is_known)]
+                m.d.comb += self.start.eq(is_known)
                 m.next = "run"
                 with m.If(~is_known):
                     m.d.sync += self.progress.refused.eq(1)
-                    self._finish(m)
+                    self._finish(m, running)
             with m.State("run"):
-                m.d.comb += self.progress.busy.eq(1)
+                m.d.sync += self.progress.busy_cycles.eq(self.progress.busy_cycles + 1)
                 with m.If(self.done):
                     m.d.sync += self.progress.job_cycles.eq(cycles)
-                    self._finish(m)
+                    self._finish(m, running)
         return m
 
-    def _finish(self, m):
-        m.d.sync += self.progress.finished.eq(self.progress.finished + 1)
-        m.next = "fetch"
+    def _finish(self, m, running):
+        m.d.sync += [self.progress.finished.eq(self.progress.finished + 1), running.eq(0)]
+        m.next = "wait"

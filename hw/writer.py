@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .array import column_delay, delay
 from .commands import ADDRESS_BITS
 from .lane import RESULT
 from .layouts import JOB
@@ -14,7 +15,7 @@ from .scratchpad import write_signature
 class OutputWriter(wiring.Component):
     """Collects the results of one pixel, one lane a cycle, and writes them as one vector.
 
-    Lane c works c cycles after lane 0. The vector is written in the cycle of the last lane's
+    Lane c works `column_delay(c)` cycles after lane 0. The vector is written in the cycle of the last lane's
     result, which is never refused. `done` is pulsed with the job's last write.
     """
 
@@ -66,8 +67,5 @@ class OutputWriter(wiring.Component):
         """One pixel's results at once: the early lanes' wait for the last's."""
         for column, result in enumerate(self.results):
             value = result.p.value
-            for cycle in range(self.machine.columns - 1 - column):
-                later = Signal(8, name=f"value_{column}_{cycle}")
-                m.d.sync += later.eq(value)
-                value = later
-            yield value
+            wait = column_delay(self.machine.columns - 1) - column_delay(column)
+            yield delay(m, value, wait, f"value_{column}")

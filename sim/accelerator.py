@@ -62,9 +62,9 @@ class SimulatedAccelerator:
         """The sizes, as the device reports them."""
         return self.driver.machine
 
-    def run(self, tiles: Sequence[TileJob], x: np.ndarray) -> tuple[np.ndarray, int]:
+    def run(self, tiles: Sequence[TileJob], *operands: np.ndarray) -> tuple[np.ndarray, int]:
         """(output, cycles) of one layer, as `Driver.run`."""
-        return self.driver.run(tiles, x)
+        return self.driver.run(tiles, *operands)
 
     def close(self) -> None:
         """Free the simulation."""

@@ -17,7 +17,14 @@ import numpy as np
 
 from ..runtime.errors import ExecutionError, MissingTool, ToolError
 
-FLAGS = ("-std=c++14", "-O2", "-DNDEBUG", "-shared", "-fPIC")
+# The passes that are left out take most of the time on functions as long as these.
+FLAGS = (
+    "-std=c++14", "-O1", "-fno-tree-dominator-opts", "-fno-tree-fre", "-fno-tree-pta", "-DNDEBUG",
+    "-shared", "-fPIC",
+)  # fmt: skip
+
+# One module, without what nothing reads; its ports are found by a table of ours.
+_PASSES = "proc; flatten; opt -full; opt_clean -purge; write_cxxrtl -g0"
 
 # Plays rows of input values, a row a clock cycle, and notes the outputs before each rising edge.
 # With `hold`, a row stays until that output is 1, as a request stays until it is accepted.
@@ -59,6 +66,21 @@ extern "C" uint64_t midge_play(cxxrtl_handle design, uint32_t *clock,
 """
 
 
+_PORTS = """
+template<size_t B> uint32_t *midge_words(cxxrtl::value<B> &port) { return port.data; }
+template<size_t B> uint32_t *midge_words(cxxrtl::wire<B> &port) { return port.curr.data; }
+#define MIDGE_PORT(called, member, wide) \\
+  if (!std::strcmp(name, called)) { *width = wide; return midge_words(design->member); }
+extern "C" cxxrtl_toplevel cxxrtl_design_create() {
+  return new _cxxrtl_toplevel{std::unique_ptr<cxxrtl::module>(new cxxrtl_design::p_design)};
+}
+extern "C" uint32_t *midge_port(cxxrtl_handle handle, const char *name, uint32_t *width) {
+  auto *design = static_cast<cxxrtl_design::p_design *>(handle->module.get());
+TABLE  return nullptr;
+}
+"""
+
+
 def build(component: Any) -> Path:
     """The shared library that simulates an Amaranth component, from the cache if it is there."""
     _require("amaranth", "amaranth==0.5.10")
@@ -68,13 +90,34 @@ def build(component: Any) -> Path:
         raise MissingTool(
             f"simulation needs a C++ compiler, and {compiler!r} is not there; install it or set CXX"
         )
-    source = _generate(component) + _PLAYER
+    source = _generate(component) + _PLAYER + _port_table(component) + _extension(component)
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     digest = hashlib.sha256("\0".join([source, version.stdout, *FLAGS]).encode()).hexdigest()
     library = cache_folder() / f"{digest[:32]}.so"
     if not library.exists():
         _compile(compiler, source, library)
     return library
+
+
+def _port_table(component: Any) -> str:
+    """C++ that finds a port's words by its name."""
+    from ..hw.verilog import ports_of
+
+    widths = {"clk": 1, "rst": 1} | {
+        name: len(signal) for name, (signal, _) in ports_of(component).items()
+    }
+    lines = "".join(
+        f'  MIDGE_PORT("{name}", p_{name.replace("_", "__")}, {width})\n'
+        for name, width in widths.items()
+    )
+    return _PORTS.replace("TABLE", lines)
+
+
+def _extension(component: Any) -> str:
+    """The board round a component that has a bus."""
+    from .board import BOARD_SOURCE  # it imports this module
+
+    return BOARD_SOURCE if "m_axi" in component.signature.members else ""
 
 
 def cache_folder() -> Path:
@@ -90,13 +133,20 @@ def _require(module: str, package: str) -> None:
 
 
 def _generate(component: Any) -> str:
-    from amaranth.back import cxxrtl
+    """The component as C++, simplified first: the compiler's time grows with its length."""
+    import warnings
+
+    from amaranth._toolchain.yosys import YosysWarning, find_yosys
+    from amaranth.back import rtlil
 
     from ..hw.verilog import builtin_yosys, ports_of
 
-    with builtin_yosys():
+    with builtin_yosys(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", YosysWarning)  # that wires feed back between blocks
         # Source positions would only make equal designs of two checkouts differ.
-        return cxxrtl.convert(component, name="design", ports=ports_of(component), emit_src=False)
+        text = rtlil.convert(component, name="design", ports=ports_of(component), emit_src=False)
+        yosys = find_yosys(lambda version: version >= (0, 10))
+        return yosys.run(["-q", "-"], f"read_rtlil <<rtlil\n{text}\nrtlil\n{_PASSES}")
 
 
 def _compile(compiler: str, source: str, library: Path) -> None:
@@ -117,20 +167,6 @@ def _compile(compiler: str, source: str, library: Path) -> None:
         built.replace(library)
 
 
-class _Object(ctypes.Structure):
-    """`cxxrtl_object` of CXXRTL's C interface, as far as it is read."""
-
-    _fields_ = [
-        ("type", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("width", ctypes.c_size_t),
-        ("lsb_at", ctypes.c_size_t),
-        ("depth", ctypes.c_size_t),
-        ("zero_at", ctypes.c_size_t),
-        ("current", ctypes.POINTER(ctypes.c_uint32)),
-    ]
-
-
 class _Port(ctypes.Structure):
     _fields_ = [("value", ctypes.POINTER(ctypes.c_uint32)), ("words", ctypes.c_uint64)]
 
@@ -143,8 +179,8 @@ class Simulation:
 
     def __init__(self, component: Any) -> None:
         self.cycles = 0
-        self._library = _load(build(component))
-        self._design = self._library.cxxrtl_create(self._library.cxxrtl_design_create())
+        self.library = _load(build(component))
+        self.design = self.library.cxxrtl_create(self.library.cxxrtl_design_create())
         self._clock = self._port("clk")
 
     def set(self, name: str, value: int) -> None:
@@ -176,8 +212,8 @@ class Simulation:
         stimulus = self._stack(rows, inputs.values(), into)
         response = np.zeros((rows, sum(port.words for port in out_of)), np.uint32)
         cycles = ctypes.c_uint64()
-        done = self._library.midge_play(
-            self._design, self._clock.value,
+        done = self.library.midge_play(
+            self.design, self._clock.value,
             (_Port * len(into))(*into), len(into), (_Port * len(out_of))(*out_of), len(out_of),
             self._port(hold).value if hold else None,
             rows, rows if limit is None else limit,
@@ -197,20 +233,24 @@ class Simulation:
 
     def close(self) -> None:
         """Free the design."""
-        if self._design:
-            self._library.cxxrtl_destroy(self._design)
-            self._design = None
+        if self.design:
+            self.library.cxxrtl_destroy(self.design)
+            self.design = None
 
     def __del__(self) -> None:
-        if getattr(self, "_design", None):
+        if getattr(self, "design", None):
             self.close()
 
+    def pointer(self, name: str) -> int:
+        """Address of a port's words, low ones first."""
+        return ctypes.cast(self._port(name).value, ctypes.c_void_p).value or 0
+
     def _port(self, name: str) -> _Port:
-        parts = ctypes.c_size_t()
-        found = self._library.cxxrtl_get_parts(self._design, name.encode(), ctypes.byref(parts))
-        if not found or parts.value != 1:
+        width = ctypes.c_uint32()
+        found = self.library.midge_port(self.design, name.encode(), ctypes.byref(width))
+        if not found:
             raise ToolError(f"the simulated component has no port {name!r}")
-        return _Port(found[0].current, -(-found[0].width // 32))
+        return _Port(found, -(-width.value // 32))
 
     def _stack(self, rows: int, values: Any, ports: Sequence[_Port]) -> np.ndarray:
         columns = [
@@ -226,8 +266,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.cxxrtl_design_create.restype = handle
     library.cxxrtl_create.argtypes, library.cxxrtl_create.restype = [handle], handle
     library.cxxrtl_destroy.argtypes = [handle]
-    library.cxxrtl_get_parts.argtypes = [handle, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)]
-    library.cxxrtl_get_parts.restype = ctypes.POINTER(_Object)
+    library.midge_port.argtypes = [handle, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint32)]
+    library.midge_port.restype = words
     size, ports = ctypes.c_uint64, ctypes.POINTER(_Port)
     library.midge_play.restype = size
     library.midge_play.argtypes = [

@@ -1,29 +1,30 @@
-"""The `fpga-sim` target: convolutions and fully connected layers on the array, the rest here."""
+"""The `fpga-sim` target: what the accelerator can do runs there, the rest on the host's kernels."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...hw.driver import TileJob
+from ...hw.driver import Driver, TileJob
 from ...hw.machine import Machine
-from ...kernels.convolution import requantization
+from ...hw.queue import QueueDriver, QueuePort, Stretch
 from ...kernels.host import HostBackend, HostExecutor
 from ...runtime.backend import Measurement, missing_package
 from ...runtime.errors import Refusal, TargetError
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
-from ...runtime.ops import Padding
 from ...runtime.program import Call, Program
-from ...sim.accelerator import SimulatedAccelerator
-from .lower import conv2d_job, fully_connected_job
+from ...sim.board import SimulatedBoard, SimulatedBus
+from .layers import as_image, layer_jobs, operands
+from .resident import Layer, layer_of, make_stretch
 
 
 class FpgaSimBackend:
-    """The accelerator in compiled RTL simulation, with the host for what the array refuses."""
+    """The accelerator in compiled RTL simulation, with the host for what it refuses."""
 
     strategy = None
     progress_bytes = 0
@@ -34,7 +35,7 @@ class FpgaSimBackend:
         self.alignment = self._host.alignment
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:
-        """What the host refuses: it runs all that the array can't."""
+        """What the host refuses: it runs all that the accelerator can't."""
         return self._host.refuse(graph, node)
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
@@ -44,46 +45,83 @@ class FpgaSimBackend:
         return FpgaExecutor(program)
 
 
-class FpgaExecutor:
-    """Walks the program's items; those that the array takes go to the accelerator."""
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """Program items that run as one stretch, without the host."""
 
-    def __init__(self, program: Program) -> None:
+    items: tuple[int, ...]
+    stretch: Stretch
+
+
+class FpgaExecutor:
+    """Walks the program: stretches that fit the chip, layers in tiles, and calls of the host."""
+
+    def __init__(self, program: Program, machine: Machine | None = None) -> None:
         self.measurement = Measurement()
         self.remarks: list[str] = []
         self.program = program
         self._host = HostExecutor(program)
-        self._jobs = accelerated(program, Machine())
+        self._machine = machine or Machine()
+        self._tiles = tiled(program, self._machine)
+        self.parts = divide(program, self._machine, self._tiles)
         # Simulating takes seconds to start: not for a program that has nothing for the array.
-        self._accelerator = _simulate() if self._jobs else None
+        self._board = _simulate(self._machine) if self._tiles else None
+        if self._board is not None:
+            bus = SimulatedBus(self._board)
+            self._queue = QueueDriver(bus)
+            self._driver = Driver(QueuePort(self._queue, bus))
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One inference. `measurement.cycles` are those of the accelerator's jobs."""
+        """One inference. `measurement.cycles`: of stretches from start to interrupt, transfers
+        of inputs and outputs included; of layers in tiles those of the jobs."""
         started = time.perf_counter()
         self._host.copy_in(inputs)
-        cycles = sum(self._item(number) for number in range(len(self.program.items)))
+        cycles = 0
+        for part in self.parts:
+            cycles += self._stretch(part) if isinstance(part, Resident) else self._item(part)
         outputs = self._host.copy_out()
         latency_ms = (time.perf_counter() - started) * 1e3
         self.measurement = Measurement(latency_ms=latency_ms, cycles=cycles)
-        self.remarks = [f"{len(self._jobs)} of {len(self.program.items)} calls on the array"]
+        self.remarks = [
+            f"{len(self._tiles)} of {len(self.program.items)} calls on the accelerator",
+            *(
+                f"calls {part.items[0]} to {part.items[-1]} run on the chip as one stretch"
+                for part in self.parts
+                if isinstance(part, Resident)
+            ),
+        ]
         return outputs
 
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Item by item, so that each tensor comes back from the chip."""
         self._host.copy_in(inputs)
         for number in range(len(self.program.items)):
             self._item(number)
             yield from self._host.finished(number)
 
+    def _stretch(self, part: Resident) -> int:
+        stretch = part.stretch
+        values = [self._host.tensor(place.tensor).reshape(-1) for place in stretch.inputs]
+        answers = self._queue.run(stretch, values)
+        for place, answer in zip(stretch.outputs, answers, strict=True):
+            y = self._host.tensor(place.tensor)
+            y[...] = answer.reshape(y.shape)
+        return self._queue.counters.cycles
+
     def _item(self, number: int) -> int:
         """Run one item; the accelerator's cycles."""
-        if self._accelerator is None or number not in self._jobs:
+        if number not in self._tiles:
             self._host.run_item(number)
             return 0
         call = self.program.items[number]
         assert isinstance(call, Call)
-        node = self.program.graph.nodes[call.node]
-        x, y = (self._host.tensor(index) for index in (node.operands[0], node.outputs[0]))
-        image = x.reshape(1, 1, -1) if node.op == "fully_connected" else x[0]
-        answer, cycles = self._accelerator.run(self._jobs[number], image)
+        graph, node = self.program.graph, self.program.graph.nodes[call.node]
+        images = [
+            self._host.tensor(index).reshape(as_image(graph, node, index))
+            for index in operands(graph, node)
+        ]
+        y = self._host.tensor(node.outputs[0])
+        answer, cycles = self._driver.run(self._tiles[number], *images)
         y[...] = answer.reshape(y.shape)
         return cycles
 
@@ -91,68 +129,68 @@ class FpgaExecutor:
         self._host.reset()
 
     def close(self) -> None:
-        if self._accelerator is not None:
-            self._accelerator.close()
+        if self._board is not None:
+            self._board.close()
 
 
-def _simulate() -> SimulatedAccelerator:
+def _simulate(machine: Machine) -> SimulatedBoard:
     try:
-        return SimulatedAccelerator(machine=Machine())
+        return SimulatedBoard(machine)
     except ModuleNotFoundError as error:
         raise missing_package(error, "target fpga-sim") from None
 
 
-def accelerated(program: Program, machine: Machine) -> Mapping[int, list[TileJob]]:
-    """Program item -> the jobs of the layer that it runs, for every item that the array can take.
+def tiled(program: Program, machine: Machine) -> Mapping[int, list[TileJob]]:
+    """Program item -> the jobs of the layer that it runs, for every item that the chip can take.
 
-    A loop streams rows through rings, which the array's driver does not know yet: it stays here.
+    A loop streams rows through rings, which the accelerator does not know: it stays here.
     """
     jobs = {}
     for number, item in enumerate(program.items):
         if isinstance(item, Call):
             node = program.graph.nodes[item.node]
-            if fits_the_array(program.graph, node):
-                try:
-                    jobs[number] = layer_jobs(program.graph, node, machine)
-                except TargetError:
-                    continue  # too large for this machine's memories
+            try:
+                jobs[number] = layer_jobs(program.graph, node, machine)
+            except TargetError:
+                continue  # no such operator there, or too large for this machine's memories
     return jobs
 
 
-def fits_the_array(graph: Graph, node: Node) -> bool:
-    """int8 convolutions of one image and group, and fully connected layers, with int8 weights."""
-    if node.op not in ("conv2d", "fully_connected"):
-        return False
-    x, weights = graph.input(node), graph.input(node, 1)
-    if x.dtype != "int8" or weights.dtype != "int8":
-        return False
-    if weights.quantization is None or weights.quantization.zero_points.any():
-        return False
-    if node.op == "fully_connected":
-        return x.elements == weights.shape[1]
-    return x.shape[0] == 1 and x.shape[3] == weights.shape[3]
+def divide(
+    program: Program, machine: Machine, tiles: Mapping[int, list[TileJob]]
+) -> list[Resident | int]:
+    """The program's items in order, neighbours on the accelerator in stretches as long as fit."""
+    parts: list[Resident | int] = []
+    layers = {number: _layer(program, number, machine) for number in tiles}
+    number = 0
+    while number < len(program.items):
+        end = number
+        while layers.get(end) is not None:
+            end += 1
+        resident = _longest(program, layers, number, end, machine)
+        parts.append(resident or number)
+        number = resident.items[-1] + 1 if resident else number + 1
+    return parts
 
 
-def layer_jobs(graph: Graph, node: Node, machine: Machine) -> list[TileJob]:
-    """The accelerator's jobs for a node that fits; `TargetError` if its memories are too small."""
-    x, weights = graph.input(node), graph.input(node, 1).data
-    assert weights is not None
-    rule = requantization(graph, node, len(weights))
-    constants = (weights, rule.bias, rule.multiplier, rule.shift)
-    quantized = {
-        "input_zero_point": x.zero_point,
-        "output_zero_point": rule.zero_point,
-        "clamp": (rule.least, rule.greatest),
-        "machine": machine,
-    }
-    if node.op == "fully_connected":
-        return fully_connected_job(*constants, **quantized)
-    pad: Padding = node.attrs.padding
-    return conv2d_job(
-        x.shape[1:],
-        *constants,
-        stride=node.attrs.stride,
-        dilation=node.attrs.dilation,
-        padding=(pad.top, pad.bottom, pad.left, pad.right),
-        **quantized,
-    )
+def _layer(program: Program, number: int, machine: Machine) -> Layer | None:
+    call = program.items[number]
+    assert isinstance(call, Call)
+    try:
+        return layer_of(program.graph, call.node, machine)
+    except TargetError:
+        return None
+
+
+def _longest(
+    program: Program, layers: Mapping[int, Layer | None], first: int, end: int, machine: Machine
+) -> Resident | None:
+    """The longest stretch from item `first` on, at most to `end`."""
+    for last in range(end, first, -1):
+        chosen = [layer for layer in (layers[n] for n in range(first, last)) if layer]
+        try:
+            stretch = make_stretch(program.graph, chosen, machine)
+        except TargetError:
+            continue
+        return Resident(tuple(range(first, last)), stretch)
+    return None

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from ...hw.commands import JOB_WORDS, Job
-from ...hw.machine import Machine
+from ...hw.commands import Job, Opcode, VectorJob
+from ...hw.machine import CHAIN, Machine
 
 # Start, first tile, first weights, scratchpad, accumulator and requantizer: the depth of the
-# pipeline beside the command words and the array itself.
+# pipeline beside the array itself.
 _PIPELINE_CYCLES = 14
+_VECTOR_PIPELINE_CYCLES = {
+    Opcode.SUM: 16, Opcode.MAX: 16, Opcode.POOL: 12, Opcode.ADD: 15
+}  # fmt: skip
 
 
-def estimate_cycles(job: Job, machine: Machine) -> int:
-    """Cycles from the job's first command word to its last output, exact on an undisturbed run.
+def estimate_cycles(job: Job | VectorJob, machine: Machine) -> int:
+    """Cycles from the job's start to its last output, exact on an undisturbed run."""
+    if isinstance(job, VectorJob):
+        return _vector_cycles(job, machine)
+    return _array_cycles(job, machine)
 
-    A tile takes a cycle for each output pixel, or the time to load the next tile's weights if
-    that is longer. Each read of activations by the host during the job adds a cycle at most.
-    """
+
+def _array_cycles(job: Job, machine: Machine) -> int:
+    """A tile takes a cycle for each output pixel, or the time to load the next tile's weights."""
     tiles = job.column_tiles(machine) * job.depth_tiles(machine)
-    between = max(job.pixels, machine.rows)
-    overhead = JOB_WORDS + machine.rows + machine.columns + _PIPELINE_CYCLES
-    return overhead + (tiles - 1) * between + job.pixels
+    between = max(job.pixels, CHAIN)
+    depth = CHAIN + (machine.chains - 1).bit_length() + (machine.columns - 1) // 2
+    return _PIPELINE_CYCLES + depth + (tiles - 1) * between + job.pixels
+
+
+def _vector_cycles(job: VectorJob, machine: Machine) -> int:
+    """A cycle for each pixel that is streamed, two for ADD; between groups of channels the weights
+    are loaded."""
+    rows = (job.output_h - 1) * job.stride_h * job.row_pixels
+    streamed = job.delay + rows + (job.output_w - 1) * job.stride_w + 1
+    groups = job.column_tiles(machine)
+    if job.opcode == Opcode.ADD:
+        streamed *= 2
+    between = 1
+    if job.needs_weights:
+        between = 3 + max(0, machine.tap_words - 4)
+    drain = _VECTOR_PIPELINE_CYCLES[Opcode(job.opcode)] + (machine.columns - 1) // 2
+    if job.needs_weights:
+        drain += max(0, machine.tap_words - 4)
+    if not job.last:
+        drain -= 9 + (machine.columns - 1) // 2
+    return groups * streamed + (groups - 1) * between + drain

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...hw.commands import Job
-from ...hw.driver import TileJob
-from ...hw.machine import PARAMETER_BYTES, Machine, power_of_two
+from ...hw.driver import Piece, TileJob
+from ...hw.machine import CHAIN, PARAMETER_BYTES, Machine, power_of_two
 from ...runtime.errors import TargetError
 from ...runtime.regions import Span, window
 
@@ -58,23 +58,31 @@ def conv2d_job(
     `padding` (top, bottom, left, right). Raises `TargetError` if no tiling fits.
     """
     machine = machine or Machine()
-    layer = _describe(
+    layer = describe(
         x_shape, weights.shape, stride, dilation, padding,
         (input_zero_point, output_zero_point), clamp,
     )  # fmt: skip
-    _check_parameters(layer, weights, multipliers, shifts)
+    check_parameters(layer, weights, multipliers, shifts)
+    if machine.packed and (weights == -128).any():
+        raise TargetError("an array with two products in a DSP takes weights of -127 to 127")
     bias = np.zeros(len(weights), np.int32) if bias is None else bias
     folded = fold_zero_point(weights, bias, input_zero_point)
     channel_step, row_step = _tile_size(layer, machine)
     tiles = []
-    for channels in _pieces(layer.output_shape[2], channel_step):
+    for channels in pieces(layer.output_shape[2], channel_step):
         part = slice(*channels)
         packed = pack_weights(weights[part], layer.dilation[1] > 1, machine)
         constants = pack_parameters(folded[part], multipliers[part], shifts[part], machine)
-        for rows in _pieces(layer.output_shape[0], row_step):
+        for rows in pieces(layer.output_shape[0], row_step):
             job, input_rows = _tile(layer, rows, channels[1] - channels[0], machine)
             job.check(machine)
-            tiles.append(TileJob(job, packed, constants, input_rows, rows, channels))
+            shape = (rows[1] - rows[0], layer.output_shape[1], channels[1] - channels[0])
+            piece = Piece(0, job.input_address, input_rows)
+            tiles.append(
+                TileJob(
+                    (job,), packed, constants, (piece,), job.output_address, shape, rows, channels
+                )
+            )
     return tiles
 
 
@@ -105,8 +113,9 @@ def pack_weights(weights: np.ndarray, dilated: bool, machine: Machine) -> np.nda
     """OHWI weights as uint32 words, in the order in which the array is loaded.
 
     Groups of output channels, kernel rows, segments of a kernel row (the row itself, or its taps
-    if `dilated`), `rows` bytes of a segment, each a vector of `columns` output channels. Zeros
-    fill the last vectors of a segment, and the last channels.
+    if `dilated`), `rows` bytes of a segment; of these, rows 0 of all chains, then rows 1 and so on,
+    each with `columns` output channels. Zeros fill the last rows of a segment, and the last
+    channels.
     """
     outputs, kernel_h, kernel_w, channels = weights.shape
     segments = kernel_w if dilated else 1
@@ -114,10 +123,16 @@ def pack_weights(weights: np.ndarray, dilated: bool, machine: Machine) -> np.nda
     depth, groups = -(-segment // machine.rows), -(-outputs // machine.columns)
     filled = np.zeros((groups * machine.columns, kernel_h, segments, depth * machine.rows), np.int8)
     filled[:outputs, ..., :segment] = weights.reshape(outputs, kernel_h, segments, segment)
-    grouped = filled.reshape(groups, machine.columns, -1).transpose(0, 2, 1)
-    vectors = np.zeros((*grouped.shape[:2], machine.weight_vector_bytes), np.int8)
-    vectors[..., : machine.columns] = grouped
-    return vectors.reshape(-1).view("<u4").astype(np.uint32)
+    tiles = filled.reshape(groups, machine.columns, -1, machine.chains, CHAIN)
+    return weight_words(tiles.transpose(0, 2, 4, 3, 1), machine)
+
+
+def weight_words(values: np.ndarray, machine: Machine) -> np.ndarray:
+    """int8 [..., weights of a word] as the uint32 words of the address map."""
+    values = values.reshape(-1, machine.weight_word_values)
+    words = np.zeros((len(values), machine.weight_word_bytes), np.int8)
+    words[:, : machine.weight_word_values] = values
+    return words.reshape(-1).view("<u4").astype(np.uint32)
 
 
 def pack_parameters(
@@ -132,7 +147,7 @@ def pack_parameters(
     return (tiles.reshape(-1) & 0xFFFF_FFFF).astype(np.uint32)
 
 
-def _describe(
+def describe(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
     stride: tuple[int, int],
@@ -169,7 +184,7 @@ def _output_size(size: int, kernel: int, stride: int, dilation: int) -> int:
     return (size - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def _check_parameters(
+def check_parameters(
     layer: Convolution, weights: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray
 ) -> None:
     outputs = layer.output_shape[2]
@@ -187,7 +202,7 @@ def _check_parameters(
         raise TargetError("shifts must be -31 to 30")
 
 
-def _pieces(size: int, step: int) -> Iterator[tuple[int, int]]:
+def pieces(size: int, step: int) -> Iterator[tuple[int, int]]:
     for start in range(0, size, step):
         yield start, min(start + step, size)
 
@@ -198,7 +213,7 @@ def _tile_size(layer: Convolution, machine: Machine) -> tuple[int, int]:
         channels = groups * machine.columns
         if rows := _rows_that_fit(layer, channels, machine):
             return channels, rows
-    for row in _pieces(layer.output_shape[0], 1):
+    for row in pieces(layer.output_shape[0], 1):
         job, _ = _tile(layer, row, min(machine.columns, layer.output_shape[2]), machine)
         job.check(machine)  # says what does not fit, for one row at least
     raise AssertionError("single rows fit, so a tile of one row must have been found")
@@ -207,12 +222,12 @@ def _tile_size(layer: Convolution, machine: Machine) -> tuple[int, int]:
 def _groups_that_fit(layer: Convolution, machine: Machine) -> int:
     """As many groups of output channels as the weight and parameter memories hold."""
     job, _ = _tile(layer, (0, 1), min(machine.columns, layer.output_shape[2]), machine)
-    vectors = job.depth_tiles(machine) * machine.rows
-    groups = min(machine.weight_vectors // vectors, machine.parameter_tiles)
+    words = job.depth_tiles(machine) * CHAIN
+    groups = min(machine.weight_words // words, machine.parameter_tiles)
     if groups == 0:
         raise TargetError(
-            f"{machine.columns} output channels need {vectors} weight vectors; "
-            f"the accelerator has {machine.weight_vectors}"
+            f"{machine.columns} output channels need {words} weight words; "
+            f"the accelerator has {machine.weight_words}"
         )
     return min(groups, -(-layer.output_shape[2] // machine.columns))
 
@@ -222,8 +237,8 @@ def _rows_that_fit(layer: Convolution, channels: int, machine: Machine) -> int:
     channels = min(channels, layer.output_shape[2])
     output_h, output_w, _ = layer.output_shape
     for rows in range(min(output_h, machine.accumulators // output_w), 0, -1):
-        pieces = _pieces(output_h, rows)
-        if all(_fits(_tile(layer, piece, channels, machine)[0], machine) for piece in pieces):
+        parts = pieces(output_h, rows)
+        if all(_fits(_tile(layer, piece, channels, machine)[0], machine) for piece in parts):
             return rows
     return 0
 

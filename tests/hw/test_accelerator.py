@@ -13,8 +13,8 @@ from midge.targets.fpga.cost import estimate_cycles
 EIGHT = Machine()
 # Small and of odd sizes, so that small layers already need every kind of tiling.
 SMALL = Machine(
-    rows=6, columns=5, activation_bytes=2048, weight_vectors=512, accumulators=64,
-    parameter_tiles=4, queue_jobs=2,
+    rows=12, columns=5, activation_bytes=2048, weight_words=256, accumulators=64,
+    parameter_tiles=4, queue_jobs=2, line_pixels=16,
 )  # fmt: skip
 
 
@@ -30,12 +30,12 @@ def check_twice(accelerator, layer):
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["6x5", "8x8"])
+@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["12x5", "8x8"])
 def test_random_geometry(accelerators, layers, machine, seed):
     check_twice(accelerators(machine), layers(np.random.default_rng(seed)))
 
 
-@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["6x5", "8x8"])
+@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["12x5", "8x8"])
 @pytest.mark.parametrize("shift", range(-20, 4))
 def test_shifts(accelerators, layers, machine, shift):
     """Biases near the sums' own size give a result inside int8 for most shifts."""
@@ -70,7 +70,7 @@ def test_extreme_sums(accelerators, layer_class, value, weight):
     check_twice(accelerators(EIGHT), layer)
 
 
-@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["6x5", "8x8"])
+@pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["12x5", "8x8"])
 def test_fully_connected(accelerators, layers, machine):
     layer = layers(
         np.random.default_rng(3), shape=(1, 1, 333), outputs=21, kernel=(1, 1),
@@ -129,16 +129,18 @@ def test_queued_jobs_run_in_order(accelerators, layers):
     port.step(2 * estimate_cycles(tile.job, SMALL))
     assert int(port.read(Register.JOBS_DONE, 1)[0]) == before + 2
     assert int(port.read(Register.STATUS, 1)[0]) == 0
-    np.testing.assert_array_equal(accelerator.driver._read(tile.job), layer.expected)
-    np.testing.assert_array_equal(accelerator.driver._read(elsewhere), layer.expected)
+    np.testing.assert_array_equal(accelerator.driver._read(tile), layer.expected)
+    np.testing.assert_array_equal(
+        accelerator.driver._read(replace(tile, output_address=1024)), layer.expected
+    )
 
 
 def test_outputs_beside_the_job_are_untouched(accelerators, layers):
     """With an output pitch wider than its channels, a job leaves the bytes between alone."""
     accelerator = accelerators(SMALL)
     layer, tile = small_job(layers, SMALL)
-    wide = replace(tile, job=replace(tile.job, output_pitch=tile.job.output_c + 3))
-    port, job = accelerator.driver._port, wide.job
+    job = replace(tile.job, output_pitch=tile.job.output_c + 3)
+    port, wide = accelerator.driver._port, replace(tile, jobs=(job,))
     size = job.pixels * job.output_pitch
     guard = np.full(-(-size // 4) + 2, 0x5A5A5A5A, np.uint32)
     port.write((1 << 20) + job.output_address - 4, guard)

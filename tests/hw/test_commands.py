@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from midge.hw.commands import JOB_WORDS, LAYOUT, Job
+from midge.hw.commands import JOB_WORDS, LAYOUT, VECTOR_LAYOUT, Job, Opcode, VectorJob, decode_job
 from midge.hw.machine import Machine
 from midge.runtime.errors import TargetError
 
@@ -31,9 +31,43 @@ def test_numpy_integers_are_taken():
 
 
 def test_every_bit_of_the_layout_has_one_owner():
-    names = [field.name for word in LAYOUT for field in word]
-    assert len(set(names)) == len(names)
-    assert all(sum(field.bits for field in word) <= 32 for word in LAYOUT)
+    for layout in (LAYOUT, VECTOR_LAYOUT):
+        names = [field.name for word in layout for field in word]
+        assert len(set(names)) == len(names)
+        assert all(sum(field.bits for field in word) <= 32 for word in layout)
+
+
+VECTOR = VectorJob(
+    input_address=1, output_address=2, weight_address=3, parameter_address=4, input_h=5, input_w=6,
+    input_c=7, output_h=4, output_w=3, output_c=2, output_pitch=2, opcode=Opcode.ADD, first=0,
+    last=1, first_row=-1, first_column=-2, delay=9, a_digits=0xFFFF_FFFF, b_right=31, a_carry=1,
+)  # fmt: skip
+
+
+def test_vector_words_come_back():
+    assert decode_job(VECTOR.encode()) == VECTOR
+    assert decode_job(JOB.encode()) == JOB
+    assert VECTOR.first_address == 1 - 42 - 14
+
+
+def test_common_words_lie_at_the_same_place():
+    """Writer, lanes and sequencer read them whatever the opcode is."""
+    assert LAYOUT[:9] == VECTOR_LAYOUT[:9]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"opcode": Opcode.SUM, "row_pixels": 500}, "500 pixels of a line buffer; the accelerator"),
+        ({"last": 0, "opcode": Opcode.SUM, "output_h": 500}, "1500 accumulators; the accelerator"),
+        ({"opcode": Opcode.SUM, "weight_address": 8190}, "8195 weight words; the accelerator has"),
+    ],
+)
+def test_vector_job_must_fit_the_machine(changes, message):
+    VECTOR.check(Machine())
+    with pytest.raises(TargetError) as caught:
+        replace(VECTOR, **changes).check(Machine())
+    assert str(caught.value).startswith("a job needs " + message)
 
 
 def test_derived_steps():
@@ -70,9 +104,9 @@ def test_limits(changes, message):
     [
         ({"input_address": 65300}, "65615 activation bytes for its input; the accelerator has"),
         ({"output_address": 65500}, "65643 activation bytes for its output; the accelerator"),
-        ({"weight_address": 8150}, "8246 weight vectors; the accelerator has 8192"),
+        ({"weight_address": 8150}, "8198 weight words; the accelerator has 8192"),
         ({"output_h": 400}, "1200 accumulators; the accelerator has 1024"),
-        ({"parameter_address": 63}, "65 parameter tiles; the accelerator has 64"),
+        ({"parameter_address": 255}, "257 parameter tiles; the accelerator has 256"),
     ],
 )
 def test_job_must_fit_the_machine(changes, message):
@@ -86,10 +120,10 @@ def test_foreign_words_are_refused():
     with pytest.raises(TargetError, match=f"a job has {JOB_WORDS} command words, not 3"):
         Job.decode([1, 2, 3])
     words = JOB.encode()
-    with pytest.raises(TargetError, match="must have opcode 1 of version 1, not 9 of 1"):
-        Job.decode([words[0] + 8, *words[1:]])
+    with pytest.raises(TargetError, match="must have opcode 1 to 5 of version 2, not 9 of 2"):
+        decode_job([words[0] + 8, *words[1:]])
     with pytest.raises(TargetError, match="a job's segment_bytes must be 5 for its geometry"):
-        Job.decode([*words[:17], words[17] + 1, *words[18:]])
+        Job.decode([*words[:18], words[18] + 1, *words[19:]])
 
 
 def test_machine_words_come_back():
@@ -100,10 +134,11 @@ def test_machine_words_come_back():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"rows": 3}, "an accelerator needs at least 4 rows, not 3"),
+        ({"rows": 6}, "the rows of an accelerator must be a multiple of 4, not 6"),
+        ({"columns": 3, "packed": 1}, "packed columns come in pairs, and 3 is odd"),
         ({"columns": 0}, "columns must be at least 1, not 0"),
         ({"accumulators": 100}, "accumulators must be a power of two, not 100"),
-        ({"weight_vectors": 1 << 18}, "weight_vectors takes 2097152 bytes of an address region"),
+        ({"weight_words": 1 << 17}, "weight_words takes 2097152 bytes of an address region"),
     ],
 )
 def test_machine_limits(sizes, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from midge.hw.commands import JOB_WORDS
 from midge.hw.driver import Driver
 from midge.hw.machine import IDENTITY, Machine, Register
 from midge.runtime.errors import ExecutionError, InputError
@@ -84,7 +85,7 @@ def test_constants_are_written_once_for_all_row_tiles():
 
         def read(self, address, count):
             if address == Register.JOBS_DONE:
-                return np.array([self.commands // 20], np.uint32)
+                return np.array([self.commands // JOB_WORDS], np.uint32)
             if address == Register.STATUS:
                 return np.zeros(1, np.uint32)
             return super().read(address, count)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from midge.hw.machine import Machine
+from midge.hw.machine import CHAIN, Machine
 from midge.kernels.fixedpoint import multiply_by_quantized_multiplier
 from midge.runtime.errors import TargetError
 from midge.targets.fpga.lower import conv2d_job, fully_connected_job, pack_weights
 
 MACHINE = Machine(
-    rows=6, columns=5, activation_bytes=2048, weight_vectors=512, accumulators=64,
+    rows=12, columns=5, activation_bytes=2048, weight_words=128, accumulators=64,
     parameter_tiles=4,
 )  # fmt: skip
 
@@ -18,8 +18,10 @@ def run_tile(tile, x, machine):
     """What the data path does with a job, from its words alone: int8 [rows, columns, channels]."""
     job = tile.job
     image = x[slice(*tile.input_rows)].reshape(job.input_h, -1).astype(np.int64)
-    vectors = tile.weights.astype("<u4").view(np.int8).reshape(-1, machine.weight_vector_bytes)
-    vectors = vectors[:, : machine.columns].astype(np.int64)
+    words = tile.weights.astype("<u4").view(np.int8).reshape(-1, machine.weight_word_bytes)
+    words = words[:, : machine.weight_word_values].astype(np.int64)
+    loads = words.reshape(-1, CHAIN, machine.chains, machine.columns).transpose(0, 2, 1, 3)
+    loads = loads.reshape(-1, machine.rows, machine.columns)
     parameters = tile.parameters.view(np.int32).reshape(-1, machine.parameter_tile_bytes // 16, 4)
     depth = -(-job.segment_bytes // machine.rows)
     groups = []
@@ -30,7 +32,7 @@ def run_tile(tile, x, machine):
             for segment in range(job.segments):
                 for word in range(depth):
                     number = ((group * job.kernel_h + tap) * job.segments + segment) * depth + word
-                    weights = vectors[number * machine.rows :][: machine.rows]
+                    weights = loads[number]
                     start = job.first_position + segment * job.segment_step + word * machine.rows
                     sums += gather(job, image, tap, start, machine.rows) @ weights
         scaled = multiply_by_quantized_multiplier(sums.astype(np.int32), multiplier, shift)
@@ -58,7 +60,7 @@ def assemble(tiles, x, machine):
     return output
 
 
-@pytest.mark.parametrize("machine", [MACHINE, Machine()], ids=["6x5", "8x8"])
+@pytest.mark.parametrize("machine", [MACHINE, Machine()], ids=["12x5", "8x8"])
 @pytest.mark.parametrize("seed", range(20))
 def test_words_hold_the_layer(layers, seed, machine):
     layer = layers(np.random.default_rng(seed))
@@ -102,8 +104,9 @@ def test_a_28x28x16_layer_fits_the_default_machine(layers):
 def test_order_of_weights():
     """Two output channels, one row of three inputs: vectors are inputs, their bytes channels."""
     weights = np.array([[[[1, 2, 3]]], [[[4, 5, 6]]]], np.int8)
-    machine = Machine(rows=4, columns=4)
-    words = pack_weights(weights, False, machine)
+    words = pack_weights(weights, False, Machine(rows=4, columns=4))
+    assert words.tolist() == [0x0401, 0x0502, 0x0603, 0]
+    words = pack_weights(weights, False, Machine(rows=8, columns=2))  # the second chain is empty
     assert words.tolist() == [0x0401, 0x0502, 0x0603, 0]
 
 
@@ -127,7 +130,7 @@ def conv(x_shape, w_shape, dtype=np.int8, machine=MACHINE, **changes):
         ((4, 4, 3), (2, 1, 1, 3), {"shifts": [0]}, "2 output channels need as many multipliers"),
         ((4, 4, 3), (2, 1, 1, 3), {"shifts": [0, 31]}, "shifts must be -31 to 30"),
         ((4, 4, 3), (2, 1, 1, 3), {"multipliers": [5, 0]}, "multipliers must be 0 or 2**30 to "),
-        ((9, 9, 90), (2, 9, 9, 90), {}, "5 output channels need 7290 weight vectors; the acceler"),
+        ((9, 9, 90), (2, 9, 9, 90), {}, "5 output channels need 2448 weight words; the accelera"),
         ((1, 65, 1), (1, 1, 1, 1), {}, "a job needs 65 accumulators; the accelerator has 64"),
         ((3, 30, 80), (1, 2, 1, 80), {}, "a job needs 4800 activation bytes for its input; the"),
     ],
@@ -141,7 +144,7 @@ def test_refusals(x_shape, w_shape, changes, message):
 def test_fewer_channels_if_a_row_of_all_is_too_long():
     """60 pixels of 40 channels fill the scratchpad; groups of channels are tried."""
     tiles = conv((3, 60, 2), (40, 1, 1, 2), machine=Machine(
-        rows=6, columns=5, activation_bytes=2048, weight_vectors=512, accumulators=64,
+        rows=12, columns=5, activation_bytes=2048, weight_words=128, accumulators=64,
         parameter_tiles=8,
     ))  # fmt: skip
     assert {tile.output_rows for tile in tiles} == {(0, 1), (1, 2), (2, 3)}
