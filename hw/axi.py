@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from .accelerator import HOST_PORT, Accelerator
 from .dma import QUEUE_CONTROL, Dma
-from .machine import REGION_BYTES, Machine, Register, Region
+from .machine import REGION_BYTES, Machine, Region, Register
 
 MAP_BITS = ceil_log2(len(Region) * REGION_BYTES)
 

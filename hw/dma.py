@@ -1,4 +1,4 @@
-"""The master side: fetches commands from memory, and moves data between memory and the host port."""
+"""The master side: fetches commands, and moves data between memory and the host port."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring

@@ -22,7 +22,6 @@ from .commands import ADDRESS_BITS, Opcode
 from .layouts import JOB, VECTOR_JOB, tag_layout
 from .machine import TAPS, Machine
 from .multiply import Multiplier
-from .scratchpad import read_signature
 
 POOL_SHIFT = 12  # bits below the sum, so that its rounding to a mean is exact
 SUM_SHAPE = signed(32)

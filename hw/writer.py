@@ -15,8 +15,8 @@ from .scratchpad import write_signature
 class OutputWriter(wiring.Component):
     """Collects the results of one pixel, one lane a cycle, and writes them as one vector.
 
-    Lane c works `column_delay(c)` cycles after lane 0. The vector is written in the cycle of the last lane's
-    result, which is never refused. `done` is pulsed with the job's last write.
+    Lane c works `column_delay(c)` cycles after lane 0. The vector is written in the cycle of the
+    last lane's result, which is never refused. `done` is pulsed with the job's last write.
     """
 
     def __init__(self, machine: Machine):

@@ -37,7 +37,10 @@ static bool midge_stalls(midge_board *b) {
   b->seed = b->seed * 1664525u + 1013904223u;
   return (b->seed >> 24) < b->stall;
 }
-static void midge_half(midge_board *b, uint32_t level) { *b->clock = level; cxxrtl_step(b->design); }
+static void midge_half(midge_board *b, uint32_t level) {
+  *b->clock = level;
+  cxxrtl_step(b->design);
+}
 
 static void midge_tick(midge_board *b) {
   uint32_t **p = b->p;

