@@ -175,14 +175,14 @@ def run_cocotb(tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(FOLDER)  # cocotb hands sys.path to the simulator
 
-    def run(component, module, data):
+    def run(component, module, data, sources=()):
         source = tmp_path / "design.v"
         # Icarus 11 leaves an `always @*` at X until its first trigger; `always_comb` starts at 0.
         source.write_text(to_verilog(component, "design").replace("always @*", "always_comb"))
         (tmp_path / "data.pickle").write_bytes(pickle.dumps(data))
         runner = get_runner("icarus")
         runner.build(
-            sources=[source], hdl_toplevel="design", build_dir=tmp_path,
+            sources=[source, *sources], hdl_toplevel="design", build_dir=tmp_path,
             timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",
         )  # fmt: skip
         try:

