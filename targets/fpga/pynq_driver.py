@@ -131,7 +131,7 @@ def save_stretch(stretch: Stretch, path: str | Path) -> None:
         jobs=np.array([job.encode() for job in stretch.jobs], np.uint32),
         weights=stretch.weights,
         parameters=stretch.parameters,
-        **places,  # type: ignore[arg-type]
+        **places,
     )
 
 

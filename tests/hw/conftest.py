@@ -4,7 +4,7 @@ import importlib.util
 import os
 import pickle
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +197,24 @@ def run_cocotb(tmp_path, monkeypatch):
         assert ran > 0 and failed == 0, (tmp_path / "test.log").read_text()[-4000:]
 
     return run
+
+
+@pytest.fixture
+def stretch(layers):
+    """(a stretch of one convolution with its input's rows set apart, input, answer)"""
+    layer = layers(
+        np.random.default_rng(1), shape=(9, 7, 5), outputs=11, kernel=(3, 2),
+        stride=(1, 1), dilation=(1, 1), padding=(1, 1, 0, 0),
+    )  # fmt: skip
+    from midge.hw.machine import Machine
+    from midge.hw.queue import Place, Stretch
+
+    (tile,) = layer.tiles(Machine())
+    (job,) = tile.jobs
+    job = replace(job, input_address=64, output_address=4096)
+    size = layer.expected.size
+    made = Stretch(
+        Machine(), (Place(0, 64, 1, layer.x.size, layer.x.size),),
+        (Place(1, 4096, 1, size, size),), (job,), tile.weights, tile.parameters,
+    )  # fmt: skip
+    return made, layer.x, layer.expected

@@ -7,7 +7,6 @@ import pytest
 
 from midge.hw.commands import Transfer
 from midge.hw.machine import Machine, Register
-from midge.hw.queue import Place, Stretch
 from midge.runtime.errors import ExecutionError, InputError
 
 
@@ -16,24 +15,6 @@ def board(accelerators):
     accelerator = accelerators(Machine())
     yield accelerator
     accelerator.board.disturb(24, 0)
-
-
-@pytest.fixture
-def stretch(layers):
-    """(a stretch of one convolution with its input's rows set apart, input, answer)"""
-    layer = layers(
-        np.random.default_rng(1), shape=(9, 7, 5), outputs=11, kernel=(3, 2),
-        stride=(1, 1), dilation=(1, 1), padding=(1, 1, 0, 0),
-    )  # fmt: skip
-    (tile,) = layer.tiles(Machine())
-    (job,) = tile.jobs
-    job = replace(job, input_address=64, output_address=4096)
-    size = layer.expected.size
-    made = Stretch(
-        Machine(), (Place(0, 64, 1, layer.x.size, layer.x.size),),
-        (Place(1, 4096, 1, size, size),), (job,), tile.weights, tile.parameters,
-    )  # fmt: skip
-    return made, layer.x, layer.expected
 
 
 def run(board, stretch):

@@ -1,4 +1,4 @@
-"""`python -m midge.sim.bench24 MODEL ...`: the 24x16 build's cycles, compiled simulation.
+"""`python -m midge.tools.accelerator_cycles MODEL ...`: cycles of the 24x16 build, simulated.
 
 Compiling it takes a quiet core some minutes, once.
 """
@@ -21,7 +21,7 @@ def main(models: list[str]) -> None:
     from ..runtime.backend import find_backend
     from ..runtime.pipeline import compile_model
     from ..targets.fpga.backend import FpgaExecutor
-    from ..tools.zoo import find_model
+    from .zoo import find_model
 
     for name in models:
         program = compile_model(find_model(name), "fpga-sim")
