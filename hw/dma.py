@@ -71,7 +71,9 @@ class Dma(wiring.Component):
             m.d.sync += [self._cause[Interrupt.BAD_COMMAND].eq(1), self._aborting.eq(1)]
         with m.If(self.reset):
             m.d.sync += [self._aborting.eq(active), self._cause.eq(0)]
-        with m.If(self._aborting & (under_way == 0) & ~self._writing):
+        # What is left of the commands and of the bus's answers must be gone before the next start.
+        quiet = (under_way == 0) & (wanted == 0) & (expected == 0) & ~fifo.r_rdy & self._between
+        with m.If(self._aborting & quiet):
             m.d.sync += [self._aborting.eq(0), active.eq(0)]
         return m
 
@@ -137,8 +139,6 @@ class Dma(wiring.Component):
         m.d.sync += under_way.eq(under_way + asks - ends)
         with m.If(asks):
             m.d.sync += [wanted.eq(wanted - beats), address.eq(address + 4 * BURST)]
-        with m.Elif(self._aborting & ~bus.arvalid):
-            m.d.sync += wanted.eq(0)
         with m.If(bus.rvalid & bus.rready):
             m.d.sync += expected.eq(expected - 1)
         m.d.comb += [
@@ -153,7 +153,7 @@ class Dma(wiring.Component):
         memory = Signal(32)
         beats = Signal(range(BURST + 1))  # of the write burst
         ready_data = Signal()
-        self._writing = Signal()  # a write burst is open, or its answer awaited
+        self._between = Signal()  # no command is half done
         kind = fifo.r_data[:8]
         idle_bus = (wanted == 0) & (expected == 0)
         fetches = (
@@ -175,6 +175,7 @@ class Dma(wiring.Component):
         m.d.comb += host.address.eq(place)
         with m.FSM() as fsm:
             with m.State("fetch"):
+                m.d.comb += self._between.eq(1)
                 m.d.comb += fetch_now.eq(fetches)
                 m.d.comb += self._waits_for_memory.eq(self._active & ~fifo.r_rdy)
                 with m.If(fifo.r_rdy & ~self._aborting):
@@ -194,7 +195,7 @@ class Dma(wiring.Component):
             with m.State("job"):
                 m.d.comb += [
                     fetch_now.eq(fetches),
-                    host.valid.eq(fifo.r_rdy),
+                    host.valid.eq(fifo.r_rdy & ~self._aborting),
                     host.write.eq(1),
                     host.write_data.eq(fifo.r_data),
                     fifo.r_en.eq(host.ready),
@@ -248,17 +249,16 @@ class Dma(wiring.Component):
                 ]
                 with m.If(bus.rvalid & bus.rready):
                     m.d.sync += place.eq(place + 4)
-                with m.If(idle_bus | (self._aborting & (under_way == 0) & ~bus.arvalid)):
+                with m.If(idle_bus | (self._aborting & (under_way == 0) & (wanted == 0))):
                     m.d.sync += [self._copying.eq(0), expected.eq(0)]
                     m.next = "fetch"
             with m.State("write address"):
-                m.d.comb += [self._writing.eq(1), bus.awvalid.eq(1)]
+                m.d.comb += bus.awvalid.eq(1)
                 m.d.sync += [beats.eq(Mux(count >= BURST, BURST, count)), ready_data.eq(0)]
                 with m.If(bus.awready):
                     m.next = "write"
             with m.State("write"):
                 m.d.comb += [
-                    self._writing.eq(1),
                     host.valid.eq(~ready_data),
                     bus.wvalid.eq(ready_data),
                     bus.wlast.eq(beats == 1),
@@ -274,7 +274,7 @@ class Dma(wiring.Component):
                     with m.If(bus.wlast):
                         m.next = "write answer"
             with m.State("write answer"):
-                m.d.comb += [self._writing.eq(1), bus.bready.eq(1)]
+                m.d.comb += bus.bready.eq(1)
                 m.d.comb += self._waits_for_memory.eq(1)
                 with m.If(bus.bvalid):
                     m.next = "begin"
@@ -286,7 +286,7 @@ class Dma(wiring.Component):
         m.d.comb += self._state.eq(fsm.state)
         with m.If(self._aborting):
             m.d.comb += fifo.r_en.eq(1)
-            with m.If(under_way == 0):
+            with m.If((under_way == 0) & (wanted == 0)):
                 m.d.sync += expected.eq(0)
         m.d.comb += [
             bus.awaddr.eq(memory),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -10,7 +11,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +104,22 @@ def build(component: Any) -> Path:
             return known
     source = _source(component)
     library = cache_folder() / f"{_digest(source, made_by)}.so"
-    if not library.exists():
-        _compile(compiler, source, library)
+    with _alone(library):
+        if not library.exists():
+            _compile(compiler, source, library)
     if alias is not None:
         alias.write_text(library.name)
     return library
+
+
+@contextmanager
+def _alone(library: Path) -> Iterator[None]:
+    """Let other processes that want the same library wait for it."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    lock = Path(tempfile.gettempdir()) / f"midge-{library.stem}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(*texts: str) -> str:

@@ -36,10 +36,11 @@ def _processor(modules: ElementTree.Element, clock_mhz: float) -> None:
     module = _module(modules, PROCESSOR, "xilinx.com:ip:processing_system7:5.5")
     module.set("IS_PL", "FALSE")
     parameters = ElementTree.SubElement(module, "PARAMETERS")
-    values = {f"PCW_EN_CLK{n}_PORT": str(int(n == 0)) for n in range(4)}
+    values = {f"PCW_FPGA_FCLK{n}_ENABLE": str(int(n == 0)) for n in range(4)}
     for number in range(4):
         values[f"PCW_FPGA{number}_PERIPHERAL_FREQMHZ"] = f"{clock_mhz}"
         values[f"PCW_ACT_FPGA{number}_PERIPHERAL_FREQMHZ"] = f"{clock_mhz:f}"
+        values[f"PCW_FCLK{number}_PERIPHERAL_CLKSRC"] = "IO PLL"
         values[f"PCW_FCLK{number}_PERIPHERAL_DIVISOR0"] = "8"
         values[f"PCW_FCLK{number}_PERIPHERAL_DIVISOR1"] = "1"
     for name, value in values.items():

@@ -1,4 +1,6 @@
-"""The accelerator on a PYNQ board, by `pynq` itself. It needs NumPy and pynq alone.
+"""The accelerator on a PYNQ board, by `pynq` itself.
+
+Nothing compiled is needed but NumPy: the board's 32-bit processor has no Numba.
 
     overlay = pynq.Overlay("midge.bit")
     network = overlay.midge.open("model.npz")
