@@ -176,6 +176,8 @@ class Dma(wiring.Component):
         with m.FSM() as fsm:
             with m.State("fetch"):
                 m.d.comb += self._between.eq(1)
+                with m.If(self._aborting):
+                    m.d.sync += left.eq(0)
                 m.d.comb += fetch_now.eq(fetches)
                 m.d.comb += self._waits_for_memory.eq(self._active & ~fifo.r_rdy)
                 with m.If(fifo.r_rdy & ~self._aborting):

@@ -18,6 +18,9 @@ from .machine import IDENTITY, REGION_BYTES, Interrupt, Machine, Region, Registe
 ALIGNMENT = 64  # bytes, of what the DMA moves: a burst
 
 
+_RESET_READS = 10_000  # of the status, until a reset is given up
+
+
 class Buffer(Protocol):
     """Memory that processor and accelerator share, as seen by the processor."""
 
@@ -194,7 +197,10 @@ class QueueDriver:
             f"for memory and {read(Register.ENGINE_STALLS)} for the engine; it was reset"
         )
         self._bus.write(Register.CONTROL, 1)
-        self._bus.wait(100)
+        for _ in range(_RESET_READS):  # the bus's last answers may take their time
+            if not read(Register.QUEUE_STATUS) & 3:
+                break
+        self._bus.write(Register.INTERRUPT, 7)
         self._loaded = None
         return ExecutionError(message)
 

@@ -27,7 +27,7 @@ _CLOCKS = {
 }  # fmt: skip
 
 
-class SimulatedDevice(Device):  # type: ignore[misc]
+class SimulatedDevice(Device):
     """Make one and pass it on as `device=`; it registers with nothing."""
 
     def __init__(self, board: SimulatedBoard, tag: str = "midge-simulation") -> None:

@@ -53,8 +53,8 @@ class PynqBuffer:
 class PynqBus:
     """`hw.queue.Bus` over a `pynq.DefaultIP`."""
 
-    def __init__(self, ip: Any, clock_mhz: float) -> None:
-        self._ip, self._clock_mhz = ip, clock_mhz
+    def __init__(self, ip: Any, clock_mhz: float, least_seconds: float) -> None:
+        self._ip, self._clock_mhz, self._least_seconds = ip, clock_mhz, least_seconds
 
     def write(self, register: int, value: int) -> None:
         """Write a register."""
@@ -71,10 +71,11 @@ class PynqBus:
     def wait(self, cycles: int) -> None:
         """Poll for the interrupt, for about `cycles` of the accelerator's clock at most.
 
-        The time is at least 10 ms, so that a busy processor is no reason to give up, and pauses
-        grow, so that a long run does not keep the processor busy.
+        The time is at least `least_seconds`, so that a busy processor is no reason to give up, and
+        pauses grow, so that a long run does not keep the processor busy.
         """
-        end = time.monotonic() + max(cycles / (self._clock_mhz * 1e6), 0.01)
+        seconds = max(cycles / (self._clock_mhz * 1e6), self._least_seconds)
+        end = time.monotonic() + seconds
         pause = 20e-6
         while not self.read(Register.INTERRUPT) and time.monotonic() < end:
             time.sleep(pause)
@@ -86,6 +87,7 @@ class AcceleratorIp(pynq.DefaultIP):
 
     bindto = [VLNV]
     clock_mhz = 125.0  # what waits are reckoned with; the clock itself is the overlay's
+    least_seconds = 1.0  # that a run is waited for
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__(description)
@@ -95,7 +97,7 @@ class AcceleratorIp(pynq.DefaultIP):
     def queue(self) -> QueueDriver:
         """The driver; made, with a check of the device's identity, when it is first asked for."""
         if self._queue is None:
-            self._queue = QueueDriver(PynqBus(self, self.clock_mhz))
+            self._queue = QueueDriver(PynqBus(self, self.clock_mhz, self.least_seconds))
         return self._queue
 
     def open(self, path: str | Path) -> Network:
