@@ -179,7 +179,7 @@ def test_unknown_job_is_refused_and_does_not_hang(accelerators, layers):
     layer, tile = small_job(layers, SMALL)
     port = accelerator.driver._port
     before = int(port.read(Register.JOBS_DONE, 1)[0])
-    push(port, [tile.job.encode()[0] + 1, *tile.job.encode()[1:]])
+    push(port, [tile.job.encode()[0] + 8, *tile.job.encode()[1:]])
     port.step(4)
     assert int(port.read(Register.JOBS_DONE, 1)[0]) == before + 1
     assert int(port.read(Register.STATUS, 1)[0]) == Status.REFUSED
