@@ -12,6 +12,7 @@ COLOURS = {
     "input": "#4e79a7",
     "output": "#59a14f",
     "activation": "#f28e2b",
+    "ring": "#76b7b2",
     "state": "#b07aa1",
     "scratch": "#9c9c9c",
 }
@@ -81,8 +82,14 @@ def _item_name(program: Program, item: int) -> str:
 
 
 def _key(program: Program) -> str:
-    kinds = [kind for kind in COLOURS if any(b.kind == kind for b in program.buffers)]
+    kinds = [kind for kind in COLOURS if any(_kind(program, b) == kind for b in program.buffers)]
     return "".join(f"<span><i style='background:{COLOURS[k]}'></i>{k}</span>" for k in kinds)
+
+
+def _kind(program: Program, buffer: Buffer) -> str:
+    """A tensor that lies nowhere whole is a ring of its rows."""
+    streamed = buffer.tensor is not None and buffer.tensor not in program.addresses
+    return "ring" if streamed else buffer.kind
 
 
 def _drawing(program: Program) -> str:
@@ -129,7 +136,7 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
         label = f"<text class=on x={x + 4:.1f} y={y + 13:.1f}>{buffer.size:,}</text>"
     return (
         f"<g><title>{escape(title)}</title><rect class=box x={x:.1f} y={y:.1f} "
-        f"width={width:.1f} height={height:.1f} fill='{COLOURS[buffer.kind]}' "
+        f"width={width:.1f} height={height:.1f} fill='{COLOURS[_kind(program, buffer)]}' "
         f"fill-opacity=.85 />{label}</g>"
     )
 
@@ -137,7 +144,7 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
 def _table(program: Program) -> str:
     rows = "".join(
         f"<tr><td class=n>{b.offset:,}<td class=n>{b.size:,}<td class=n>{b.first}–{b.last}"
-        f"<td>{b.kind}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
+        f"<td>{_kind(program, b)}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
         for b in sorted(program.buffers, key=lambda b: (b.first, b.offset))
     )
     head = "<tr><th class=n>offset<th class=n>bytes<th class=n>steps<th>kind<th>buffer"
