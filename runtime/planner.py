@@ -100,6 +100,7 @@ class Planner:
         needs += self._in_strips_at_least(most_extra)
         fed = by_row() if by_row is not None else None
         if fed is not None:
+            fed = replace(fed, room=ram)
             rows = fed.plan("rows").arena_bytes
             needs.append(f"{rows:,} bytes if the input comes by row")
             fitting = fed.least_arithmetic(ram, most_extra) if rows > ram else None

@@ -164,14 +164,14 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
     path = tmp_path / "two.tflite"
     path.write_bytes(two_convolutions())
     plans = {
-        name: call(capsys, "plan", str(path), "--strategy", name, "--verify")[1]
+        name: call(capsys, "plan", str(path), "--strategy", name, "--frugal", "--verify")[1]
         for name in ("layers", "rows")
     }
     layers, rows = (plans[name]["arena_bytes"] for name in ("layers", "rows"))
     assert rows < layers < 8 * 1024
     assert plans["rows"]["segments"] == [[0, 1]] and plans["layers"]["segments"] == []
     assert all(plan["verified_bytes"] > 0 for plan in plans.values())
-    fed = call(capsys, "plan", str(path), "--input-by-row", "--verify")[1]
+    fed = call(capsys, "plan", str(path), "--input-by-row", "--frugal", "--verify")[1]
     assert fed["arena_bytes"] <= rows and fed["verified_bytes"] > 0
     for ram, strategy in (("8K", "layers"), (str(layers), "layers"), (str(layers - 1), "rows")):
         assert call(capsys, "plan", str(path), "--ram", ram)[1]["strategy"] == strategy
