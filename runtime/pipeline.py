@@ -138,7 +138,7 @@ def _spare(backend: Backend, options: Options) -> Callable[[int], int]:
     if options.frugal:
         return room.none
     hurried = options.strategy in (None, "layers", "fast") and not options.input_by_row
-    if backend.strategy != "fast":
+    if backend.strategy == "auto":  # a microcontroller
         return room.a_few
     return room.plenty if hurried else room.some
 
