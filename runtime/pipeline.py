@@ -105,6 +105,7 @@ def pareto_curve(
     backend = find_backend(target)
     graph = rewrite(read_model(source), options)
     refuse_unsupported(graph, backend, "model" if isinstance(source, bytes) else str(source))
+    graph = best_order(graph)
     graph = feed_input(graph) if options.input_by_row else graph
     return _planner(graph, backend, options).pareto(most_extra)
 
