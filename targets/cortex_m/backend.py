@@ -39,7 +39,7 @@ from .tracing import Tracer
 ALIGNMENT = 4  # of buffers in the arena, bytes: no load of two words asks for more
 HARNESS = ("main.c",)
 # Helium's kernels take pixels of many rows together; who has less RAM says so.
-STRATEGIES = {"cortex-m55": "layers"}
+STRATEGIES = {"cortex-m55": "layers", "rv32imc": "layers"}
 TIMEOUT_S = 600.0
 
 _REQUEST = struct.Struct("<III")  # struct request of main.c

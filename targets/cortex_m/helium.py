@@ -173,9 +173,7 @@ def _together(pixels: int, most: int) -> int:
     return -(-pixels // -(-pixels // most) // 2) * 2
 
 
-def _head(
-    rule: Requantization, flat: NDArray[np.int8], x_zero: int, block: int
-) -> NDArray[np.int8]:
+def head(rule: Requantization, flat: NDArray[np.int8], x_zero: int, block: int) -> NDArray[np.int8]:
     """[blocks, 3 * block * 4] bytes: biases, multipliers and shifts of each block's channels."""
     bias = rule.bias.astype(np.int64) - x_zero * flat.astype(np.int64).sum(axis=1)
     rows = np.zeros((3, -(-len(flat) // block) * block), np.int64)
@@ -194,7 +192,7 @@ def _steps(
     room = np.zeros((blocks * block, steps * STEP), np.int8)
     room[:channels, :products] = flat
     ordered = room.reshape(blocks, block, steps, STEP).transpose(0, 2, 1, 3).reshape(blocks, -1)
-    return np.concatenate([_head(rule, flat, x_zero, block), ordered], axis=1)
+    return np.concatenate([head(rule, flat, x_zero, block), ordered], axis=1)
 
 
 def _windows(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> NDArray[np.int8]:
@@ -206,9 +204,7 @@ def _windows(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> ND
     room[:channels, 1:, :height] = weights.transpose(2, 1, 0)
     flat = weights.reshape(-1, channels).T
     tail = np.zeros((blocks, STEP), np.int8)
-    return np.concatenate(
-        [_head(rule, flat, x_zero, BLOCK), room.reshape(blocks, -1), tail], axis=1
-    )
+    return np.concatenate([head(rule, flat, x_zero, BLOCK), room.reshape(blocks, -1), tail], axis=1)
 
 
 def _rows(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> NDArray[np.int8]:
@@ -217,4 +213,4 @@ def _rows(rule: Requantization, weights: NDArray[np.int8], x_zero: int) -> NDArr
     blocks = -(-channels // BLOCK)
     room = np.zeros((blocks * BLOCK, STEP), np.int8)
     room[:channels, :height] = weights.T
-    return np.concatenate([_head(rule, weights.T, x_zero, BLOCK), room.reshape(blocks, -1)], axis=1)
+    return np.concatenate([head(rule, weights.T, x_zero, BLOCK), room.reshape(blocks, -1)], axis=1)

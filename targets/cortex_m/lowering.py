@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import helium, linear_add, paired, quads
+from . import blocked, helium, linear_add, paired, quads
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -55,13 +55,19 @@ _HELIUM: Mapping[str, Attempt] = {
     "add_s8": helium.lower_add,
 }
 _PLAIN: Mapping[str, Attempt] = {"add_s8": linear_add.lower_add}
+# many registers, one product at a time
+_BLOCKED: Mapping[str, Attempt] = {
+    "conv2d_s8": blocked.lower_conv2d,
+    "fully_connected_s8": blocked.lower_fully_connected,
+    "add_s8": linear_add.lower_add,
+}
 _FAST: Mapping[str, Mapping[str, Attempt]] = {
     "cortex-m0": _PLAIN,
     "cortex-m4": _DSP,
     "cortex-m7": _DSP,
     "cortex-m55": _HELIUM,
     "armv7": _DSP,
-    "rv32imc": _PLAIN,
+    "rv32imc": _BLOCKED,
 }
 
 _FAST_LAYOUTS = (*paired.LAYOUTS, quads.DEPTHWISE_CONV2D, linear_add.ADD)
@@ -83,7 +89,7 @@ def layouts() -> Mapping[str, Layout]:
             name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
             for name, words in plain.items()
         },
-        **{words.kernel: words for words in (*_FAST_LAYOUTS, *helium.LAYOUTS)},
+        **{words.kernel: words for words in (*_FAST_LAYOUTS, *helium.LAYOUTS, *blocked.LAYOUTS)},
     }
 
 
@@ -92,7 +98,7 @@ def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
     lowered = table.lower(graph, node)
     special = _FAST[target].get(lowered.kernel)
     fast = special(graph, node, lowered) if special else None
-    if fast is not None and special in _HELIUM.values():
+    if fast is not None and target not in ("cortex-m4", "cortex-m7", "armv7"):
         # So much slower are the plain kernels that room for these is always made.
         return replace(fast, by_row=lowered.by_row)
     if lowered.kernel not in _SCRATCH:

@@ -35,13 +35,26 @@ MIDGE_INLINE void sum_four(
     int32_t sums[4], const int8_t *x, const int8_t *w, const midge_tap *taps, int32_t count,
     midge_offsets offsets)
 {
-#if defined(MIDGE_DSP)
     if (offsets.w == 0) {
+#if defined(MIDGE_DSP)
         if (count > 0)
             midge_depthwise4_s8(sums, x, w, taps, count, offsets.x);
+#else
+        int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+        for (; count > 0; count--, taps++) {
+            const int8_t *const x4 = x + taps->x, *const w4 = w + taps->w;
+            s0 += (x4[0] + offsets.x) * w4[0];
+            s1 += (x4[1] + offsets.x) * w4[1];
+            s2 += (x4[2] + offsets.x) * w4[2];
+            s3 += (x4[3] + offsets.x) * w4[3];
+        }
+        sums[0] = s0;
+        sums[1] = s1;
+        sums[2] = s2;
+        sums[3] = s3;
+#endif
         return;
     }
-#endif
     for (; count > 0; count--, taps++)
         for (int32_t i = 0; i < 4; i++)
             sums[i] += (x[taps->x + i] + offsets.x) * (w[taps->w + i] + offsets.w);
