@@ -38,6 +38,7 @@ that gives one of its cells.
 - arena: `midge plan M --target cortex-m4 --json` (`arena_bytes`, kernel scratch included)
 - Cortex-M4: `midge run M --target cortex-m4 --json` (`instructions`, guest instructions of one
   inference in QEMU) and `midge compile M --target cortex-m4 -o D --json` (`flash_bytes`)
+- the other cores: [instructions](cores.md), by `python -m midge.tools.core_figures`
 - accelerator: `midge run M --target fpga-sim --json` (`cycles` of the 8x8 accelerator, transfers
   included; what it doesn't take runs on the host and isn't counted)
 - host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: midge's time divided
