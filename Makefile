@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test lint format lock proto clean
+.PHONY: help setup system demo test test-pi lint format lock proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,7 +33,7 @@ has_qemu-user := command -v qemu-aarch64
 help: ## print the targets
 	@echo "midge: quantized and binarized networks on small machines"
 	@echo
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: system $(VENV)/.installed ## make the environment .venv/ from requirements.lock
 
@@ -73,6 +73,9 @@ demo: setup ## one model on every backend, with the same bits
 # their fixtures, and evens out at the end.
 test: setup ## run every test that needs no board, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not board" $(ARGS)
+
+test-pi: setup ## run the API and a compiled library in an AArch64 Python under emulation
+	@tools/pi_smoke.sh $(abspath $(BIN)/python)
 
 lint: setup ## check style, format and types
 	@failed=0; for check in "ruff check ." "ruff format --check ." mypy; do \
