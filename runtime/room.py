@@ -20,8 +20,8 @@ def none(arena_bytes: int) -> int:
 
 
 def a_few(arena_bytes: int) -> int:
-    """On a microcontroller: 1,792 bytes, of a small arena a quarter, of a tiny one 256 bytes."""
-    return min(1792, max(arena_bytes // 4, 256))
+    """On a microcontroller: 1,792 bytes, of a small arena a quarter, of a tiny one 260 bytes."""
+    return min(1792, max(arena_bytes // 4, 260))
 
 
 def some(arena_bytes: int) -> int:
