@@ -1,8 +1,8 @@
 """The table that every backend runs: one line a case, bits equal, no tolerance.
 
-A case is a `.tflite` model; the operator cases are written on the spot by `build_tflite`, the model
-cases are read from the repository or found by name (and skipped, with the reason, where they can't
-be had).
+A case is a `.tflite` or `.onnx` model; the operator cases are written on the spot by `build_tflite`
+and `build_onnx`, the model cases are read from the repository or found by name (and skipped, with
+the reason, where they can't be had).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import build_binary as bits
+import build_onnx as onnx
 import build_tflite as b
 import pytest
 
@@ -47,6 +48,11 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
 
 def larq(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
     return Case(name, partial(make, **arguments), builtin=False)
+
+
+def other(name: str, make: Callable[[], bytes]) -> Case:
+    """A model that is no `.tflite`."""
+    return Case(name, cache(make), builtin=False)
 
 
 def model(name: str, small: bool = False) -> Case:
@@ -155,6 +161,8 @@ OPERATORS = [
         "bconv2d_groups_int8", bits.bconv2d, shape=(1, 5, 4, 64), filters=6, groups=2, dtype="int8"
     ),
     larq("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation="relu6", dtype="int8"),
+    other("onnx_residual_qdq", onnx.qdq_residual),
+    other("onnx_separable_qdq", onnx.qdq_separable),
     larq("bmax_pool2d", bits.bmax_pool2d),
     larq("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
 ]

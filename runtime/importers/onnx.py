@@ -1,0 +1,244 @@
+"""ONNX models (opset 11 and newer) to graphs.
+
+The road: file -> checked protobuf with its sizes bound -> constants folded by the `onnx` package's
+own evaluator -> one reader an operator (`onnx_operators`), which turns NCHW into NHWC where images
+begin and back where they end -> `onnx_qdq`, which turns QuantizeLinear and DequantizeLinear round
+an operator into an integer operator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
+from ..graph import Graph
+from .onnx_building import Builder, NodeReading
+from .onnx_operators import READERS
+from .onnx_qdq import fuse
+from .tflite_file import Malformed
+from .tflite_reading import Unsupported
+
+LEAST_OPSET = 11
+OWN_DOMAINS = ("", "ai.onnx")
+
+
+def read_onnx(
+    source: str | Path | bytes, input_shapes: Mapping[int, Sequence[int]] | None = None
+) -> Graph:
+    """The graph of an .onnx file, or of its content.
+
+    Dimensions that the file leaves open count as 1 unless `input_shapes` gives the shape of that
+    input, by its place among the inputs. Raises `ModelError` for what is no well-formed model,
+    `UnsupportedModel` with every node that can't be read, `InputError` for impossible shapes.
+    """
+    label = "model" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else _content(Path(source))
+    folder = None if isinstance(source, bytes) else Path(source).parent
+    model = _parse(content, label, folder)
+    _bind_sizes(model, input_shapes or {}, label)
+    digest = hashlib.sha256(content).hexdigest()
+    return fuse(_Import(model, label, digest).graph())
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.external_data_helper
+        import onnx.numpy_helper
+        import onnx.reference
+    except ModuleNotFoundError:
+        raise MissingTool(
+            "reading an ONNX model needs the package onnx: pip install midge[onnx]"
+        ) from None
+    return onnx
+
+
+def _content(path: Path) -> bytes:
+    from .tflite import read_content
+
+    return read_content(path)
+
+
+def _parse(content: bytes, label: str, folder: Path | None) -> Any:
+    """The protobuf with its external data loaded, checked by the onnx package."""
+    onnx = _onnx()
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's errors have no common base
+        raise ModelError(label, f"this is no ONNX model ({_first_line(error)})") from None
+    _load_external(model, label, folder)
+    opset = max((o.version for o in model.opset_import if o.domain in OWN_DOMAINS), default=0)
+    if opset < LEAST_OPSET:
+        raise ModelError(
+            label,
+            f"it has opset {opset}; {LEAST_OPSET} is the least that is read",
+            "export it anew, or convert it with onnx.version_converter",
+        )
+    for value in model.graph.output:  # some exporters leave it out, and it follows anyway
+        value.type.tensor_type.shape.SetInParent()
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise ModelError(label, f"the onnx package finds it broken: {_first_line(error)}") from None
+    return model
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _load_external(model: Any, label: str, folder: Path | None) -> None:
+    """Read tensors that lie in other files, which must be in the model's own folder."""
+    onnx = _onnx()
+    helper = onnx.external_data_helper
+    for tensor in helper._get_all_tensors(model):
+        if not helper.uses_external_data(tensor):
+            continue
+        place = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+        if folder is None:
+            raise ModelError(
+                label, f"tensor {tensor.name!r} lies in {place!r}; read it from a path"
+            )
+        target = (folder / place).resolve()
+        if not place or not target.is_relative_to(folder.resolve()):
+            raise ModelError(
+                label,
+                f"tensor {tensor.name!r} lies in {place!r}, outside of the model's own folder",
+            )
+        try:
+            helper.load_external_data_for_tensor(tensor, str(folder))
+        except Exception as error:
+            raise ModelError(
+                label, f"tensor {tensor.name!r} can't be read from {place!r}: {_first_line(error)}"
+            ) from None
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _bind_sizes(model: Any, shapes: Mapping[int, Sequence[int]], label: str) -> None:
+    """Give every input a size along every axis: the user's, the file's, or 1."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in known]
+    for place in shapes:
+        if not 0 <= place < len(inputs):
+            raise InputError(f"{label} has {len(inputs)} inputs, there is no input {place}")
+    for place, value in enumerate(inputs):
+        dimensions = value.type.tensor_type.shape.dim
+        wanted = shapes.get(place)
+        if wanted is not None and len(wanted) != len(dimensions):
+            raise InputError(
+                f"input {value.name!r} has {len(dimensions)} axes, not the shape {list(wanted)}"
+            )
+        for axis, dimension in enumerate(dimensions):
+            fixed = dimension.dim_value
+            size = int(wanted[axis]) if wanted is not None else (fixed or 1)
+            if size < 1 or (fixed and size != fixed):
+                raise InputError(
+                    f"axis {axis} of input {value.name!r} is {fixed or 'at least 1'}, not {size}"
+                )
+            dimension.dim_value = size
+
+
+class _Import:
+    """One model's nodes in order; constants are folded on the way."""
+
+    def __init__(self, model: Any, label: str, digest: str) -> None:
+        self._onnx = _onnx()
+        self.model, self.label, self.digest = model, label, digest
+        self.build = Builder()
+        self.opset = {o.domain: o.version for o in model.opset_import}
+
+    def graph(self) -> Graph:
+        for tensor in self.model.graph.initializer:
+            self.build.constants[tensor.name] = self._onnx.numpy_helper.to_array(tensor)
+        inputs = []
+        for value in self.model.graph.input:
+            if value.name not in self.build.constants:
+                inputs.append(self._input(value))
+        self._nodes()
+        outputs = tuple(self.build.plain(value.name) for value in self.model.graph.output)
+        return self.build.graph(tuple(inputs), outputs, self.digest)
+
+    def _input(self, value: Any) -> int:
+        kind = value.type.tensor_type
+        if not kind.elem_type:
+            raise ModelError(self.label, f"input {value.name!r} is no tensor", "pass tensors only")
+        dtype = self._onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        shape = tuple(d.dim_value for d in kind.shape.dim)
+        made = self.build.input(value.name, shape, np.dtype(dtype).name)
+        if made is None:
+            raise ModelError(self.label, f"input {value.name!r} has the type {np.dtype(dtype)}")
+        return made
+
+    def _nodes(self) -> None:
+        refusals = []
+        for number, node in enumerate(self.model.graph.node):
+            try:
+                self._node(number, node)
+            except Unsupported as error:
+                refusals.append(Refusal(number, node.op_type, error.why, error.remedy))
+            except KeyError:
+                if not refusals:  # behind a refused node tensors are missing
+                    raise ModelError(self.label, f"node {number} reads what no one makes") from None
+            except (Malformed, ValueError, IndexError, TypeError) as error:
+                if not refusals:
+                    title = f"node {number} ({node.op_type} {node.name!r})"
+                    raise ModelError(self.label, f"{title}: {_first_line(error)}") from None
+        if refusals:
+            raise UnsupportedModel(self.label, refusals)
+
+    def _node(self, number: int, node: Any) -> None:
+        if self._fold(node):
+            return
+        if node.domain not in (*OWN_DOMAINS, "com.microsoft") or node.op_type not in READERS:
+            raise Unsupported(
+                f"the operator {node.op_type} is not supported",
+                "export it from supported operators",
+            )
+        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        reading = NodeReading(
+            self.build, number, node.op_type, list(node.input), list(node.output), attributes,
+            self.opset.get("", self.opset.get("ai.onnx", 0)),
+        )  # fmt: skip
+        made = READERS[node.op_type](reading)
+        missing = [name for name in node.output[len(made) :] if name]
+        if missing and missing[0] not in self.build.constants:
+            raise Unsupported(f"its output {missing[0]!r} is asked for", "leave that output out")
+        for name, value in zip(node.output, made, strict=False):
+            self.build.values[name] = value
+
+    def _fold(self, node: Any) -> bool:
+        """Evaluate a node of constants, or the shape of a tensor, with the package's own rules."""
+        constants = self.build.constants
+        if node.op_type == "Shape" and node.input[0] not in constants:
+            shape = self.build.shape(node.input[0])
+            begin = next((a.i for a in node.attribute if a.name == "start"), 0)
+            end = next((a.i for a in node.attribute if a.name == "end"), len(shape))
+            constants[node.output[0]] = np.array(shape[begin:end], np.int64)
+            return True
+        names = [name for name in node.input if name]
+        quantizing = node.op_type in ("DequantizeLinear", "QuantizeLinear")
+        random = node.op_type.startswith("Random")
+        if quantizing or random or any(name not in constants for name in names):
+            return False
+        if any(a.type == self._onnx.AttributeProto.GRAPH for a in node.attribute):
+            return False
+        named = self._onnx.helper.make_empty_tensor_value_info
+        given = [named(name) for name in dict.fromkeys(names)]
+        made = [named(name) for name in node.output if name]
+        alone = self._onnx.helper.make_graph([node], "constants", given, made)
+        model = self._onnx.helper.make_model(alone, opset_imports=self.model.opset_import)
+        evaluator = self._onnx.reference.ReferenceEvaluator(model)
+        try:
+            found = evaluator.run(None, {name: constants[name] for name in names})
+        except Exception:  # an operator that the evaluator doesn't have either
+            return False
+        for name, value in zip([n for n in node.output if n], found, strict=True):
+            constants[name] = np.asarray(value)
+        return True

@@ -1,0 +1,231 @@
+"""A graph under construction from ONNX: values by name, their layout, and nodes as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..graph import DTYPES, Graph, Node, Quantization, Tensor
+from ..ops import OPERATORS, NoAttrs, Reshape, Shape, Transpose
+from .tflite_reading import Unsupported
+
+PLAIN, IMAGE, FLAT = "plain", "image", "flat"
+TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor and how it lies: as ONNX has it, an image in NHWC, or an NHWC image made flat.
+
+    `image` is the image's NHWC shape where `layout` is FLAT. A `shifted` value was uint8 and is
+    kept as int8, 128 less.
+    """
+
+    index: int
+    layout: str = PLAIN
+    image: Shape = ()
+    shifted: bool = False
+
+
+class Builder:
+    """Tensors and nodes so far.
+
+    `scales` has the quantization of constants that were dequantized, by name. A float constant made
+    of one carries it, so that `onnx_qdq` finds its integers again.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[int, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.values: dict[str, Value] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.scales: dict[str, Quantization] = {}
+
+    # ---- tensors ----
+
+    def add(
+        self,
+        name: str,
+        shape: Shape,
+        dtype: str,
+        quantization: Quantization | None = None,
+        data: np.ndarray | None = None,
+    ) -> int:
+        index = len(self.tensors)
+        self.tensors[index] = Tensor(index, name, shape, dtype, quantization, data)
+        return index
+
+    def input(self, name: str, shape: Shape, dtype: str) -> int | None:
+        """None for a type that the graph doesn't have."""
+        if dtype not in DTYPES:
+            return None
+        index = self.add(name, shape, dtype)
+        self.values[name] = Value(index)
+        return index
+
+    def constant(
+        self, data: np.ndarray, name: str = "", quantization: Quantization | None = None
+    ) -> int:
+        data = np.asarray(data)
+        if data.dtype == np.float64 or data.dtype == np.float16:
+            data = data.astype(np.float32)
+        if data.dtype.name not in DTYPES:
+            raise Unsupported(
+                f"a constant has the type {data.dtype}", "export the model in float32 or int8"
+            )
+        return self.add(name, data.shape, data.dtype.name, quantization, data)
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[int | None],
+        attrs: Any = None,
+        dtype: str | None = None,
+        quantization: Quantization | None = None,
+        name: str = "",
+        origin: int | None = None,
+        outputs: int = 1,
+    ) -> tuple[int, ...]:
+        """Append a node; its outputs, of the first input's type unless `dtype` says another."""
+        first = next(i for i in inputs if i is not None)
+        kind = dtype or self.tensors[first].dtype
+        made = tuple(self.add(name, (), kind, quantization) for _ in range(outputs))
+        new = Node(op, tuple(inputs), made, attrs or NoAttrs(), name, origin)
+        used = {i: self.tensors[i] for i in (*new.operands, *made)}
+        shapes = OPERATORS[op].shapes(Graph((), used, (), ()), new)
+        for index, shape in zip(made, shapes, strict=True):
+            self.tensors[index] = Tensor(index, name, tuple(map(int, shape)), kind, quantization)
+        self.nodes.append(new)
+        return made
+
+    def graph(self, inputs: tuple[int, ...], outputs: tuple[int, ...], digest: str) -> Graph:
+        return Graph(tuple(self.nodes), self.tensors, inputs, outputs, digest)
+
+    # ---- values ----
+
+    def value(self, name: str) -> Value:
+        """The value of a name; a constant becomes a tensor when it is first asked for."""
+        if name not in self.values:
+            made = self.constant(self.constants[name], name, self.scales.get(name))
+            self.values[name] = Value(made)
+        return self.values[name]
+
+    def shape(self, name: str) -> Shape:
+        """The shape as ONNX has it."""
+        if name not in self.values and name in self.constants:
+            return tuple(self.constants[name].shape)
+        value = self.value(name)
+        shape = self.tensors[value.index].shape
+        return tuple(shape[i] for i in TO_NCHW) if value.layout == IMAGE else shape
+
+    def plain(self, name: str) -> int:
+        """The tensor in ONNX's own order and type."""
+        value = self.value(name)
+        if value.shifted:
+            value = self.unshifted(value)
+            self.values[name] = value
+        if value.layout == IMAGE:
+            index = self.transposed(value.index, TO_NCHW)
+        elif value.layout == FLAT:
+            (image,) = self.node("reshape", [value.index], Reshape(value.image),
+                                 quantization=self.tensors[value.index].quantization)  # fmt: skip
+            index = self.reshaped(self.transposed(image, TO_NCHW), self.tensors[value.index].shape)
+        else:
+            return value.index
+        self.values[name] = Value(index)
+        return index
+
+    def unshifted(self, value: Value) -> Value:
+        """uint8 again."""
+        tensor = self.tensors[value.index]
+        assert tensor.quantization is not None
+        scales = Quantization(tensor.quantization.scales, tensor.quantization.zero_points + 128)
+        (index,) = self.node("quantize", [value.index], None, "uint8", scales, tensor.name)
+        return Value(index, value.layout, value.image)
+
+    def image(self, name: str) -> int:
+        """The tensor in NHWC; `Unsupported` unless it has four axes."""
+        value = self.value(name)
+        if value.shifted:
+            value = self.values[name] = self.unshifted(value)
+        if value.layout == IMAGE:
+            return value.index
+        index = self.plain(name)
+        if len(self.tensors[index].shape) != 4:
+            raise Unsupported(
+                f"its input has {len(self.tensors[index].shape)} axes, images have four",
+                "export it for two-dimensional images",
+            )
+        made = self.transposed(index, TO_NHWC)
+        if not self.tensors[index].constant:
+            self.values[name] = Value(made, IMAGE)
+        return made
+
+    def transposed(self, index: int, permutation: Shape) -> int:
+        tensor = self.tensors[index]
+        if tensor.data is not None:
+            scales = tensor.quantization
+            if scales is not None and scales.per_axis:
+                axis = permutation.index(scales.axis)
+                scales = Quantization(scales.scales, scales.zero_points, axis)
+            return self.constant(tensor.data.transpose(permutation), tensor.name, scales)
+        moved = [i for i in permutation if tensor.shape[i] > 1]
+        if moved == sorted(moved):  # only axes of one element move
+            return self.reshaped(index, tuple(tensor.shape[i] for i in permutation))
+        return self.node("transpose", [index], Transpose(tuple(permutation)),
+                         quantization=tensor.quantization, name=tensor.name)[0]  # fmt: skip
+
+    def reshaped(self, index: int, shape: Shape) -> int:
+        tensor = self.tensors[index]
+        if tensor.shape == shape:
+            return index
+        if tensor.data is not None:
+            scales = tensor.quantization
+            if scales is not None and scales.per_axis:
+                scales = None
+            return self.constant(tensor.data.reshape(shape), tensor.name, scales)
+        return self.node("reshape", [index], Reshape(tuple(shape)),
+                         quantization=tensor.quantization, name=tensor.name)[0]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NodeReading:
+    """One ONNX node as a reader sees it."""
+
+    build: Builder
+    number: int
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    opset: int
+
+    def has(self, place: int) -> bool:
+        return place < len(self.inputs) and bool(self.inputs[place])
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        value = self.attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def constant(self, place: int, what: str) -> np.ndarray:
+        """A constant input; `Unsupported` where it is computed."""
+        if not self.has(place):
+            raise ValueError(f"it lacks its {what}")
+        if self.inputs[place] not in self.build.constants:
+            raise Unsupported(f"its {what} is computed", f"export it with a constant {what}")
+        return self.build.constants[self.inputs[place]]
+
+    def optional_constant(self, place: int, what: str) -> np.ndarray | None:
+        return self.constant(place, what) if self.has(place) else None
+
+    def shape(self, place: int = 0) -> Shape:
+        return self.build.shape(self.inputs[place])
+
+    def emit(
+        self, op: str, inputs: Sequence[int | None], attrs: Any = None, **more: Any
+    ) -> tuple[int, ...]:
+        name = self.outputs[0] if self.outputs else ""
+        return self.build.node(op, inputs, attrs, name=name, origin=self.number, **more)
