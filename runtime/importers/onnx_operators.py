@@ -54,8 +54,8 @@ def conv(node: NodeReading) -> Made:
     weights, bias = node.build.plain(node.inputs[1]), _bias(node, 2, filters)
     if groups == channels and depth == 1:
         weights = node.build.transposed(weights, (1, 2, 3, 0))
-        attrs = DepthwiseConv2D(stride, dilation, padding, multiplier=filters // channels)
-        return [Value(node.emit("depthwise_conv2d", [x, weights, bias], attrs)[0], IMAGE)]
+        single = DepthwiseConv2D(stride, dilation, padding, multiplier=filters // channels)
+        return [Value(node.emit("depthwise_conv2d", [x, weights, bias], single)[0], IMAGE)]
     weights = node.build.transposed(weights, TO_NHWC)
     attrs = Conv2D(stride, dilation, padding)
     return [Value(node.emit("conv2d", [x, weights, bias], attrs)[0], IMAGE)]
@@ -421,9 +421,8 @@ def split(node: NodeReading) -> Made:
     axis = int(node.attribute("axis", 0))
     axis += len(shape) if axis < 0 else 0
     axis = TO_NHWC.index(axis) if value.layout == IMAGE else axis
-    sizes = node.optional_constant(1, "sizes")
-    if sizes is None:
-        sizes = node.attribute("split")
+    given = node.optional_constant(1, "sizes")
+    sizes = node.attribute("split") if given is None else list(given)
     if sizes is None:
         count = len(node.outputs)
         part = -(-shape[axis] // count)

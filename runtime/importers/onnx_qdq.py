@@ -23,7 +23,11 @@ MOVERS = (
 )  # fmt: skip
 FREE = ("mean", "relu", "leaky_relu", "hard_swish", "add", "sub", "mul")
 FIXED = {"softmax": (1 / 256, -128), "logistic": (1 / 256, -128), "tanh": (1 / 128, 0)}
-FUSED = {(0.0, None): "relu", (0.0, 6.0): "relu6", (-1.0, 1.0): "relu_n1_to_1"}
+FUSED: dict[tuple[float | None, float | None], str] = {
+    (0.0, None): "relu",
+    (0.0, 6.0): "relu6",
+    (-1.0, 1.0): "relu_n1_to_1",
+}
 BIAS_LIMIT = 2**31 - 1
 
 
