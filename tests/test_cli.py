@@ -173,10 +173,16 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
     assert all(plan["verified_bytes"] > 0 for plan in plans.values())
     fed = call(capsys, "plan", str(path), "--input-by-row", "--frugal", "--verify")[1]
     assert fed["arena_bytes"] <= rows and fed["verified_bytes"] > 0
-    for ram, strategy in (("8K", "layers"), (str(layers), "layers"), (str(layers - 1), "rows")):
+    frugal = {
+        name: call(capsys, "plan", str(path), "--strategy", name, "--frugal")[1]["arena_bytes"]
+        for name in ("layers", "rows")
+    }
+    least = frugal["layers"]
+    assert rows < least <= layers
+    for ram, strategy in (("8K", "layers"), (str(least), "layers"), (str(least - 1), "rows")):
         assert call(capsys, "plan", str(path), "--ram", ram)[1]["strategy"] == strategy
-    strips = call(capsys, "plan", str(path), "--ram", str(rows - 1), "--verify")[1]
-    assert strips["strategy"] == "strips" and strips["arena_bytes"] < rows
+    strips = call(capsys, "plan", str(path), "--ram", str(frugal["rows"] - 1), "--verify")[1]
+    assert strips["strategy"] == "strips" and strips["arena_bytes"] < frugal["rows"]
     assert strips["extra_macs"] > 0 and strips["parts"]
     code, result, _ = call(
         capsys, "plan", str(path), "--ram", str(rows - 1), "--max-extra-macs", "0"
