@@ -185,13 +185,13 @@ def test_ram_takes_the_fastest_plan_that_fits(capsys, tmp_path: Path) -> None:  
     assert strips["strategy"] == "strips" and strips["arena_bytes"] < frugal["rows"]
     assert strips["extra_macs"] > 0 and strips["parts"]
     code, result, _ = call(
-        capsys, "plan", str(path), "--ram", str(rows - 1), "--max-extra-macs", "0"
+        capsys, "plan", str(path), "--ram", str(frugal["rows"] - 1), "--max-extra-macs", "0"
     )
     assert code == 1
     assert result["error"].startswith(
-        f"the arena needs {layers:,} bytes layer by layer or {rows:,} bytes with row streaming or "
-        f"{fed['arena_bytes']:,} bytes if the input comes by row, --ram grants {rows - 1:,}; its "
-        "largest buffer is "
+        f"the arena needs {least:,} bytes layer by layer or {frugal['rows']:,} bytes with row "
+        f"streaming or {fed['arena_bytes']:,} bytes if the input comes by row, --ram grants "
+        f"{frugal['rows'] - 1:,}; its largest buffer is "
     )
 
 
