@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .accelerator import HOST_PORT, Accelerator
-from .dma import QUEUE_CONTROL, Dma
+from .dma import AXI, Dma
 from .machine import REGION_BYTES, Machine, Region, Register
 
 MAP_BITS = ceil_log2(len(Region) * REGION_BYTES)
@@ -86,11 +86,10 @@ class AxiAccelerator(wiring.Component):
 
     def __init__(self, machine: Machine, technology: str = "generic"):
         self.machine, self.technology = machine, technology
-        self.dma = Dma()
         super().__init__(
             {
                 "s_axi": In(AXI_LITE),
-                "m_axi": Out(self.dma.m_axi.signature),
+                "m_axi": Out(AXI),
                 "irq": Out(1),
             }
         )
@@ -98,7 +97,7 @@ class AxiAccelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.lite = lite = LiteSlave()
-        m.submodules.dma = dma = self.dma
+        m.submodules.dma = dma = Dma()
         m.submodules.accelerator = accelerator = Accelerator(self.machine, self.technology)
         wiring.connect(m, wiring.flipped(self.s_axi), lite.s_axi)
         wiring.connect(m, dma.m_axi, wiring.flipped(self.m_axi))
@@ -136,6 +135,3 @@ class AxiAccelerator(wiring.Component):
             dma.host.ready.eq(~by_lite & port.ready),
             dma.host.read_data.eq(port.read_data),
         ]
-
-
-__all__ = ["AXI_LITE", "QUEUE_CONTROL", "AxiAccelerator", "LiteSlave"]
