@@ -13,6 +13,7 @@ from midge.runtime.errors import ModelError
 from midge.runtime.graph import Graph, Node
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.passes.legacy_uint8 import legacy_uint8
+from midge.runtime.passes.time_as_rows import time_as_rows
 from midge.tools.zoo import catalogue, find_model
 
 
@@ -38,8 +39,8 @@ def _address(interpreter, index: int) -> int:
 
 
 def rewritten(model: bytes) -> tuple[Graph, dict[int, int]]:
-    """The graph in int8, and for each tensor that stands for a border tensor, the file's index."""
-    graph = legacy_uint8(read_tflite(model))
+    """The graph in int8, time as rows, and for each tensor that stands for a border tensor, the file's index."""
+    graph = time_as_rows(legacy_uint8(read_tflite(model)))
     known = read_tflite(model).tensors
     twins = {}
     for node in (node for node in graph.nodes if node.op == "quantize"):
