@@ -77,6 +77,7 @@ class Stretch:
     jobs: tuple[AnyJob, ...]
     weights: np.ndarray  # uint32 words of the address map, from the first weight word on
     parameters: np.ndarray  # likewise
+    nodes: tuple[int, ...] = ()  # of the graph, one for each job; none if only the words are known
 
     @property
     def cycle_limit(self) -> int:

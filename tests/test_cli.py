@@ -219,6 +219,7 @@ def test_check_lists_every_refused_node(capsys, tmp_path: Path) -> None:  # type
         ("grpc", ["serve", "digits"]),
         ("grpc", ["run", "digits", "--target", "split"]),
         ("amaranth", ["run", "digits", "--target", "fpga-sim"]),
+        ("amaranth", ["hw", "report"]),
     ],
 )
 def test_a_missing_package_is_named(package: str, arguments: list[str]) -> None:

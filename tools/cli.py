@@ -32,6 +32,7 @@ VERBS = (
     "boards",
     "flash",
     "sim",
+    "hw",
     "serve",
     "split",
     "doctor",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...hw.driver import Driver, TileJob
 from ...hw.machine import Machine
-from ...hw.queue import QueueDriver, QueuePort, Stretch
+from ...hw.queue import QueueDriver, QueuePort, RunCounters, Stretch
 from ...kernels.host import HostBackend, HostExecutor
 from ...runtime.backend import Measurement, missing_package
 from ...runtime.errors import Refusal, TargetError
@@ -53,19 +53,29 @@ class Resident:
     stretch: Stretch
 
 
+@dataclass(frozen=True)
+class PartCost:
+    """What one part of an inference took, counted by the accelerator."""
+
+    items: tuple[int, ...]
+    cycles: int  # 0 on the host
+    counters: RunCounters | None = None  # of a stretch
+
+
 class FpgaExecutor:
     """Walks the program: stretches that fit the chip, layers in tiles, and calls of the host."""
 
     def __init__(self, program: Program, machine: Machine | None = None) -> None:
         self.measurement = Measurement()
         self.remarks: list[str] = []
+        self.costs: list[PartCost] = []  # of the last inference, in the order of `parts`
         self.program = program
         self._host = HostExecutor(program)
-        self._machine = machine or Machine()
-        self._tiles = tiled(program, self._machine)
-        self.parts = divide(program, self._machine, self._tiles)
+        self.machine = machine or Machine()
+        self.tiles = tiled(program, self.machine)
+        self.parts = divide(program, self.machine, self.tiles)
         # Simulating takes seconds to start: not for a program that has nothing for the array.
-        self._board = _simulate(self._machine) if self._tiles else None
+        self._board = _simulate(self.machine) if self.tiles else None
         if self._board is not None:
             bus = SimulatedBus(self._board)
             self._queue = QueueDriver(bus)
@@ -76,14 +86,18 @@ class FpgaExecutor:
         of inputs and outputs included; of layers in tiles those of the jobs."""
         started = time.perf_counter()
         self._host.copy_in(inputs)
-        cycles = 0
-        for part in self.parts:
-            cycles += self._stretch(part) if isinstance(part, Resident) else self._item(part)
+        self.costs = [
+            self._stretch(part)
+            if isinstance(part, Resident)
+            else PartCost((part,), self._item(part))
+            for part in self.parts
+        ]
+        cycles = sum(cost.cycles for cost in self.costs)
         outputs = self._host.copy_out()
         latency_ms = (time.perf_counter() - started) * 1e3
         self.measurement = Measurement(latency_ms=latency_ms, cycles=cycles)
         self.remarks = [
-            f"{len(self._tiles)} of {len(self.program.items)} calls on the accelerator",
+            f"{len(self.tiles)} of {len(self.program.items)} calls on the accelerator",
             *(
                 f"calls {part.items[0]} to {part.items[-1]} run on the chip as one stretch"
                 for part in self.parts
@@ -99,18 +113,19 @@ class FpgaExecutor:
             self._item(number)
             yield from self._host.finished(number)
 
-    def _stretch(self, part: Resident) -> int:
+    def _stretch(self, part: Resident) -> PartCost:
         stretch = part.stretch
         values = [self._host.tensor(place.tensor).reshape(-1) for place in stretch.inputs]
         answers = self._queue.run(stretch, values)
         for place, answer in zip(stretch.outputs, answers, strict=True):
             y = self._host.tensor(place.tensor)
             y[...] = answer.reshape(y.shape)
-        return self._queue.counters.cycles
+        counters = self._queue.counters
+        return PartCost(part.items, counters.cycles, counters)
 
     def _item(self, number: int) -> int:
         """Run one item; the accelerator's cycles."""
-        if number not in self._tiles:
+        if number not in self.tiles:
             self._host.run_item(number)
             return 0
         call = self.program.items[number]
@@ -121,7 +136,7 @@ class FpgaExecutor:
             for index in operands(graph, node)
         ]
         y = self._host.tensor(node.outputs[0])
-        answer, cycles = self._driver.run(self._tiles[number], *images)
+        answer, cycles = self._driver.run(self.tiles[number], *images)
         y[...] = answer.reshape(y.shape)
         return cycles
 

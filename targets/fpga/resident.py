@@ -72,6 +72,7 @@ def make_stretch(graph: Graph, layers: Sequence[Layer], machine: Machine) -> Str
         tuple(jobs),
         weights,
         parameters,
+        tuple(layer.node for layer in layers for tile in layer.tiles for _ in tile.jobs),
     )
 
 

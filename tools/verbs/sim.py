@@ -1,4 +1,4 @@
-"""`midge sim MODEL --serial`: an emulated board with its serial port as a pseudo-terminal."""
+"""`midge sim MODEL`: the accelerator, cycle by cycle; with `--serial` an emulated board."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from ...sim.serial_line import SerialLine
 from ...targets.boards import Board, emulated_board, find_board
 from ...targets.cortex_m.image import build_image
 from ...targets.cortex_m.mlperf import Device
+from .. import accelerator_sim
 from ..arguments import add_model, add_planning, compile_for
 from .compile import named
 
-HELP = "run a firmware on an emulated board, its serial port a pseudo-terminal"
+HELP = (
+    "count a model's cycles on the simulated accelerator; --serial: firmware on an emulated board"
+)
 
 _held: list[tuple[ExitStack, subprocess.Popen[str]]] = []
 
@@ -32,15 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serial",
         action="store_true",
-        required=True,
-        help="speak MLPerf Tiny's protocol over a pseudo-terminal, until Ctrl-C",
+        help="run the firmware on an emulated board instead, which speaks MLPerf Tiny's protocol "
+        "over a pseudo-terminal, until Ctrl-C",
     )
     parser.add_argument(
-        "--board", metavar="B", help="an emulated board of `midge boards` (default: a Cortex-M4)"
+        "--board", metavar="B", help="with --serial: one of `midge boards` (default: a Cortex-M4)"
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.serial:
+        return _serial(args)
+    if args.board:
+        raise TargetError("--board is an emulated board's name and needs --serial")
+    return accelerator_sim.run(args)
+
+
+def _serial(args: argparse.Namespace) -> dict[str, Any]:
     board = find_board(args.board) if args.board else emulated_board("cortex-m4")
     if board.emulator is None:
         raise TargetError(f"{board.name} is not emulated; `midge flash` is for boards on a cable")
@@ -84,6 +95,9 @@ def hold() -> None:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
+    if "port" not in result:
+        accelerator_sim.show(result, console)
+        return
     console.print(
         f"{result['board']}: serial port {result['port']}, Ctrl-C ends it", highlight=False
     )

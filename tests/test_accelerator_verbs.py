@@ -1,0 +1,92 @@
+"""`midge sim` and `midge hw`: counted and modelled cycles agree, and a build is counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from midge.tools.cli import main
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict]:
+    """(exit code, the JSON object); skips where a tool is not installed."""
+    code = main([*arguments, "--json"])
+    result = json.loads(capsys.readouterr().out)
+    if code and ("not installed" in result["error"] or "is not there" in result["error"]):
+        pytest.skip(result["error"])
+    return code, result
+
+
+def test_sim_counts_and_models(capsys) -> None:  # type: ignore[no-untyped-def]
+    code, result = call(capsys, "sim", "digits")
+    assert code == 0
+    assert result["cycles"] == call(capsys, "run", "digits", "--target", "fpga-sim")[1]["cycles"]
+    layers = result["layers"]
+    chip = [layer for layer in layers if layer["engine"] != "host"]
+    assert [layer["operator"] for layer in layers if layer["engine"] == "host"] == ["softmax"]
+    assert {layer["engine"] for layer in chip} == {"array", "vector"}
+    assert sum(layer["macs"] for layer in layers) == call(capsys, "inspect", "digits")[1]["macs"]
+    assert result["macs_per_cycle"] == pytest.approx(result["macs"] / result["cycles"])
+    assert 0.5 < result["utilisation"] < 1
+    assert all(0 < layer["utilisation"] <= 1 for layer in chip if layer["macs"])
+    # The model knows jobs alone; the counted total has transfers too.
+    modelled = sum(layer["modelled_cycles"] for layer in chip)
+    assert modelled == pytest.approx(result["busy_cycles"], rel=0.1)
+    stalls = result["stalls"]
+    assert stalls["memory"] > 0 < stalls["engine"]
+    assert sum(stalls.values()) < result["cycles"] > result["busy_cycles"]
+
+
+def test_sim_speaks_to_people(capsys) -> None:  # type: ignore[no-untyped-def]
+    call(capsys, "sim", "digits")
+    assert main(["sim", "digits"]) == 0
+    said = capsys.readouterr().out
+    assert "counted (8x8)" in said and "modelled" in said and "for memory" in said
+
+
+def test_a_board_is_for_the_serial_line(capsys) -> None:  # type: ignore[no-untyped-def]
+    code, result = call(capsys, "sim", "digits", "--board", "mps2-an386")
+    assert code == 1 and "needs --serial" in result["error"]
+
+
+def test_verilog_of_a_small_build(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    size = ["--rows", "4", "--columns", "4"]
+    code, result = call(capsys, "hw", "verilog", "-o", str(tmp_path / "out"), *size)
+    assert code == 0
+    text = Path(result["files"][0]).read_text()
+    assert "module midge(" in text and "m_axi__araddr" in text
+    assert len(text) == result["bytes"]
+
+
+def test_sizes_that_no_build_has(capsys) -> None:  # type: ignore[no-untyped-def]
+    code, result = call(capsys, "hw", "report", "--rows", "5")
+    assert code == 1 and "multiple of 4, not 5" in result["error"]
+
+
+def test_report_counts_what_yosys_made(capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """The array alone, which is quick: a DSP for each multiplier."""
+    pytest.importorskip("amaranth")
+    from midge.hw.array import SystolicArray
+    from midge.hw.verilog import to_verilog
+    from midge.targets.fpga import synthesis
+
+    def array(machine):  # type: ignore[no-untyped-def]
+        return to_verilog(SystolicArray(machine.rows, machine.columns, 1), synthesis.TOP)
+
+    monkeypatch.setattr(synthesis, "build_verilog", array)
+    monkeypatch.setitem(synthesis.ZYNQ_7020, "dsps", 15)
+    code, result = call(capsys, "hw", "report", "--rows", "4", "--columns", "4")
+    assert code == 0
+    assert result["dsps"] == 16 and not result["fits"]
+    assert result["ffs"] > 0 and result["brams"] == 0
+    monkeypatch.setitem(synthesis.ZYNQ_7020, "dsps", 16)
+    assert call(capsys, "hw", "report", "--rows", "4", "--columns", "4")[1]["fits"]
+
+
+def test_lut_memories_and_half_blocks_count() -> None:
+    from midge.targets.fpga.synthesis import count
+
+    used = count({"LUT6": 3, "RAM64M": 2, "FDRE": 5, "RAMB36E1": 1, "RAMB18E1": 1, "CARRY4": 7})
+    assert used == {"luts": 11, "ffs": 5, "dsps": 0, "brams": 1.5, "other": {"CARRY4": 7}}

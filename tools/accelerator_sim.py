@@ -1,0 +1,141 @@
+"""One inference in the accelerator's simulation: what was counted beside what the compiler expects.
+
+The accelerator counts a stretch of layers as a whole, from start to interrupt; what a layer of it
+takes is the cost model's. A layer that runs in tiles is counted by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..hw.commands import AnyJob, Job
+from ..hw.machine import TAPS, Machine
+from ..runtime.ops import macs
+from ..runtime.program import Call, Program
+from .arguments import compile_for, load_inputs
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the model once on `fpga-sim`, on random input; the counts do not depend on it."""
+    from ..targets.fpga.backend import FpgaExecutor
+
+    program = compile_for(args, "fpga-sim")
+    executor = FpgaExecutor(program)
+    try:
+        executor.run(load_inputs(program.graph, None, 0))
+        return describe(executor)
+    finally:
+        executor.close()
+
+
+def describe(executor: Any) -> dict[str, Any]:
+    """The answer of `midge sim` from an `FpgaExecutor` that has run."""
+    machine: Machine = executor.machine
+    layers = list(_layers(executor))
+    cycles = sum(cost.cycles for cost in executor.costs)
+    counters = [cost.counters for cost in executor.costs if cost.counters]
+    chip = [layer for layer in layers if layer["engine"] != "host"]
+    on_array = sum(layer["macs"] for layer in chip if layer["engine"] == "array")
+    products = sum(layer["macs"] for layer in chip)
+    return {
+        "target": "fpga-sim",
+        "rows": machine.rows,
+        "columns": machine.columns,
+        "cycles": cycles,
+        "modelled_cycles": sum(layer["modelled_cycles"] for layer in chip),
+        "busy_cycles": sum(counter.busy for counter in counters),
+        "macs": products,
+        "macs_per_cycle": products / cycles if cycles else None,
+        "utilisation": on_array / (cycles * machine.rows * machine.columns) if cycles else None,
+        "stalls": {
+            "memory": sum(counter.memory_stalls for counter in counters),
+            "engine": sum(counter.engine_stalls for counter in counters),
+        },
+        "layers": layers,
+        "remarks": executor.remarks,
+    }
+
+
+def _layers(executor: Any) -> Iterator[dict[str, Any]]:
+    from ..targets.fpga.backend import Resident
+
+    program, machine = executor.program, executor.machine
+    for part, cost in zip(executor.parts, executor.costs, strict=True):
+        for number in cost.items:
+            item = program.items[number]
+            if isinstance(part, Resident):
+                pairs = zip(part.stretch.jobs, part.stretch.nodes, strict=True)
+                jobs = [job for job, node in pairs if node == item.node]
+                yield _layer(program, item.node, jobs, machine, None)
+            elif number in executor.tiles:
+                jobs = [job for tile in executor.tiles[number] for job in tile.jobs]
+                yield _layer(program, item.node, jobs, machine, cost.cycles)
+            else:
+                calls = (item,) if isinstance(item, Call) else item.body
+                for node in dict.fromkeys(call.node for call in calls):
+                    yield _layer(program, node, [], machine, None)
+
+
+def _layer(
+    program: Program, number: int, jobs: list[AnyJob], machine: Machine, counted: int | None
+) -> dict[str, Any]:
+    """A layer's row. `utilisation` is of the multipliers of the engine that it runs on."""
+    from ..targets.fpga.cost import estimate_cycles
+
+    node = program.graph.nodes[number]
+    products = macs(program.graph, node)
+    modelled = sum(estimate_cycles(job, machine) for job in jobs) if jobs else None
+    engine = "host" if not jobs else "array" if isinstance(jobs[0], Job) else "vector"
+    multipliers = (TAPS if engine == "vector" else machine.rows) * machine.columns
+    return {
+        "node": number,
+        "operator": node.op,
+        "name": node.name or program.graph.output(node).name,
+        "engine": engine,
+        "macs": products,
+        "modelled_cycles": modelled,
+        "counted_cycles": counted,
+        "macs_per_cycle": products / modelled if modelled and products else None,
+        "utilisation": products / modelled / multipliers if modelled and products else None,
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """A row a layer, then the totals."""
+    titles = ("node", "operator", "engine", "MACs", "cycles, modelled", "cycles, counted",
+              "MACs/cycle, modelled", "use of engine, modelled")  # fmt: skip
+    table = Table(*titles)
+    for layer in result["layers"]:
+        table.add_row(
+            str(layer["node"]), layer["operator"], layer["engine"], f"{layer['macs']:,}",
+            _number(layer["modelled_cycles"]), _number(layer["counted_cycles"]),
+            _number(layer["macs_per_cycle"], ".1f"), _number(layer["utilisation"], ".0%"),
+        )  # fmt: skip
+    console.print(table)
+    size = f"{result['rows']}x{result['columns']}"
+    if not result["cycles"]:
+        console.print(f"nothing ran on the accelerator ({size}): the host runs every layer")
+        return
+    console.print(
+        f"counted ({size}): {result['cycles']:,} cycles, {result['macs_per_cycle']:.1f} MACs a "
+        f"cycle, {result['utilisation']:.1%} of the array's multiplications; "
+        f"modelled: {result['modelled_cycles']:,} cycles of jobs, without transfers",
+        highlight=False,
+    )
+    console.print(
+        f"counted: a job ran in {result['busy_cycles']:,} cycles; the queue waited "
+        f"{result['stalls']['memory']:,} for memory and {result['stalls']['engine']:,} for the "
+        "engine to finish or take jobs (layers in tiles left out)",
+        highlight=False,
+    )
+    for remark in result["remarks"]:
+        console.print(remark, markup=False)
+
+
+def _number(value: float | None, form: str = ",") -> str:
+    return "" if value is None else format(value, form)
