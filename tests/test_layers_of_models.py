@@ -39,7 +39,7 @@ def _address(interpreter, index: int) -> int:
 
 
 def rewritten(model: bytes) -> tuple[Graph, dict[int, int]]:
-    """The graph in int8, time as rows, and for each tensor that stands for a border tensor, the file's index."""
+    """The graph in int8, time as rows; for each stand-in of a border tensor, the file's index."""
     graph = time_as_rows(legacy_uint8(read_tflite(model)))
     known = read_tflite(model).tensors
     twins = {}
