@@ -50,7 +50,7 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         choices=STRATEGIES,
         help="node after node, segments row by row, the first nodes patch by patch, what needs "
-        "fewest bytes, or least time (default: fast on a computer, auto on a microcontroller)",
+        "fewest bytes, or least time (default: the target's own)",
     )
     parser.add_argument(
         "--frugal",

@@ -34,8 +34,8 @@ HEAD = """# Instructions on each core
 
 Measured by `python -m midge.tools.core_figures`, which writes this page: `instructions` of
 `midge run M --target T --json`, guest instructions of one inference in QEMU. The plans are each
-target's own: Cortex-M55 and RV32IMC make layers whole, the others stream rows where that takes less
-memory.
+target's own: Cortex-M7, M55 and RV32IMC make layers whole, the others stream rows where that takes
+less memory.
 
 """
 

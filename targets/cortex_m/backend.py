@@ -38,8 +38,9 @@ from .tracing import Tracer
 
 ALIGNMENT = 4  # of buffers in the arena, bytes: no load of two words asks for more
 HARNESS = ("main.c",)
-# Helium's kernels take pixels of many rows together; who has less RAM says so.
-STRATEGIES = {"cortex-m55": "layers", "rv32imc": "layers"}
+# Kernels that take pixels of many rows together want whole layers, and Cortex-M7s have the RAM; who
+# has less says so (`--ram`).
+STRATEGIES = {"cortex-m7": "layers", "cortex-m55": "layers", "rv32imc": "layers"}
 TIMEOUT_S = 600.0
 
 _REQUEST = struct.Struct("<III")  # struct request of main.c
