@@ -16,11 +16,9 @@ from ..runtime.feeding import is_fed, passes_of, unrolled_calls
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.program import Program
-from . import table
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
 from .threads import Team, scratch_bytes
-from .vector import table as vector
 
 ALIGNMENT = 8  # of buffers in the arena, bytes
 LINE = 64  # the arena and the constants start at a cache line
@@ -38,10 +36,14 @@ class HostBackend:
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:
         """Why there is no kernel for this node, or None."""
+        from . import table  # every kernel, which only planning asks for
+
         return table.refusal(graph, node, graph.nodes.index(node))
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The native kernel call that makes this node."""
+        from .vector import table as vector
+
         return vector.lower(graph, node)
 
     def build(self, program: Program, out: Path | None = None, threads: int = 1) -> HostExecutor:

@@ -12,9 +12,8 @@ import numpy as np
 
 from .backend import Executor, Measurement, build
 from .graph import DTYPES, Tensor
-from .importers import read_model
-from .pipeline import PARALLEL, Options
-from .plan_cache import compile_cached
+from .options import PARALLEL, Options
+from .plan_cache import compile_cached, read_cached
 from .program import Program
 
 
@@ -64,7 +63,7 @@ class Interpreter:
         self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
         self._source = cast("str | Path | bytes", model_path or model_content)
         self._sizes: dict[int, tuple[int, ...]] = {}
-        self._graph = read_model(self._source)
+        self._graph = read_cached(self._source)
         self._program: Program | None = None
         self._executor: Executor | None = None
         self._values: dict[int, np.ndarray] = {}
@@ -97,7 +96,7 @@ class Interpreter:
         if input_index not in self._graph.inputs:
             raise ValueError(f"tensor {input_index} is not an input of the model")
         sizes = {**self._sizes, input_index: tuple(int(n) for n in tensor_size)}
-        self._graph = read_model(self._source, sizes)
+        self._graph = read_cached(self._source, sizes)
         self._sizes = sizes
         self._close()
 

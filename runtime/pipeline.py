@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from .feeding import FEED, feed_call, feed_input
 from .graph import Graph
 from .importers import read_model
 from .lowering import Lowered
+from .options import Options
 from .order import best_order
 from .passes import PASSES
 from .passes.fold_constants import fold_constants
@@ -24,30 +25,6 @@ from .planner import MOST_EXTRA, Planner
 from .program import Program
 from .strips import Point
 from .verify import verify
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to plan.
-
-    `strategy` is one of `planner.STRATEGIES`, None for the target's own. If `segments` are given
-    (node numbers of the rewritten graph), just these are streamed row by row.
-    """
-
-    int8_io: bool = False  # the caller quantizes and dequantizes at the border
-    overlap: bool = True  # outputs may be written over dying inputs
-    exact: bool = True  # CP-SAT offsets where OR-Tools is installed
-    strategy: str | None = None
-    frugal: bool = False  # no bytes for speed: scratch only where it costs none
-    input_by_row: bool = False  # the caller hands over one row of the input image after the other
-    # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
-    max_extra_macs: float | None = None
-    ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
-    segments: tuple[tuple[int, ...], ...] = ()
-
-
-# For several threads: a layer's rows are made in any order.
-PARALLEL = Options(overlap=False, strategy="layers")
 
 
 def compile_model(

@@ -2,7 +2,8 @@
 
 A file's name holds a digest of all that a program depends on: the model's bytes, the options, this
 package's sources and the machine. A stale file is thus never found; those that nobody has read for
-longest go when there are too many bytes of them.
+longest go when there are too many bytes of them. The folder is the user's own, as that of the
+compiled kernels, so what is read there is not checked as a foreign program is.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import hashlib
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import ProgramError
 from .folders import cache_root
-from .importers.tflite import read_content
-from .pipeline import Options, compile_model
+from .graph import Graph
+from .importers import read_model
+from .importers.content import read_content
+from .options import Options
 from .program import Program
-from .program_file import from_bytes, to_bytes
+from .program_file import graph_from_bytes, graph_to_bytes, own_from_bytes, to_bytes
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = ("runtime", "kernels", "targets", "hw")  # whose sources say what a program is made of
 MOST_BYTES = 256 << 20
+Built = TypeVar("Built")
 
 
 def compile_cached(
@@ -39,12 +44,27 @@ def compile_cached(
     options = options or Options()
     content = source if isinstance(source, bytes) else read_content(Path(source))
     path = entry(content, target, options, input_shapes or {})
-    found = _read(path)
+    found = _read(path, own_from_bytes)
     if found is not None:
         return replace(found, cached=True)
+    from .pipeline import compile_model  # passes and planner, which a cached plan does without
+
     program = compile_model(source, target, options, input_shapes)
     _write(path, to_bytes(program))
     return program
+
+
+def read_cached(
+    source: str | Path | bytes, input_shapes: Mapping[int, Sequence[int]] | None = None
+) -> Graph:
+    """As `read_model`, but what was read before needs no importer."""
+    content = source if isinstance(source, bytes) else read_content(Path(source))
+    path = entry(content, "graph", Options(), input_shapes or {})
+    found = _read(path, graph_from_bytes)
+    if found is None:
+        found = read_model(source, input_shapes)
+        _write(path, graph_to_bytes(found))
+    return found
 
 
 def entry(
@@ -57,12 +77,12 @@ def entry(
     return cache_root() / "plans" / f"{digest.hexdigest()[:32]}.midge"
 
 
-def _read(path: Path) -> Program | None:
-    """The program at `path`; None if there is none, or it is damaged."""
+def _read(path: Path, build: Callable[[bytes], Built]) -> Built | None:
+    """What is at `path`; None if there is nothing, or it is damaged."""
     try:
         content = path.read_bytes()
         os.utime(path)  # it was of use
-        return from_bytes(content)
+        return build(content)
     except (OSError, ProgramError):
         return None
 

@@ -10,9 +10,9 @@ import dataclasses
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,11 +22,10 @@ from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS, Padding
 from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
-from .program_check import check_program
-from .verify import verify
 
 MAGIC = b"MIDGEPRG"
 VERSION = 3
+Built = TypeVar("Built")
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -54,13 +53,49 @@ def is_program(path: str | Path) -> bool:
 
 
 def to_bytes(program: Program) -> bytes:
+    """A program as one file's content."""
     blobs = _Blobs()
-    header = json.dumps(_describe(program, blobs), separators=(",", ":")).encode()
+    return _packed(_describe(program, blobs), blobs)
+
+
+def graph_to_bytes(graph: Graph) -> bytes:
+    """A graph alone, in the same form; for `graph_from_bytes`."""
+    blobs = _Blobs()
+    return _packed({"graph": _describe_graph(graph, blobs)}, blobs)
+
+
+def _packed(description: Mapping[str, Any], blobs: _Blobs) -> bytes:
+    header = json.dumps(description, separators=(",", ":")).encode()
     content = _PREFIX.pack(MAGIC, VERSION, len(header)) + header + bytes(blobs.data)
     return content + hashlib.sha256(content).digest()
 
 
 def from_bytes(content: bytes, name: str = "program") -> Program:
+    """The program of a file's content, each word of its calls checked: it may be hostile."""
+    from .program_check import check_program  # every kernel's lowering, and the planner with it
+    from .verify import verify
+
+    program = own_from_bytes(content, name)
+    try:
+        verify(without_feed(program.graph))
+    except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
+        raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
+    _check_limits(program, name)
+    check_program(program, name)
+    return program
+
+
+def own_from_bytes(content: bytes, name: str = "program") -> Program:
+    """As `from_bytes`, for what this very package wrote for itself: only damage is looked for."""
+    return _unpacked(content, name, _build)
+
+
+def graph_from_bytes(content: bytes, name: str = "graph") -> Graph:
+    """What `graph_to_bytes` wrote."""
+    return _unpacked(content, name, lambda header, blobs: _build_graph(header["graph"], blobs))
+
+
+def _unpacked(content: bytes, name: str, build: Callable[[dict[str, Any], bytes], Built]) -> Built:
     if content[:8] != MAGIC or len(content) < _PREFIX.size + _DIGEST:
         raise ProgramError(f"{name}: not a midge program; make one with `midge compile`")
     _, version, length = _PREFIX.unpack_from(content)
@@ -73,13 +108,9 @@ def from_bytes(content: bytes, name: str = "program") -> Program:
         raise ProgramError(f"{name}: checksum is wrong, the file is damaged; compile it again")
     try:
         header = json.loads(body[_PREFIX.size : _PREFIX.size + length])
-        program = _build(header, body[_PREFIX.size + length :])
-        verify(without_feed(program.graph))
+        return build(header, body[_PREFIX.size + length :])
     except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
         raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
-    _check_limits(program, name)
-    check_program(program, name)
-    return program
 
 
 def _check_limits(program: Program, name: str) -> None:

@@ -15,7 +15,8 @@ from oracle import random_inputs
 from cases import MODELS, Case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import ExecutionError, MissingTool
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_tool
 
 DIGITS = MODELS[0]

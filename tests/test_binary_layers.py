@@ -21,7 +21,8 @@ from midge.runtime.binary_layers import (
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
 from midge.runtime.ops import Padding
-from midge.runtime.pipeline import Options, compile_graph
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_graph
 
 AROUND = Padding(1, 1, 1, 1)
 SHAPE = (1, 6, 5, 37)

@@ -8,7 +8,8 @@ from tflite_writer import ModelBuilder
 
 from midge.runtime.errors import UnsupportedModel
 from midge.runtime.importers import read_model
-from midge.runtime.pipeline import Options, compile_model, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, rewrite
 
 
 def two_float_tanhs() -> bytes:

@@ -22,7 +22,8 @@ from midge.kernels.reference import ReferenceBackend
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import ExecutionError, TargetError, ToolError
 from midge.runtime.graph import Node
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.runtime.program import Loop, Program
 from midge.sim import qemu
 from midge.targets import boards

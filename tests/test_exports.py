@@ -11,7 +11,8 @@ import build_tflite as b
 import pytest
 
 from midge.runtime.errors import ToolError
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_tool
 from midge.targets.cortex_m.backend import write_sources
 from midge.targets.cortex_m.exports import FORMATS, export

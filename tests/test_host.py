@@ -11,7 +11,8 @@ from tflite_writer import ModelBuilder
 from midge.kernels.host import HostExecutor
 from midge.runtime.backend import Executor, find_backend
 from midge.runtime.errors import InputError
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 
 BACKENDS = ("host", "reference")
 

@@ -18,7 +18,8 @@ from midge.runtime.backend import find_backend
 from midge.runtime.errors import PlanError, ToolError
 from midge.runtime.feeding import FEED
 from midge.runtime.graph import Graph, Tensor
-from midge.runtime.pipeline import Options, compile_graph, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_graph, compile_model
 from midge.runtime.program import Program
 from midge.sim.qemu import find_tool
 from midge.targets.cortex_m.printer import print_model

@@ -21,7 +21,8 @@ from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool, TargetError, ToolError, UnsupportedModel
 from midge.runtime.feeding import unrolled_calls
 from midge.runtime.lowering import Address, Constant, Cursor, Lowered, Scratch, Sums
-from midge.runtime.pipeline import Options, compile_model, lower_nodes
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, lower_nodes
 from midge.runtime.places import row_bytes
 from midge.runtime.program import Program
 from midge.sim.qemu import find_tool, run_firmware, run_tool

@@ -14,7 +14,8 @@ from cases import model
 from midge.kernels.native import processor
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool, TargetError
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_tool
 from midge.targets.library.backend import LibraryExecutor
 from midge.targets.library.from_c import compiled_library

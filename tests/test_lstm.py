@@ -23,8 +23,9 @@ from midge.kernels.lstm import output_of
 from midge.kernels.native import gemmlowp_int16 as native
 from midge.runtime.backend import find_backend
 from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.options import Options
 from midge.runtime.passes.time_as_rows import time_as_rows
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.pipeline import compile_model
 
 GATE_NAMES = ("input", "forget", "cell", "output")  # in the order of TFLite's operands
 

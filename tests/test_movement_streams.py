@@ -9,7 +9,8 @@ from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.pipeline import Options, compile_graph
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_graph
 
 SCALE = {"int8": (0.1, 3), "int16": (0.1, 0), "float32": ()}
 

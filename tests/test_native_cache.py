@@ -48,12 +48,12 @@ def test_an_edited_source_has_another_entry(tmp_path, monkeypatch):
     helper, source = tmp_path / "helper.py", tmp_path / "kernel.py"
     helper.write_text("x = 1\n")
     source.write_text("from .helper import x\n")
-    before = cache.entry("k", source)
+    before = cache.entry("k", lambda _: source)
     helper.write_text("x = 2\n")
     os.utime(helper, ns=(1, 1))
     cache._touched.cache_clear()
-    assert cache.entry("k", source) != before
-    assert cache.entry("other", source) != cache.entry("k", source)
+    assert cache.entry("k", lambda _: source) != before
+    assert cache.entry("other", lambda _: source) != cache.entry("k", lambda _: source)
     cache._touched.cache_clear()
 
 

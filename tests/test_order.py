@@ -12,8 +12,9 @@ from test_segments import PROPERTY, assert_reference, inputs_of
 
 from midge.runtime.backend import find_backend
 from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.options import Options
 from midge.runtime.order import _peak, best_order
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.pipeline import compile_model
 from midge.runtime.verify import verify
 
 

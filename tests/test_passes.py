@@ -10,7 +10,8 @@ from tflite_writer import ModelBuilder
 from midge.runtime.graph import Graph
 from midge.runtime.importers import read_model
 from midge.runtime.ops import Padding
-from midge.runtime.pipeline import Options, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import rewrite
 
 
 def operators(graph: Graph) -> list[str]:

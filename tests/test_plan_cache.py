@@ -13,7 +13,7 @@ from oracle import random_inputs, tflite_reference
 from midge import Interpreter
 from midge.runtime import plan_cache
 from midge.runtime.errors import ModelError
-from midge.runtime.pipeline import Options
+from midge.runtime.options import Options
 from midge.runtime.plan_cache import compile_cached
 from midge.runtime.program_file import to_bytes
 from midge.tools import cli

@@ -12,7 +12,8 @@ from oracle import random_inputs
 from cases import model as model_case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.tools.cli import main
 
 DIGITS = model_case("digits")

@@ -16,7 +16,8 @@ from cases import OPERATORS, Case
 from cases import model as model_case
 from midge.kernels.host import LINE, HostBackend
 from midge.runtime.errors import PlanError, ProgramError
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.runtime.program import Call, Loop, Program, Step
 from midge.runtime.program_check import check_program
 from midge.runtime.program_file import from_bytes, to_bytes

@@ -14,8 +14,9 @@ from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
 from midge.runtime.importers import read_model
+from midge.runtime.options import Options
 from midge.runtime.passes.recognise_bits import recognised
-from midge.runtime.pipeline import Options, compile_model, rewrite
+from midge.runtime.pipeline import compile_model, rewrite
 from midge.tools.cli import main
 
 

@@ -14,7 +14,8 @@ from midge.runtime.assemble import assemble
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import PlanError
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.pipeline import Options, lower_nodes, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import lower_nodes, rewrite
 from midge.runtime.program import Call, Program
 from midge.runtime.replay import replay
 from midge.runtime.schedule import Schedule, stream_rows

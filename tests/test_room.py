@@ -20,7 +20,8 @@ from midge.kernels import table
 from midge.kernels.vector import table as vector
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import PlanError
-from midge.runtime.pipeline import Options, compile_model, lower_nodes
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, lower_nodes
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay

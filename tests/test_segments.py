@@ -15,7 +15,8 @@ from cases import MODELS
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay

@@ -17,7 +17,8 @@ pytest.importorskip("grpc", reason="splitting needs gRPC (midge[split])")
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MidgeError, TargetError
 from midge.runtime.importers import read_model
-from midge.runtime.pipeline import Options, compile_graph, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_graph, rewrite
 from midge.runtime.program import Program
 from midge.targets.split.backend import ServerProcess, middle_cut
 from midge.targets.split.client import ClientCredentials, EdgeClient, LinkError

@@ -14,7 +14,8 @@ pytest.importorskip("grpc", reason="splitting needs gRPC (midge[split])")
 
 from midge.runtime.backend import find_backend
 from midge.runtime.importers import read_model
-from midge.runtime.pipeline import Options, compile_graph, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_graph, rewrite
 from midge.runtime.program import Program
 from midge.sim.links import Shape, ShapedLink
 from midge.targets.split import adaptive

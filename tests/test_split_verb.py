@@ -11,7 +11,8 @@ pytest.importorskip("grpc", reason="splitting needs gRPC (midge[split])")
 
 from midge.runtime.errors import InputError, TargetError
 from midge.runtime.importers import read_model
-from midge.runtime.pipeline import Options, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import rewrite
 from midge.targets.split.costs import Profile
 from midge.targets.split.planners import ALGORITHMS
 from midge.tools.cli import main, parse_and_run

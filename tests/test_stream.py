@@ -8,7 +8,8 @@ from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool, PlanError
-from midge.runtime.pipeline import Options, compile_model
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model
 from midge.runtime.program import Loop, Program
 from midge.runtime.replay import replay
 from midge.runtime.schedule import Repeat, Work, roll

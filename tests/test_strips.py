@@ -24,7 +24,8 @@ from midge.runtime.feeding import feed_input, passes_of, without_feed
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.interpreter import Interpreter
 from midge.runtime.ops import total_macs
-from midge.runtime.pipeline import Options, compile_model, lower_nodes, rewrite
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay

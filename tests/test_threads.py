@@ -17,7 +17,8 @@ from midge.kernels import threads as rules
 from midge.kernels.host import HostExecutor
 from midge.runtime.backend import build
 from midge.runtime.errors import TargetError
-from midge.runtime.pipeline import PARALLEL, Options, compile_model
+from midge.runtime.options import PARALLEL, Options
+from midge.runtime.pipeline import compile_model
 
 NAMES = ("kws_ref_model", "pretrainedResnet_quant", "mobilenetv2_160_035")
 

@@ -13,7 +13,8 @@ from test_strips import planner
 
 from midge.runtime.backend import find_backend
 from midge.runtime.ops import total_macs
-from midge.runtime.pipeline import Options, compile_model, lower_nodes
+from midge.runtime.options import Options
+from midge.runtime.pipeline import compile_model, lower_nodes
 from midge.runtime.program import Program
 from midge.runtime.replay import replay
 from midge.runtime.two_passes import excitations, in_two_passes

@@ -11,7 +11,7 @@ import numpy as np
 from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.graph import DTYPES, Graph, Tensor
-from ..runtime.pipeline import PARALLEL, Options
+from ..runtime.options import PARALLEL, Options
 from ..runtime.plan_cache import compile_cached
 from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program

@@ -16,7 +16,8 @@ from pathlib import Path
 from ..runtime.backend import find_backend
 from ..runtime.errors import ModelError
 from ..runtime.ops import total_macs
-from ..runtime.pipeline import Options, lower_nodes
+from ..runtime.options import Options
+from ..runtime.pipeline import lower_nodes
 from ..runtime.plan_cache import compile_cached
 from ..runtime.program import Program
 from ..runtime.replay import replay

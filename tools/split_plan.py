@@ -16,7 +16,8 @@ from rich.table import Table
 from ..runtime.errors import InputError
 from ..runtime.graph import Graph
 from ..runtime.importers import read_model
-from ..runtime.pipeline import Options, rewrite
+from ..runtime.options import Options
+from ..runtime.pipeline import rewrite
 from ..targets.split.costs import (
     Profile,
     costs_of,

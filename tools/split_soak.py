@@ -23,7 +23,8 @@ import numpy as np
 
 from ..runtime.backend import find_backend
 from ..runtime.importers import read_model
-from ..runtime.pipeline import Options, compile_graph, rewrite
+from ..runtime.options import Options
+from ..runtime.pipeline import compile_graph, rewrite
 from ..runtime.program import Program
 from ..sim.links import Shape, ShapedLink
 from ..targets.split.adaptive import AdaptiveExecutor

@@ -8,14 +8,13 @@ takes longer than all else in a start.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,14 +30,14 @@ def cache_folder() -> Path:
     return cache_root() / "kernels"
 
 
-def entry(symbol: str, source: Path, instructions: str | None = None) -> Path:
-    """Where the image of `symbol`, defined in `source`, is or would be.
+def entry(symbol: str, source: Callable[[str], Path], instructions: str | None = None) -> Path:
+    """Where the image of `symbol`, defined in the file `source(symbol)`, is or would be.
 
     It is made for any processor with the set `instructions`, or for this very processor if None.
     """
-    index, key = _index(), f"{symbol} {source.name} {instructions}"
+    index, key = _index(), f"{symbol} {instructions}"
     if key not in index:
-        index[key] = _name(symbol, source, instructions)
+        index[key] = _name(symbol, source(symbol), instructions)
         write(_index_path(), json.dumps(index).encode())
     return cache_folder() / index[key]
 
@@ -114,6 +113,8 @@ def sources(path: Path) -> set[Path]:
 
 
 def _imports(path: Path) -> Iterator[Path]:
+    import ast  # for what the index knows already
+
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))

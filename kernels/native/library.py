@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...runtime.errors import ToolError
-from ..vector.table import native_module
 from . import cache, loader, processor
 from .linker import Image, link
+
+if TYPE_CHECKING:
+    import subprocess
 
 _addresses: dict[str, int] = {}
 SECONDS_EACH = 2.5  # to compile one function, on a PC
@@ -46,14 +48,23 @@ def images(names: Iterable[str], instructions: str | None = None) -> dict[str, I
 
 
 def _path(name: str, instructions: str | None) -> Path:
-    source = Path(__file__).resolve().with_name(f"{native_module(name)}.py")
-    return cache.entry(name, source, instructions)
+    return cache.entry(name, _source, instructions)
+
+
+def _source(name: str) -> Path:
+    from ..vector.table import (
+        native_module,  # all layouts, for what the cache's index knows already
+    )
+
+    return Path(__file__).resolve().with_name(f"{native_module(name)}.py")
 
 
 def _compiled(names: list[str], instructions: str | None) -> dict[str, bytes]:
     """Object files, from a process of its own: it is made for one instruction set."""
     if not names:
         return {}
+    import subprocess  # a warm start has no use for it
+
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment["NUMBA_OPT"] = "0"  # as lowered: to optimise for the target is the compiler's work
     environment.pop(processor.VARIABLE, None)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..graph import Graph
-from .tflite import read_tflite
 
 
 def read_model(
@@ -17,6 +16,8 @@ def read_model(
         from .onnx import read_onnx  # the package onnx is an extra
 
         return read_onnx(source, input_shapes)
+    from .tflite import read_tflite  # a start from cached plans does without the schema
+
     return read_tflite(source, input_shapes)
 
 

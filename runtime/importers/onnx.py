@@ -60,7 +60,7 @@ def _onnx() -> Any:
 
 
 def _content(path: Path) -> bytes:
-    from .tflite import read_content
+    from .content import read_content
 
     return read_content(path)
 

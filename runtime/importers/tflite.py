@@ -22,6 +22,7 @@ from . import larq
 from . import tflite_compute as compute
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
+from .content import read_content
 from .tflite_file import (
     MAX_ELEMENTS,
     MAX_RANK,
@@ -32,8 +33,6 @@ from .tflite_file import (
     parse,
 )
 from .tflite_reading import Parts, Reader, Reading, Unsupported
-
-MAX_BYTES = 2**31 - 1  # flatbuffers' offsets are signed 32-bit numbers
 
 # Versions: the newest of tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc whose
 # meaning is read here; a newer one may change what the options say.
@@ -129,22 +128,6 @@ def read_tflite(
     except (Malformed, UnsupportedModel) as error:
         wanted = ", ".join(f"{i}: {list(shape)}" for i, shape in shapes.items())
         raise InputError(f"{label} can't take the input shapes {wanted}: {error}") from error
-
-
-def read_content(path: Path) -> bytes:
-    """The bytes of a regular file, or a `ModelError` that says why not."""
-    try:
-        if path.is_dir():
-            raise ModelError(path, "this is a directory, not a model file")
-        if not path.exists():
-            raise ModelError(path, "there is no such file")
-        if not path.is_file():
-            raise ModelError(path, "this is not a regular file")
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(path, "the file is over 2 GB, which no flatbuffer can be")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(path, f"the file can't be read: {error.strerror}") from error
 
 
 def _checked_shapes(graph: Graph, shapes: Mapping[int, Sequence[int]]) -> dict[int, Shape]:

@@ -27,7 +27,8 @@ from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import InputError, MidgeError, TargetError, ToolError
 from ...runtime.graph import Graph, Tensor
 from ...runtime.importers import read_model
-from ...runtime.pipeline import Options, compile_graph, rewrite
+from ...runtime.options import Options
+from ...runtime.pipeline import compile_graph, rewrite
 from ...runtime.program import Program
 from ...runtime.program_file import is_program
 from .cut import cut_between, parse_ranges

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from ... import __version__
 from ...runtime.backend import build, find_backend
-from ...runtime.pipeline import Options
+from ...runtime.options import Options
 from ...runtime.plan_cache import compile_cached
 from ...runtime.program import Program
 from .. import mlperf_tiny

@@ -11,7 +11,8 @@ from rich.console import Console
 from ...runtime.backend import find_backend
 from ...runtime.errors import Refusal, UnsupportedModel
 from ...runtime.importers import read_model
-from ...runtime.pipeline import Options, refuse_unsupported, rewrite
+from ...runtime.options import Options
+from ...runtime.pipeline import refuse_unsupported, rewrite
 from ..arguments import add_model, add_target
 from ..zoo import find_model
 

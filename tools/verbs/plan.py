@@ -14,7 +14,8 @@ from rich.table import Table
 from ...runtime.backend import find_backend
 from ...runtime.errors import PlanError
 from ...runtime.ops import total_macs
-from ...runtime.pipeline import Options, lower_nodes, pareto_curve
+from ...runtime.options import Options
+from ...runtime.pipeline import lower_nodes, pareto_curve
 from ...runtime.places import VIEWS
 from ...runtime.program import Loop, Program
 from ...runtime.program_file import is_program

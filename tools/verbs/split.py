@@ -11,7 +11,8 @@ from rich.table import Table
 
 from ...runtime.backend import check_inputs
 from ...runtime.importers import read_model
-from ...runtime.pipeline import Options, compile_graph, rewrite
+from ...runtime.options import Options
+from ...runtime.pipeline import compile_graph, rewrite
 from .. import split_bench, split_plan
 from ..arguments import add_model, load_inputs, read_token
 from ..plan_page import short_name

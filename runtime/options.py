@@ -1,0 +1,29 @@
+"""What a user may ask of a plan. Apart from the planner, which a cached plan does without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to plan.
+
+    `strategy` is one of `planner.STRATEGIES`, None for the target's own. If `segments` are given
+    (node numbers of the rewritten graph), just these are streamed row by row.
+    """
+
+    int8_io: bool = False  # the caller quantizes and dequantizes at the border
+    overlap: bool = True  # outputs may be written over dying inputs
+    exact: bool = True  # CP-SAT offsets where OR-Tools is installed
+    strategy: str | None = None
+    frugal: bool = False  # no bytes for speed: scratch only where it costs none
+    input_by_row: bool = False  # the caller hands over one row of the input image after the other
+    # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
+    max_extra_macs: float | None = None
+    ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
+    segments: tuple[tuple[int, ...], ...] = ()
+
+
+# For several threads: a layer's rows are made in any order.
+PARALLEL = Options(overlap=False, strategy="layers")
