@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import build_tflite as b
@@ -14,8 +16,8 @@ from midge import Interpreter
 from midge.runtime import plan_cache
 from midge.runtime.errors import ModelError
 from midge.runtime.options import Options
-from midge.runtime.plan_cache import compile_cached
-from midge.runtime.program_file import to_bytes
+from midge.runtime.plan_cache import compile_cached, read_cached
+from midge.runtime.program_file import graph_to_bytes, to_bytes
 from midge.tools import cli
 
 MODEL = b.conv2d()
@@ -119,3 +121,40 @@ def test_an_interpreter_runs_what_was_read() -> None:
         (wanted,) = tflite_reference(MODEL, [x])
         found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
         assert (found == wanted).all()
+
+
+def test_a_start_from_the_cache_imports_no_importer_planner_or_lowering(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(MODEL)
+    code = (
+        "import sys, midge\n"
+        "i = midge.Interpreter(sys.argv[1])\n"
+        "i.allocate_tensors()\n"
+        "i.invoke()\n"
+        "print(*sys.modules)\n"
+    )
+    run = [sys.executable, "-c", code, str(tmp_path / "m.tflite")]
+    cold, warm = (
+        set(subprocess.run(run, check=True, capture_output=True, text=True).stdout.split())
+        for _ in range(2)
+    )
+    heavy = {
+        *("tflite", "flatbuffers", "subprocess", "midge.runtime.pipeline", "midge.runtime.planner"),
+        *("midge.runtime.importers.tflite", "midge.kernels.table", "midge.kernels.vector.table"),
+    }
+    assert heavy <= cold
+    assert not heavy & warm
+    assert not {"numba", "llvmlite", "rich", "ortools"} & warm
+
+
+def test_a_graph_that_was_read_before_is_the_same(tmp_path: Path) -> None:
+    made, read = read_cached(MODEL), read_cached(MODEL)
+    assert graph_to_bytes(made) == graph_to_bytes(read)
+    for index, tensor in made.tensors.items():
+        other = read.tensors[index]
+        assert (tensor.name, tensor.shape, tensor.dtype) == (other.name, other.shape, other.dtype)
+        if tensor.data is not None:
+            assert other.data is not None
+            assert (tensor.data == other.data).all()
+    (path,) = (tmp_path / "plans").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert graph_to_bytes(read_cached(MODEL)) == graph_to_bytes(made)
