@@ -31,6 +31,7 @@ from .program_file import graph_from_bytes, graph_to_bytes, own_from_bytes, to_b
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = ("runtime", "kernels", "targets", "hw")  # whose sources say what a program is made of
 MOST_BYTES = 256 << 20
+EXTERNAL = b"\x0a\x08location"  # the key of TensorProto.external_data, as protobuf writes it
 Built = TypeVar("Built")
 
 
@@ -44,13 +45,14 @@ def compile_cached(
     options = options or Options()
     content = source if isinstance(source, bytes) else read_content(Path(source))
     path = entry(content, target, options, input_shapes or {})
-    found = _read(path, own_from_bytes)
+    found = None if _has_more_files(content) else _read(path, own_from_bytes)
     if found is not None:
         return replace(found, cached=True)
     from .pipeline import compile_model  # passes and planner, which a cached plan does without
 
     program = compile_model(source, target, options, input_shapes)
-    _write(path, to_bytes(program))
+    if not _has_more_files(content):
+        _write(path, to_bytes(program))
     return program
 
 
@@ -60,11 +62,13 @@ def read_cached(
     """As `read_model`, but what was read before needs no importer."""
     content = source if isinstance(source, bytes) else read_content(Path(source))
     path = entry(content, "graph", Options(), input_shapes or {})
-    found = _read(path, graph_from_bytes)
-    if found is None:
-        found = read_model(source, input_shapes)
-        _write(path, graph_to_bytes(found))
-    return found
+    found = None if _has_more_files(content) else _read(path, graph_from_bytes)
+    if found is not None:
+        return found
+    graph = read_model(source, input_shapes)
+    if not _has_more_files(content):
+        _write(path, graph_to_bytes(graph))
+    return graph
 
 
 def entry(
@@ -98,6 +102,11 @@ def _write(path: Path, content: bytes) -> None:
         _prune(path.parent)
     except OSError:
         return
+
+
+def _has_more_files(content: bytes) -> bool:
+    """True for an ONNX model with weights in other files, whose bytes the digest doesn't have."""
+    return content[4:8] != b"TFL3" and EXTERNAL in content
 
 
 def _prune(folder: Path) -> None:

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import build_tflite as b
+import numpy as np
 import pytest
 from oracle import random_inputs, tflite_reference
 
-from midge import Interpreter
+from midge import InferenceSession, Interpreter
 from midge.runtime import plan_cache
 from midge.runtime.errors import ModelError
 from midge.runtime.options import Options
@@ -158,3 +159,26 @@ def test_a_graph_that_was_read_before_is_the_same(tmp_path: Path) -> None:
     (path,) = (tmp_path / "plans").iterdir()
     path.write_bytes(path.read_bytes()[:-1])
     assert graph_to_bytes(read_cached(MODEL)) == graph_to_bytes(made)
+
+
+def test_weights_in_another_file_are_read_each_time(tmp_path: Path) -> None:
+    """The digest is that of the model file, which doesn't change with them."""
+    onnx = pytest.importorskip("onnx")
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy"
+    )
+    for value in (1, 2):
+        weights = onnx.numpy_helper.from_array(np.full((4, 4), value, np.float32), "w")
+        node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
+        graph = onnx.helper.make_graph([node], "m", [x], [y], [weights])
+        opset = [onnx.helper.make_opsetid("", 13)]
+        model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+        data = tmp_path / f"{value}.bin"
+        path = tmp_path / "m.onnx"
+        external = {"save_as_external_data": True, "size_threshold": 0}
+        onnx.save_model(model, path, location=data.name, **external)
+        path.write_bytes(path.read_bytes().replace(data.name.encode(), b"w.bin"))
+        data.replace(tmp_path / "w.bin")
+        for _ in range(2):
+            (answer,) = InferenceSession(path).run(None, {"x": np.ones((1, 4), np.float32)})
+            assert (answer == 4 * value).all()
