@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import build_tflite as b
 import pytest
 
 from midge.tools.cli import main
@@ -37,6 +38,16 @@ def test_sim_counts_and_models(capsys) -> None:  # type: ignore[no-untyped-def]
     stalls = result["stalls"]
     assert stalls["memory"] > 0 < stalls["engine"]
     assert sum(stalls.values()) < result["cycles"] > result["busy_cycles"]
+
+
+def test_a_layer_in_tiles_is_counted_by_itself(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "large.tflite"
+    path.write_bytes(b.conv2d(shape=(1, 96, 96, 8)))
+    code, result = call(capsys, "sim", str(path))
+    assert code == 0
+    (layer,) = result["layers"]
+    assert layer["counted_cycles"] == result["cycles"] == layer["modelled_cycles"]
+    assert "1 layer(s) ran in tiles" in result["remarks"][-1]
 
 
 def test_sim_speaks_to_people(capsys) -> None:  # type: ignore[no-untyped-def]

@@ -57,8 +57,14 @@ def describe(executor: Any) -> dict[str, Any]:
             "engine": sum(counter.engine_stalls for counter in counters),
         },
         "layers": layers,
-        "remarks": executor.remarks,
+        "remarks": [*executor.remarks, *_about_tiles(layers)],
     }
+
+
+def _about_tiles(layers: list[dict[str, Any]]) -> list[str]:
+    number = sum(layer["counted_cycles"] is not None for layer in layers)
+    why = "too large for a stretch: of these the jobs are counted, not the transfers"
+    return [f"{number} layer(s) ran in tiles, {why}"] if number else []
 
 
 def _layers(executor: Any) -> Iterator[dict[str, Any]]:
