@@ -14,6 +14,7 @@ from ..targets.split.planners import ALGORITHMS, COMPARABLE, Link, Problem, eval
 from .plan_page import STYLE
 
 WIDTH, HEIGHT, MARGIN = 960, 480, 64
+LABEL = 48  # units that a label takes along the axis
 LEAST, MOST, STEPS = 0.01, 1000.0, 81  # Mbit/s, evenly in logarithms
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759", "#76b7b2", "#9c755f", "#bab0ac")
 
@@ -104,11 +105,13 @@ def _drawing(lines: Sequence[Line]) -> str:
             f"<polyline points='{path}' fill=none stroke='{_colour(number)}' "
             f"stroke-width={width} />"
         )
-    before = None
+    before, free_from = None, 0.0
     for mbit, ms, here in lines[0][1]:
         if here != before:
             parts.append(f"<circle cx={x(mbit):.1f} cy={y(ms):.1f} r=5 fill='{_colour(0)}' />")
-            parts.append(f"<text x={x(mbit) + 6:.1f} y={y(ms) - 8:.1f}>cut {here}</text>")
+            if x(mbit) >= free_from:  # labels that would lie on each other are in the table
+                parts.append(f"<text x={x(mbit) + 6:.1f} y={y(ms) - 8:.1f}>cut {here}</text>")
+                free_from = x(mbit) + LABEL
         before = here
     return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img>{''.join(parts)}</svg>"
 
