@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
 def make_plan(args: argparse.Namespace) -> dict[str, Any]:
     graph = graph_of(args.model)
     problem = problem_of(args, graph)
+    import_module("networkx")  # loaded here, so that `planning_ms` is planning
     started = time.perf_counter()
     found = plan(args.algorithm, problem)
     planning_ms = (time.perf_counter() - started) * 1e3
