@@ -204,8 +204,8 @@ class _Fusion:
     def _weighted(self, node: Node, activation: str, y: Tensor) -> bool:
         """Convolutions and products: int8 weights and a bias at the product of the scales."""
         place = WEIGHTED[node.op]
-        source, w = self.graph.tensors[node.inputs[place]], self.graph.input(node, 1)  # type: ignore[index]
-        x_index, weights = self._integer(source.index), self._integer(w.index)
+        source, float_weights = node.operands[place], node.operands[1]
+        x_index, weights = self._integer(source), self._integer(float_weights)
         if x_index is None or weights is None or y.dtype != "int8":
             return False
         x, kernel = self.tensors[x_index], self.tensors[weights]
@@ -213,29 +213,25 @@ class _Fusion:
             return False
         if kernel.quantization.per_axis and kernel.quantization.zero_points.any():
             return False
-        bias = self._bias(node, place, x, kernel)
-        if bias is False:
-            return False
+        integers: dict[int, int] = {source: x_index, float_weights: weights}
+        bias = self.graph.operand(node, max(place + 1, 2))
+        if bias is not None:
+            made = self._bias(bias, x, kernel)
+            if made is None:
+                return False
+            integers[bias.index] = made
         attrs = node.attrs if activation == "none" else replace(node.attrs, activation=activation)
-        inputs = list(node.inputs[:1] if place else ()) + [x_index, weights]
-        if place:  # (shape, weights, x)
-            inputs = [node.inputs[0], weights, x_index]
-        inputs.append(bias)
-        self._add(replace(node, inputs=tuple(inputs), outputs=(y.index,), attrs=attrs))
+        inputs = tuple(None if t is None else integers.get(t, t) for t in node.inputs)
+        self._add(replace(node, inputs=inputs, outputs=(y.index,), attrs=attrs))
         return True
 
-    def _bias(self, node: Node, place: int, x: Tensor, kernel: Tensor) -> int | bool | None:
-        """The int32 bias; None without one, False if it doesn't fit 32 bits."""
-        number = place + 1 if place else 2
-        bias = self.graph.operand(node, number)
-        if bias is None:
-            return None
-        assert kernel.quantization is not None
+    def _bias(self, bias: Tensor, x: Tensor, kernel: Tensor) -> int | None:
+        """The bias in int32; None if it doesn't fit."""
+        assert kernel.quantization is not None and bias.data is not None
         steps = np.float64(x.scale) * kernel.quantization.scales.astype(np.float64)
-        assert bias.data is not None
         values = np.rint(bias.data.astype(np.float64) / steps)
         if np.abs(values).max(initial=0.0) > BIAS_LIMIT:
-            return False
+            return None
         made = self._fresh(bias, "int32", None)
         scales = Quantization(steps.astype(np.float32), np.zeros(len(steps), np.int64))
         self.tensors[made.index] = replace(made, data=values.astype(np.int32), quantization=scales)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -69,22 +68,6 @@ class Profile:
         return profile
 
 
-def profile_of_calls(graph: Graph, target: str, calls: Iterable[tuple[Any, float]]) -> Profile:
-    """From the times of single calls, (node, ms): for machines that run whole programs only.
-
-    What belongs to no node, or to several at once, is shared out evenly.
-    """
-    times, rest = [0.0] * len(graph.nodes), 0.0
-    for node, ms in calls:
-        if isinstance(node, int) and 0 <= node < len(times):
-            times[node] += ms
-        else:
-            rest += ms
-    share = rest / max(len(times), 1)
-    prefixes = accumulate((t + share for t in times), initial=0.0)
-    return Profile(graph.sha256, target, tuple(prefixes))
-
-
 def measure(
     graph: Graph,
     inputs: Sequence[np.ndarray],
@@ -98,7 +81,7 @@ def measure(
     """
     heads, count = [], len(graph.nodes)
     for length in range(1, count + 1):
-        heads.append(_executor(cut_between_prefix(graph, length), target))
+        heads.append(_executor(prefix_of(graph, length), target))
         tick(length, count)
     try:
         times = _interleaved(heads, inputs)
@@ -109,7 +92,7 @@ def measure(
     return Profile(graph.sha256, target, (0.0, *rising))
 
 
-def cut_between_prefix(graph: Graph, length: int) -> Graph:
+def prefix_of(graph: Graph, length: int) -> Graph:
     """The head of a prefix, legal or not: state may be cut off from a graph that is only timed."""
     if length >= max([i + 1 for i in stateful_nodes(graph)], default=0):
         return cut_between(graph, range(length)).head
