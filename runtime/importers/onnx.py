@@ -17,9 +17,10 @@ import numpy as np
 
 from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
 from ..graph import Graph
-from .onnx_building import Builder, NodeReading
+from .onnx_building import Builder
 from .onnx_operators import READERS
 from .onnx_qdq import fuse
+from .onnx_reading import NodeReading
 from .tflite_file import Malformed
 from .tflite_reading import Unsupported
 
