@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime import bits
+from ..runtime.attributes import BConv2D, BDense
 from ..runtime.graph import BINARY, WORD_BITS, Graph, Node, Tensor
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
-from ..runtime.ops import BConv2D, BDense, weight_words, words_of
+from ..runtime.shapes import weight_words, words_of
 from . import fixedpoint as fp
 from .conv2d import window_cursor
 from .operation import Operation, layout

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..runtime.graph import BINARY, Graph, Node
 from ..runtime.lowering import PIXEL, Cursor, Lowered, Rows
-from ..runtime.ops import image_size
+from ..runtime.shapes import image_size
 from .conv2d import window_cursor
 from .operation import Operation, layout
 from .pool2d import GEOMETRY, covers_pixels

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows
-from ..runtime.ops import effective, image_size
+from ..runtime.shapes import effective, image_size
 from .convolution import (
     CONSTRAINTS,
     SUFFIXES,

@@ -23,7 +23,7 @@ from ..runtime.lowering import (
     Rows,
     Sums,
 )
-from ..runtime.ops import image_size
+from ..runtime.shapes import image_size
 from .conv2d import has_positive_steps, window_cursor
 from .convolution import (
     CONSTRAINTS,

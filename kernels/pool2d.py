@@ -25,7 +25,7 @@ from ..runtime.lowering import (
     Rows,
     Sums,
 )
-from ..runtime.ops import image_size
+from ..runtime.shapes import image_size
 from . import fixedpoint as fp
 from .conv2d import window_cursor
 from .convolution import SUFFIXES, clamp_float, float_bounds, has_known_activation

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.attributes import Resize
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import PIXEL, TENSOR, Address, Constant, Field, Lowered
-from ..runtime.ops import Resize
 from ..runtime.ops import need as region_need
 from .elementwise import all_of
 from .operation import Operation, layout

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..runtime.ops import Padding, Pair, effective
+from ..runtime.attributes import Padding, Pair
+from ..runtime.shapes import effective
 
 
 def windows(

@@ -25,11 +25,12 @@ from .lowering import (
     image_rows,
 )
 from .memory import MemoryPlan, Overlap, Request, plan_memory
-from .ops import image_size, need
+from .ops import need
 from .places import Place, places_of, row_bytes, streamed_call, whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
 from .regions import safe_distance
 from .schedule import Repeat, Schedule, Work, output_rows
+from .shapes import image_size
 
 PADDING_ROW = -1
 TABLE_ENTRY = 4  # bytes of a row table's int32

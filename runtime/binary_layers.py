@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import bits
-from .graph import BINARY, Graph, Node, Quantization, Tensor
-from .ops import (
-    OPERATORS,
+from .attributes import (
     Arithmetic,
     BConv2D,
     Binarize,
@@ -31,6 +29,8 @@ from .ops import (
     Pair,
     Relu,
 )
+from .graph import BINARY, Graph, Node, Quantization, Tensor
+from .ops import OPERATORS
 
 Floats = NDArray[np.float32]
 NO_PADDING = Padding()

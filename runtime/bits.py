@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import WORD_BITS
-from .ops import words_of
+from .shapes import words_of
 
 
 def pack(bits: np.ndarray) -> NDArray[np.int32]:

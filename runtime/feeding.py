@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from .attributes import Feed, Reshape
 from .errors import PlanError
 from .graph import Graph, Node
 from .lowering import Cursor, Field, Lowered, Rows, Sums
-from .ops import Feed, Reshape
 from .program import Call, Loop, Program
 
 FEED = "feed"  # operator and kernel

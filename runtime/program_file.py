@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .attributes import Padding
 from .errors import GraphError, ProgramError
 from .feeding import without_feed
 from .graph import DTYPES, Graph, Node, Quantization, Tensor
-from .ops import OPERATORS, Padding
+from .ops import OPERATORS
 from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Step
 

@@ -15,9 +15,10 @@ import numpy as np
 from .errors import PlanError
 from .graph import Node
 from .lowering import ELEMENT, PIXEL, Address, Cursor, Lowered, Scratch, Sums, image_rows
-from .ops import image_size, macs, need, total_macs
+from .ops import macs, need, total_macs
 from .places import places_of, row_bytes, whole_inputs
 from .program import Call, Loop, Program
+from .shapes import image_size
 
 OWN_DATA = -2  # tag of scratch
 

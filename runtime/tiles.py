@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from .attributes import Feed, Join, Tile
 from .graph import Graph, Node, Tensor
-from .ops import Feed, Join, Tile, image_size, macs, need
+from .ops import macs, need
 from .places import is_view
+from .shapes import image_size
 
 ROWS, COLUMNS = 0, 1  # axes of an image
 Range = tuple[int, int]  # begin .. end-1

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .graph import Graph, Node, Tensor
-from .ops import image_size, macs
+from .ops import macs
+from .shapes import image_size
 
 LONGEST_CHAIN = 4  # nodes that are run twice
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .attributes import NoAttrs, Shape
 from .errors import GraphError
 from .graph import DTYPES, Graph, Node, Tensor
-from .ops import OPERATORS, NoAttrs, Shape
+from .ops import OPERATORS
 
 
 def verify(graph: Graph) -> Graph:

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from midge.runtime import bits
+from midge.runtime.attributes import BConv2D, BDense, Pair
 from midge.runtime.graph import BINARY, Graph, Node, Quantization, Tensor
-from midge.runtime.ops import OPERATORS, BConv2D, BDense, Pair, same_padding, words_of
+from midge.runtime.ops import OPERATORS
+from midge.runtime.shapes import same_padding, words_of
 from midge.tools.larq_writer import LarqBuilder
 
 

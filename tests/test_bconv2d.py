@@ -15,9 +15,10 @@ from native_call import run_native
 
 from midge.kernels import table
 from midge.runtime import bits
+from midge.runtime.attributes import BConv2D, BDense, Padding
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import BINARY, Graph, Node
-from midge.runtime.ops import BConv2D, BDense, Padding, macs
+from midge.runtime.ops import macs
 from midge.sim.qemu import find_tool
 
 PLANES = [

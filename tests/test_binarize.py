@@ -10,8 +10,9 @@ from native_call import run_native
 
 from midge.kernels import table
 from midge.runtime import bits
+from midge.runtime.attributes import Binarize, BitPlanes
 from midge.runtime.graph import BINARY, Graph, Node, Quantization, Tensor
-from midge.runtime.ops import Binarize, BitPlanes, words_of
+from midge.runtime.shapes import words_of
 
 TINY = np.finfo(np.float32).tiny
 

@@ -9,6 +9,7 @@ from c_call import CTwin
 
 from midge.kernels.windows import windows
 from midge.runtime import bits
+from midge.runtime.attributes import Padding
 from midge.runtime.backend import find_backend
 from midge.runtime.binary_layers import (
     LayerBuilder,
@@ -20,7 +21,6 @@ from midge.runtime.binary_layers import (
 )
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
-from midge.runtime.ops import Padding
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_graph
 

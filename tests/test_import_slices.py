@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import tflite_reference
 
+from midge.runtime.attributes import StridedSlice
 from midge.runtime.errors import ModelError
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.ops import StridedSlice
 
 SHAPE = (2, 5, 3)
 INDICES = st.tuples(*(st.integers(-size - 2, size + 2) for size in SHAPE))

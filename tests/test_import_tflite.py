@@ -11,11 +11,7 @@ import pytest
 from oracle import reference_interpreter
 from tflite_writer import ModelBuilder
 
-from midge.runtime.backend import check_inputs
-from midge.runtime.errors import InputError
-from midge.runtime.graph import Graph, Node
-from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.ops import (
+from midge.runtime.attributes import (
     Arithmetic,
     Concatenation,
     Conv2D,
@@ -37,6 +33,10 @@ from midge.runtime.ops import (
     Transpose,
     TransposeConv,
 )
+from midge.runtime.backend import check_inputs
+from midge.runtime.errors import InputError
+from midge.runtime.graph import Graph, Node
+from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.verify import verify
 
 

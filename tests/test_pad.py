@@ -11,8 +11,8 @@ from native_call import overlapped, run_native
 from one_operator import assert_three_ways, read_operator
 
 from midge.kernels import table
+from midge.runtime.attributes import Pad
 from midge.runtime.graph import Graph, Node, Tensor
-from midge.runtime.ops import Pad
 
 TYPES = ("int8", "uint8", "int16", "int32", "int64", "float32")
 pairs = st.tuples(st.integers(0, 3), st.integers(0, 3))

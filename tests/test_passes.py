@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tflite_writer import ModelBuilder
 
+from midge.runtime.attributes import Padding
 from midge.runtime.graph import Graph
 from midge.runtime.importers import read_model
-from midge.runtime.ops import Padding
 from midge.runtime.options import Options
 from midge.runtime.pipeline import rewrite
 

@@ -14,7 +14,7 @@ from one_operator import assert_three_ways, read_operator
 from test_conv2d import ACTIVATIONS, TYPES, fits, pairs
 
 from midge.kernels import table
-from midge.runtime.ops import Padding
+from midge.runtime.attributes import Padding
 
 
 @settings(max_examples=200, deadline=None)

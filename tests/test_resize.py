@@ -14,8 +14,9 @@ from one_operator import assert_three_ways
 from tflite_writer import ModelBuilder
 
 from midge.kernels import resize, table
+from midge.runtime.attributes import Resize
 from midge.runtime.lowering import PIXEL, TENSOR
-from midge.runtime.ops import Resize, need
+from midge.runtime.ops import need
 
 OPS = ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"]
 TYPES = ["int8", "int16", "float32"]

@@ -14,8 +14,8 @@ from one_operator import assert_three_ways, read_operator
 
 from midge.kernels import table
 from midge.kernels.strided_slice import merge_axes
+from midge.runtime.attributes import StridedSlice
 from midge.runtime.graph import Graph, Node, Tensor
-from midge.runtime.ops import StridedSlice
 
 TYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
 

@@ -10,8 +10,8 @@ from test_bconv2d import PLANES, pairs
 from vector_call import assert_vector_node
 
 from midge.kernels.vector import table as vector
+from midge.runtime.attributes import BConv2D, BDense, Padding
 from midge.runtime.graph import BINARY
-from midge.runtime.ops import BConv2D, BDense, Padding
 
 SUFFIX = {"float32": "f32", "int8": "s8", BINARY: "b1"}
 

@@ -10,10 +10,10 @@ import build_tflite as b
 import numpy as np
 import pytest
 
+from midge.runtime.attributes import Pad
 from midge.runtime.errors import GraphError
 from midge.runtime.graph import Graph, Node, Quantization
 from midge.runtime.importers.tflite import read_tflite
-from midge.runtime.ops import Pad
 from midge.runtime.verify import verify
 
 

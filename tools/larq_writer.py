@@ -8,7 +8,8 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 from ..runtime import bits
-from ..runtime.ops import Pair, words_of
+from ..runtime.attributes import Pair
+from ..runtime.shapes import words_of
 from .tflite_writer import ModelBuilder
 
 ACTIVATIONS = ("none", "relu", "relu_n1_to_1", "relu6")

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...runtime.attributes import BConv2D
 from ...runtime.graph import BINARY, WORD_BITS, Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
-from ...runtime.ops import BConv2D, words_of
+from ...runtime.shapes import words_of
 from .. import bconv2d as bits
 from ..conv2d import window_cursor
 from ..operation import layout

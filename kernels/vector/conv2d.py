@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered
-from ...runtime.ops import image_size
+from ...runtime.shapes import image_size
 from ..convolution import requantization
 from ..operation import layout
 from . import packing

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...runtime.attributes import Pair
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Field, Lowered, Scratch
-from ...runtime.ops import Pair, effective
+from ...runtime.shapes import effective
 from ..convolution import Requantization, requantization
 from ..operation import layout
 from . import conv2d, packing

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...runtime.attributes import Pair
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Cursor, Field, Rows, Scratch
-from ...runtime.ops import Pair, image_size
+from ...runtime.shapes import image_size
 from ..conv2d import window_cursor
 from .packing import SLACK
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from flatbuffers import flexbuffers
 
+from ..attributes import BConv2D, Binarize, Debinarize, FullyConnected, Pool2D
 from ..graph import BINARY, Node, Tensor
-from ..ops import BConv2D, Binarize, Debinarize, FullyConnected, Pool2D, words_of
+from ..shapes import words_of
 from .tflite_file import Malformed
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..attributes import NoAttrs, Reshape, Shape, Transpose
 from ..graph import DTYPES, Graph, Node, Quantization, Tensor
-from ..ops import OPERATORS, NoAttrs, Reshape, Shape, Transpose
+from ..ops import OPERATORS
 from .tflite_reading import Unsupported
 
 PLAIN, IMAGE, FLAT = "plain", "image", "flat"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..ops import (
+from ..attributes import (
     Arithmetic,
     Conv2D,
     DepthwiseConv2D,

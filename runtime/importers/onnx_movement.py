@@ -6,14 +6,7 @@ import math
 
 import numpy as np
 
-from ..ops import (
-    Concatenation,
-    Pad,
-    Resize,
-    Shape,
-    Split,
-    StridedSlice,
-)
+from ..attributes import Concatenation, Pad, Resize, Shape, Split, StridedSlice
 from .onnx_building import FLAT, IMAGE, PLAIN, TO_NHWC, Value
 from .onnx_reading import REFIT, Made, NodeReading, aligned, axes_of, in_own_type
 from .tflite_reading import Unsupported

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..ops import LeakyRelu, Relu
+from ..attributes import LeakyRelu, Relu
 from . import onnx_compute as compute
 from . import onnx_movement as movement
 from . import onnx_quantization as quantization

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..attributes import NoAttrs, Relu
 from ..graph import Graph, Node, Quantization, Tensor
-from ..ops import NoAttrs, Relu
 
 WEIGHTED = {"conv2d": 0, "depthwise_conv2d": 0, "fully_connected": 0, "transpose_conv": 2}
 MOVERS = (

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import (
-    Shape,
-)
+from ..attributes import Shape
 from .onnx_building import IMAGE, PLAIN, TO_NHWC, Builder, Value
 from .tflite_reading import Unsupported
 

@@ -15,9 +15,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ..attributes import Shape
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
 from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
-from ..ops import OPERATORS, Shape
+from ..ops import OPERATORS
 from . import larq
 from . import tflite_compute as compute
 from . import tflite_movement as movement

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Tensor
-from ..ops import (
+from ..attributes import (
     Arithmetic,
     Conv2D,
     DepthwiseConv2D,
@@ -19,6 +18,7 @@ from ..ops import (
     Softmax,
     TransposeConv,
 )
+from ..graph import Tensor
 from .tflite_file import Malformed
 from .tflite_reading import QUANTIZED, Parts, Reading, Unsupported
 

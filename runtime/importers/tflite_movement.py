@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..graph import Tensor
-from ..ops import (
+from ..attributes import (
     Concatenation,
     Mean,
     Pad,
@@ -17,6 +16,7 @@ from ..ops import (
     StridedSlice,
     Transpose,
 )
+from ..graph import Tensor
 from .tflite_file import Malformed
 from .tflite_reading import Parts, Reading, Unsupported, axis_in
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..attributes import Padding, Pair
 from ..graph import Tensor
-from ..ops import Padding, Pair, effective, image_size, same_padding
+from ..shapes import effective, image_size, same_padding
 from .tflite_file import FileOperator, Malformed
 
 ACTIVATIONS = ("none", "relu", "relu_n1_to_1", "relu6", "tanh", "sign_bit")

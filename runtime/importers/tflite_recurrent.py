@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..attributes import Lstm, Svdf
 from ..graph import Tensor
-from ..ops import Lstm, Svdf
 from .tflite_compute import check_bias, check_weights
 from .tflite_file import Malformed
 from .tflite_reading import Parts, Reading, Unsupported

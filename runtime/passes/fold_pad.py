@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..attributes import Padding
 from ..graph import DTYPES, Graph, Node
-from ..ops import Padding
 
 
 def fold_pad(graph: Graph) -> Graph:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..attributes import NoAttrs, Pad
 from ..graph import Graph, Node, Quantization, Tensor
-from ..ops import NoAttrs, Pad
 
 SHIFT = 128
 

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import bits
+from ..attributes import Arithmetic, BConv2D, BDense, Binarize, Conv2D, Debinarize, Padding
 from ..graph import BINARY, Graph, Node, Tensor
-from ..ops import Arithmetic, BConv2D, BDense, Binarize, Conv2D, Debinarize, Padding, words_of
+from ..shapes import words_of
 
 Floats = NDArray[np.float32]
 MAX_SUM = 1 << 24  # whole numbers up to it are exact in float32

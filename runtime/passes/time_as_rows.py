@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..attributes import Reshape, Shape
 from ..graph import Graph, Node, Tensor
-from ..ops import Reshape, Shape
 
 
 def time_as_rows(graph: Graph) -> Graph:

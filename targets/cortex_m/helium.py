@@ -18,7 +18,7 @@ from ...kernels.convolution import Requantization, requantization
 from ...kernels.operation import Layout, layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, ROW, TENSOR, Constant, Lowered, Scratch
-from ...runtime.ops import image_size
+from ...runtime.shapes import image_size
 
 # Fields as in kernels/. slots: `pixels` windows of `steps` steps.
 CONV2D = layout(

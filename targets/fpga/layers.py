@@ -13,9 +13,9 @@ from ...hw.machine import Machine
 from ...kernels.add import rescaling
 from ...kernels.convolution import requantization
 from ...kernels.fixedpoint import activation_range
+from ...runtime.attributes import Padding
 from ...runtime.errors import TargetError
 from ...runtime.graph import Graph, Node
-from ...runtime.ops import Padding
 from .lower import (
     conv2d_job,
     describe,
