@@ -1,7 +1,7 @@
 /* 2-D convolution: the windows of some output pixels, then four filters of two pixels at a time. */
 #include <string.h>
 
-#include "midge_helium.h"
+#include "midge_helium_layout.h"
 #include "midge_kernels.h"
 
 /* The window of one pixel whose taps are apart. */

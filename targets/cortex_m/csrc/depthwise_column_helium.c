@@ -2,7 +2,7 @@
  * transposed four at a time, so that a window of one channel is one vector. */
 #include <string.h>
 
-#include "midge_helium.h"
+#include "midge_helium_layout.h"
 #include "midge_kernels.h"
 
 enum { GROUP = 16, BLOCK_BYTES = 112 };
