@@ -2,7 +2,8 @@
 
 Both quantized operands are brought to a common scale, twice the larger of theirs, with as many
 fractional bits as fit into 32 (TFLite add.cc, sub.cc, reference/integer_ops/add.h). Subtraction is
-addition with a negated multiplier, so both share their kernels.
+addition with a negated multiplier, so both share their kernels. An operand that is rounded once is
+shifted by so much less to the left instead of being shifted back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
@@ -36,7 +38,7 @@ LEFT_SHIFT = {"int8": 20, "int16": 15}
 SIGN = {"add": 1, "sub": -1}  # of the second operand
 
 _RESCALED = (
-    "a_offset a_multiplier a_shift b_offset b_multiplier b_shift "
+    "a_left a_offset a_multiplier a_shift b_left b_offset b_multiplier b_shift "
     "y_offset y_multiplier y_shift minimum maximum"
 )
 ADD_S8 = binary_layouts("add", "s8", _RESCALED)
@@ -79,16 +81,17 @@ def _int32(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _rescaled(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     words, kind = rescaling(graph, node), DTYPES[graph.output(node).dtype]
-    left = LEFT_SHIFT[kind.name]
-    total = np.zeros((), np.int64)
-    for side, value in (("a", a), ("b", b)):
-        shifted = (value.astype(np.int64) + words[f"{side}_offset"]) << left
-        total = total + multiply_by_quantized_multiplier(
-            shifted, words[f"{side}_multiplier"], words[f"{side}_shift"]
-        ).astype(np.int64)
+    total = rescaled(words, "a", a) + rescaled(words, "b", b)
     scaled = multiply_by_quantized_multiplier(total, words["y_multiplier"], words["y_shift"])
     result = scaled.astype(np.int64) + words["y_offset"]
     return np.clip(result, words["minimum"], words["maximum"]).astype(kind)
+
+
+def rescaled(words: dict[str, int], side: str, values: np.ndarray) -> NDArray[np.int64]:
+    """An operand's values, brought to the common scale."""
+    shifted = (values.astype(np.int64) + words[f"{side}_offset"]) << words[f"{side}_left"]
+    multiplier, shift = words[f"{side}_multiplier"], words[f"{side}_shift"]
+    return multiply_by_quantized_multiplier(shifted, multiplier, shift).astype(np.int64)
 
 
 def _power_of_two(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -124,18 +127,21 @@ def _output_multiplier(graph: Graph, node: Node) -> float:
 def rescaling(graph: Graph, node: Node) -> dict[str, int]:
     """The words `_RESCALED` of a quantized node."""
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
-    common = _twice_larger_scale(graph, node)
+    common, left = _twice_larger_scale(graph, node), LEFT_SHIFT[y.dtype]
     a_multiplier, a_shift = quantize_multiplier(a.scale / common)
     b_multiplier, b_shift = quantize_multiplier(b.scale / common)
+    a_once, b_once = node.attrs.rounded_once
     y_multiplier, y_shift = quantize_multiplier(_output_multiplier(graph, node))
     minimum, maximum = activation_range(node.attrs.activation, y)
     return {
+        "a_left": left + a_shift if a_once else left,
         "a_offset": -a.zero_point,
         "a_multiplier": a_multiplier,
-        "a_shift": a_shift,
+        "a_shift": 0 if a_once else a_shift,
+        "b_left": left + b_shift if b_once else left,
         "b_offset": -b.zero_point,
         "b_multiplier": SIGN[node.op] * b_multiplier,
-        "b_shift": b_shift,
+        "b_shift": 0 if b_once else b_shift,
         "y_offset": y.zero_point,
         "y_multiplier": y_multiplier,
         "y_shift": y_shift,
@@ -221,6 +227,19 @@ def output_scale_in_range(graph: Graph, node: Node) -> bool:
     return quantize_multiplier(_output_multiplier(graph, node))[1] <= 0
 
 
+def rounds_once_within_words(graph: Graph, node: Node) -> bool:
+    """Only an int8 add may round its operands once, with scales not 2**20 times smaller than the
+    other, and an output's scale at which the sum fits into int16."""
+    if not any(node.attrs.rounded_once):
+        return True
+    a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
+    if node.op != "add" or y.dtype != "int8":
+        return False
+    words = rescaling(graph, node)
+    most = 256 * (a.scale + b.scale) / y.scale + 128
+    return min(words["a_left"], words["b_left"]) >= 0 and most < 1 << 15
+
+
 def powers_of_two_fit(graph: Graph, node: Node) -> bool:
     """An int16 node with power-of-two scales (pot_scale_int16) must have two activations of equal
     shape, neither scale larger than the output's, and one equal to it."""
@@ -237,6 +256,7 @@ CONSTRAINTS = (
     int16_is_symmetric,
     at_most_five_axes,
     output_scale_in_range,
+    rounds_once_within_words,
     powers_of_two_fit,
 )
 _ALL_LAYOUTS = (*(words for kind in _LAYOUTS.values() for words in kind.all), ADD_POT_S16)

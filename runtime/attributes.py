@@ -69,10 +69,15 @@ class Pool2D:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """add, sub, mul. `pot_scale` is the file's flag for int16 with power-of-two scales."""
+    """add, sub, mul. `pot_scale` is the file's flag for int16 with power-of-two scales.
+
+    `rounded_once` says of each int8 operand of an add that its rescaling rounds once, as TFLite's
+    optimized kernels do, and not twice, as the reference does.
+    """
 
     activation: str = "none"
     pot_scale: bool = True
+    rounded_once: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True)

@@ -157,3 +157,21 @@ def same(size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[int, i
         for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)
     ]
     return (*ends[0], *ends[1])
+
+
+def larq_add(
+    scales: Sequence[float] = (0.5625, 0.453125, 0.65625),
+    zeros: Sequence[int] = (-13, -23, -3),
+    shapes: Sequence[Sequence[int]] = ((1, 16, 16, 9), (1, 16, 16, 9)),
+) -> bytes:
+    """An ADD that Larq's interpreter runs: the file has Larq's operators, too."""
+    model = LarqBuilder()
+    given = [*shapes, np.broadcast_shapes(*map(tuple, shapes))]
+    a, b, y = (
+        model.tensor(shape, "int8", scale, zero)
+        for shape, scale, zero in zip(given, scales, zeros, strict=True)
+    )
+    model.node("ADD", [a, b], [y])
+    bits = model.lce_quantize(y)
+    back = model.lce_dequantize(bits, model.tensor(given[2], "int8", 1.0, 0))
+    return model.build([a, b], [y, back])

@@ -163,6 +163,8 @@ OPERATORS = [
     larq("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation="relu6", dtype="int8"),
     other("onnx_residual_qdq", onnx.qdq_residual),
     other("onnx_separable_qdq", onnx.qdq_separable),
+    larq("larq_add", bits.larq_add),
+    larq("larq_add_with_rests", bits.larq_add, shapes=((1, 7, 7, 19), (19,))),
     larq("bmax_pool2d", bits.bmax_pool2d),
     larq("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..add import ADD_F32, ADD_POT_S16, ADD_S8, ADD_S16, ADD_S32, LEFT_SHIFT
+from ..add import ADD_F32, ADD_POT_S16, ADD_S8, ADD_S16, ADD_S32
 from .elementwise import Native, register_binary
 from .fixedpoint import (
     clamp,
@@ -22,8 +22,8 @@ from .registry import kernel
 def _load_rescaling(P: Any) -> Native:
     @inline
     def load(constants, p):  # type: ignore[no-untyped-def]
-        a = p[P.a_offset], p[P.a_multiplier], -p[P.a_shift]
-        b = p[P.b_offset], p[P.b_multiplier], -p[P.b_shift]
+        a = p[P.a_left], p[P.a_offset], p[P.a_multiplier], -p[P.a_shift]
+        b = p[P.b_left], p[P.b_offset], p[P.b_multiplier], -p[P.b_shift]
         y = p[P.y_offset], p[P.y_multiplier], -p[P.y_shift]
         return a, b, y, p[P.minimum], p[P.maximum]
 
@@ -36,15 +36,17 @@ def _scaled(value, multiplier, right_shift):  # type: ignore[no-untyped-def]
     return rounding_divide_by_pot(high, right_shift)
 
 
-def _add_rescaled(left_shift: int) -> Native:
-    @inline
-    def combine(words, a, b):  # type: ignore[no-untyped-def]
-        (a_offset, a_multiplier, a_shift), (b_offset, b_multiplier, b_shift), y, low, high = words
-        a_scaled = _scaled((a + a_offset) << left_shift, a_multiplier, a_shift)
-        b_scaled = _scaled((b + b_offset) << left_shift, b_multiplier, b_shift)
-        return clamp(_scaled(a_scaled + b_scaled, y[1], y[2]) + y[0], low, high)
+@inline
+def _brought(operand, value):  # type: ignore[no-untyped-def]
+    left, offset, multiplier, right_shift = operand
+    return _scaled((value + offset) << left, multiplier, right_shift)
 
-    return combine
+
+@inline
+def _add_rescaled(words, a, b):  # type: ignore[no-untyped-def]
+    own, other, y, low, high = words
+    total = _brought(own, a) + _brought(other, b)
+    return clamp(_scaled(total, y[1], y[2]) + y[0], low, high)
 
 
 def _load_signs_and_limits(P: Any) -> Native:
@@ -79,8 +81,8 @@ def _add_int32(words, a, b):  # type: ignore[no-untyped-def]
 
 
 _KINDS: tuple[tuple[Any, Native, Callable[[Any], Native], Native], ...] = (
-    (ADD_S8, int8_at, _load_rescaling, _add_rescaled(LEFT_SHIFT["int8"])),
-    (ADD_S16, int16_at, _load_rescaling, _add_rescaled(LEFT_SHIFT["int16"])),
+    (ADD_S8, int8_at, _load_rescaling, _add_rescaled),
+    (ADD_S16, int16_at, _load_rescaling, _add_rescaled),
     (ADD_F32, float32_at, _load_signs_and_limits, _add_float),
     (ADD_S32, int32_at, _load_signs_and_range, _add_int32),
 )

@@ -7,7 +7,6 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ..add import LEFT_SHIFT
 from ..vector.add import S8
 from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
@@ -49,7 +48,7 @@ def _combiner(builder: Any, words: Any) -> Any:
     b_rule, y_rule = (
         _rescaling(builder, word(f"{side}_multiplier"), word(f"{side}_right")) for side in "by"
     )
-    limits, left = (word("minimum"), word("maximum")), v.constant(v.SUMS, LEFT_SHIFT["int8"])
+    limits, left = (word("minimum"), word("maximum")), word("b_left")
 
     def combined(builder: Any, a: Any, b: Any, at: Any) -> Any:
         first, second = (

@@ -15,8 +15,8 @@ from ..operation import layout
 # round to nearest, ties away from zero.
 S8 = layout(
     "add_vector_s8",
-    "rows count a b y a_offset a_factor b_offset b_multiplier b_right y_offset y_multiplier "
-    "y_right minimum maximum",
+    "rows count a b y a_offset a_factor b_left b_offset b_multiplier b_right "
+    "y_offset y_multiplier y_right minimum maximum",
 )
 LAYOUTS = (S8,)
 HALF = 1 << 30  # the multiplier of 0.5, with a shift of 0
@@ -43,6 +43,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         y=plain.fields["y"],
         a_offset=words[f"{first}_offset"],
         a_factor=sign << (add.LEFT_SHIFT["int8"] - 1),
+        b_left=words[f"{second}_left"],
         b_offset=words[f"{second}_offset"],
         b_multiplier=words[f"{second}_multiplier"],
         b_right=-words[f"{second}_shift"],

@@ -7,14 +7,14 @@ tensors are int32 in the file, and become `binary` here; their bits are as midge
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from flatbuffers import flexbuffers
 
-from ..attributes import BConv2D, Binarize, Debinarize, FullyConnected, Pool2D
-from ..graph import BINARY, Node, Tensor
+from ..attributes import BConv2D, Binarize, Debinarize, Pool2D
+from ..graph import BINARY, Tensor
 from ..shapes import words_of
 from .tflite_file import Malformed
 from .tflite_reading import Parts, Reader, Reading, Unsupported
@@ -162,24 +162,6 @@ def bmax_pool2d(node: Reading) -> Parts:
 
 def _packed(node: Reading, *positions: int) -> tuple[int, ...]:
     return tuple(index for index in node.operands(*positions) if index is not None)
-
-
-def as_larq_rounds(nodes: Sequence[Node], tensors: Mapping[int, Tensor]) -> list[Node]:
-    """The other nodes of a file that has Larq's operators, rounding as in Larq's interpreter.
-
-    It runs TFLite's optimized kernels, whose float sums of fully connected layers run in four
-    lanes. (Its integer layers also round ties another way: there we keep the reference's bits.)
-    """
-    return [
-        replace(node, attrs=replace(node.attrs, lanes=4))
-        if isinstance(node.attrs, FullyConnected) and _in_lanes(tensors[node.operands[1]])
-        else node
-        for node in nodes
-    ]
-
-
-def _in_lanes(weights: Tensor) -> bool:
-    return weights.dtype == "float32" and weights.shape[1] % 4 == 0
 
 
 READERS: Mapping[str, Reader] = {

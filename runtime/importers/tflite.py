@@ -24,6 +24,7 @@ from . import tflite_compute as compute
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
 from .content import read_content
+from .larq_rounding import as_larq_rounds
 from .tflite_file import (
     MAX_ELEMENTS,
     MAX_RANK,
@@ -169,7 +170,7 @@ class _Import:
         if self.refusals:
             raise UnsupportedModel(self.label, self.refusals)
         if any(op.custom_code in larq.READERS for op in self.model.operators):
-            nodes = larq.as_larq_rounds(nodes, self.tensors)
+            nodes, self.tensors = as_larq_rounds(nodes, self.tensors)
         for index in (*self.model.inputs, *self.model.outputs):
             if index not in self.tensors:
                 type_name = self.model.tensors[index].type

@@ -209,7 +209,11 @@ RULES: Mapping[str, Rule] = {
             "y": Table("rows", "left + columns * (before + chunk + after) + right"),
         },
     ),
-    "add_s8": _elementwise("a b y", "a_shift b_shift y_shift"),
+    "add_s8": replace(
+        _elementwise("a b y", "a_shift b_shift y_shift"),
+        ranges=dict.fromkeys(("a_shift", "b_shift", "y_shift"), SHIFTS)
+        | dict.fromkeys(("a_left", "b_left"), (0, 20)),
+    ),
     "mul_s8": _elementwise("a b y", "shift"),
     "lookup_s8": Rule(
         "rows",

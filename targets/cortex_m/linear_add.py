@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...kernels import fixedpoint as fp
-from ...kernels.add import LEFT_SHIFT, rescaling
+from ...kernels.add import rescaled, rescaling
 from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
@@ -40,14 +40,7 @@ def lower_add(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
 def linear(words: dict[str, int]) -> tuple[int, int, int] | None:
     """Both scales and an offset, if there is an offset that is right for all pairs."""
     values = np.arange(-128, 128)
-    sums = sum(
-        fp.multiply_by_quantized_multiplier(
-            (part + words[f"{side}_offset"]) << LEFT_SHIFT["int8"],
-            words[f"{side}_multiplier"],
-            words[f"{side}_shift"],
-        ).astype(np.int64)
-        for side, part in (("a", values[:, None]), ("b", values[None, :]))
-    )
+    sums = rescaled(words, "a", values)[:, None] + rescaled(words, "b", values)
     scaled = fp.multiply_by_quantized_multiplier(sums, words["y_multiplier"], words["y_shift"])
     right = (scaled.astype(np.int64) + words["y_offset"]).clip(-128, 127)
     a_scale, b_scale = (_scale(words, side) for side in "ab")
@@ -65,6 +58,6 @@ def linear(words: dict[str, int]) -> tuple[int, int, int] | None:
 
 def _scale(words: dict[str, int], side: str) -> int:
     """From units of an operand to units of y / 2**(FRACTION_BITS + 8)."""
-    exponent = words[f"{side}_shift"] + words["y_shift"] - 62 + LEFT_SHIFT["int8"]
+    exponent = words[f"{side}_shift"] + words["y_shift"] - 62 + words[f"{side}_left"]
     product = words[f"{side}_multiplier"] * words["y_multiplier"]
     return round(product * 2.0 ** (exponent + FRACTION_BITS + 8))

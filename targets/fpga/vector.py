@@ -12,6 +12,7 @@ import numpy as np
 from ...hw.commands import Opcode, VectorJob
 from ...hw.driver import Piece, TileJob
 from ...hw.machine import TAPS, Machine
+from ...kernels.add import LEFT_SHIFT
 from ...kernels.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from ...runtime.errors import TargetError
 from .lower import (
@@ -145,6 +146,8 @@ def add_job(words: Mapping[str, int], elements: int, machine: Machine) -> list[T
     fields: dict[str, Any] = {}
     for side in ("a", "b"):
         multiplier, shift = words[f"{side}_multiplier"], words[f"{side}_shift"]
+        if words[f"{side}_left"] != LEFT_SHIFT["int8"]:
+            raise TargetError("an operand is rounded once, the accelerator rounds twice")
         if not -31 <= shift <= 0:
             raise TargetError(f"an operand's scale must not grow by 2**{shift}")
         digits, carry = signed_digits(multiplier)

@@ -4,18 +4,17 @@
 #include "midge_kernels.h"
 
 /* Both operands come to a common scale with as many fractional bits as fit, then to y's. */
-#define RESCALED(p, a, b, left)                                                                   \
+#define RESCALED(p, a, b)                                                                         \
     midge_clamp(                                                                                  \
         midge_scale(                                                                              \
-            midge_scale(midge_shift_left((a) + (p)->a_offset, left), (p)->a_multiplier,           \
+            midge_scale(midge_shift_left((a) + (p)->a_offset, (p)->a_left), (p)->a_multiplier,    \
                         (p)->a_shift)                                                             \
-                + midge_scale(midge_shift_left((b) + (p)->b_offset, left), (p)->b_multiplier,     \
+                + midge_scale(midge_shift_left((b) + (p)->b_offset, (p)->b_left),                 \
+                              (p)->b_multiplier,                                                  \
                               (p)->b_shift),                                                      \
             (p)->y_multiplier, (p)->y_shift)                                                      \
             + (p)->y_offset,                                                                      \
         (p)->minimum, (p)->maximum)
-#define RESCALED_S8(p, a, b) RESCALED(p, a, b, 20)
-#define RESCALED_S16(p, a, b) RESCALED(p, a, b, 15)
 
 /* int32 wraps, then clamps. */
 #define PLAIN_S32(p, a, b)                                                                        \
@@ -30,27 +29,27 @@
 
 void midge_add_s8(
     int8_t *arena, const int8_t *constants, const midge_add_s8_params *p)
-MIDGE_SAME_BODY(midge_add_s8_params, int8_t, RESCALED_S8)
+MIDGE_SAME_BODY(midge_add_s8_params, int8_t, RESCALED)
 
 void midge_add_row_s8(
     int8_t *arena, const int8_t *constants, const midge_add_row_s8_params *p)
-MIDGE_ROW_BODY(midge_add_row_s8_params, int8_t, RESCALED_S8)
+MIDGE_ROW_BODY(midge_add_row_s8_params, int8_t, RESCALED)
 
 void midge_add_broadcast_s8(
     int8_t *arena, const int8_t *constants, const midge_add_broadcast_s8_params *p)
-MIDGE_BROADCAST_BODY(midge_add_broadcast_s8_params, int8_t, RESCALED_S8)
+MIDGE_BROADCAST_BODY(midge_add_broadcast_s8_params, int8_t, RESCALED)
 
 void midge_add_s16(
     int8_t *arena, const int8_t *constants, const midge_add_s16_params *p)
-MIDGE_SAME_BODY(midge_add_s16_params, midge_int16, RESCALED_S16)
+MIDGE_SAME_BODY(midge_add_s16_params, midge_int16, RESCALED)
 
 void midge_add_row_s16(
     int8_t *arena, const int8_t *constants, const midge_add_row_s16_params *p)
-MIDGE_ROW_BODY(midge_add_row_s16_params, midge_int16, RESCALED_S16)
+MIDGE_ROW_BODY(midge_add_row_s16_params, midge_int16, RESCALED)
 
 void midge_add_broadcast_s16(
     int8_t *arena, const int8_t *constants, const midge_add_broadcast_s16_params *p)
-MIDGE_BROADCAST_BODY(midge_add_broadcast_s16_params, midge_int16, RESCALED_S16)
+MIDGE_BROADCAST_BODY(midge_add_broadcast_s16_params, midge_int16, RESCALED)
 
 void midge_add_s32(
     int8_t *arena, const int8_t *constants, const midge_add_s32_params *p)

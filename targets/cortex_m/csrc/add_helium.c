@@ -2,8 +2,6 @@
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
 
-enum { LEFT = 20 };
-
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
@@ -13,16 +11,18 @@ static inline int32x4_t shifted(int32x4_t x, int32_t shift)
     return shift == 0 ? x : vrshlq_n_s32(vaddq_s32(x, vshrq_n_s32(x, 31)), shift);
 }
 
-static inline int32x4_t rescaled(int32x4_t x, int32_t offset, int32_t multiplier, int32_t shift)
+static inline int32x4_t rescaled(
+    int32x4_t x, int32_t left, int32_t offset, int32_t multiplier, int32_t shift)
 {
-    return shifted(vqrdmulhq_n_s32(vshlq_n_s32(vaddq_n_s32(x, offset), LEFT), multiplier), shift);
+    const int32x4_t moved = vshlq_r_s32(vaddq_n_s32(x, offset), left);
+    return shifted(vqrdmulhq_n_s32(moved, multiplier), shift);
 }
 
 static inline int32x4_t sum_of(int32x4_t a, int32x4_t b, const midge_add_helium_s8_params *q)
 {
     const int32x4_t sum = vaddq_s32(
-        rescaled(a, q->a_offset, q->a_multiplier, q->a_shift),
-        rescaled(b, q->b_offset, q->b_multiplier, q->b_shift));
+        rescaled(a, q->a_left, q->a_offset, q->a_multiplier, q->a_shift),
+        rescaled(b, q->b_left, q->b_offset, q->b_multiplier, q->b_shift));
     return vaddq_n_s32(shifted(vqrdmulhq_n_s32(sum, q->y_multiplier), q->y_shift), q->y_offset);
 }
 
@@ -47,9 +47,9 @@ static void add_row(
 {
     for (int32_t i = 0; i < p->count; i++) {
         const int32_t scaled_a = midge_scale(
-            midge_shift_left(a[i] + p->a_offset, LEFT), p->a_multiplier, p->a_shift);
+            midge_shift_left(a[i] + p->a_offset, p->a_left), p->a_multiplier, p->a_shift);
         const int32_t scaled_b = midge_scale(
-            midge_shift_left(b[i] + p->b_offset, LEFT), p->b_multiplier, p->b_shift);
+            midge_shift_left(b[i] + p->b_offset, p->b_left), p->b_multiplier, p->b_shift);
         const int32_t scaled = midge_scale(scaled_a + scaled_b, p->y_multiplier, p->y_shift);
         y[i] = (int8_t)midge_clamp(scaled + p->y_offset, p->minimum, p->maximum);
     }
