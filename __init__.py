@@ -1,15 +1,19 @@
 """midge: quantized and binarized neural networks on small machines.
 
 `Interpreter` follows `tflite_runtime.interpreter.Interpreter`; `InferenceSession` follows ONNX
-Runtime; `compile` and `load` give the `Program` that every backend executes.
+Runtime; `Model` takes and gives bytes; `compile` and `load` give the `Program` that every backend
+executes.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself is slow to import
 if TYPE_CHECKING:
+    from typing import Any
+
+    from .kernels.model import Model
     from .runtime.errors import MidgeError
     from .runtime.interpreter import Interpreter, OpResolverType
     from .runtime.options import Options
@@ -24,6 +28,7 @@ __all__ = [
     "InferenceSession",
     "Interpreter",
     "MidgeError",
+    "Model",
     "OpResolverType",
     "Options",
     "Program",
@@ -37,6 +42,7 @@ _HOMES = {
     "InferenceSession": (".runtime.session", "InferenceSession"),
     "Interpreter": (".runtime.interpreter", "Interpreter"),
     "MidgeError": (".runtime.errors", "MidgeError"),
+    "Model": (".kernels.model", "Model"),
     "OpResolverType": (".runtime.interpreter", "OpResolverType"),
     "Options": (".runtime.options", "Options"),
     "Program": (".runtime.program", "Program"),

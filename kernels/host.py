@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.backend import CallCost, Measurement, Profile, check_inputs
-from ..runtime.errors import InputError, Refusal, TargetError
+from ..runtime.backend import CallCost, Profile, check_inputs
+from ..runtime.errors import Refusal, TargetError
 from ..runtime.feeding import is_fed, passes_of, unrolled_calls
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
+from ..runtime.outline import outline_of
 from ..runtime.program import Program
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
-from .threads import Team, scratch_bytes
+from .native.library import addresses
+from .pieces import Shares, scratch_bytes, shares_of
+from .runner import Runner
+from .threads import Team
 
 ALIGNMENT = 8  # of buffers in the arena, bytes
 LINE = 64  # the arena and the constants start at a cache line
@@ -51,47 +55,42 @@ class HostBackend:
         return HostExecutor(program, threads)
 
 
-class HostExecutor:
+class HostExecutor(Runner):
     """A program in this process's memory. The arena and all else is allocated here, once."""
 
     def __init__(self, program: Program, threads: int = 1) -> None:
         self.program = program
-        self._latency_s: float | None = None
-        helpers = 0 if is_fed(program) else max(threads, 1) - 1
+        fed = is_fed(program)
+        shares = None if fed else shares_of(program, threads)
+        helpers = len(shares.words) - 1 if shares else 0
         self._memory = _aligned(program.arena_bytes + helpers * scratch_bytes(program) + LINE)
         self.arena = self._memory[: program.arena_bytes]
         self._constants = _aligned(len(program.constants))
         self._constants[:] = np.frombuffer(program.constants, np.int8)
-        self._fed = FedDispatcher(program, self.arena, self._constants) if is_fed(program) else None
-        self._dispatcher = Dispatcher(
-            () if self._fed else program.items, self.arena, self._constants
+        self._fed = FedDispatcher(program, self.arena, self._constants) if fed else None
+        self._dispatcher = Dispatcher(() if fed else program.items, self.arena, self._constants)
+        self.team = self._team_of(shares) if shares else None
+        outline = outline_of(program.graph)
+        super().__init__(
+            [outline["tensors"][index] for index in outline["inputs"]],
+            [] if fed else [self.tensor(index) for index in program.graph.inputs],
+            [self._output(index) for index in program.graph.outputs],
+            self.team.run if self.team else self._dispatcher.run_all,
         )
-        self._team = Team(program, self._memory, self._constants, threads) if helpers else None
-        alone = self._team is None or not self._team.shares
-        self._invoke = self._dispatcher.run_all if alone else self._team.run  # type: ignore[union-attr]
-        self._inputs = [] if self._fed else [self.tensor(index) for index in program.graph.inputs]
-        self._outputs = [self._output(index) for index in program.graph.outputs]
         self.reset()
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; the answers are copies."""
+        if self._fed is None:
+            return super().run(inputs)
         started = time.perf_counter()
-        if self._fed is not None:
-            self._fed.reset()
-            image = check_inputs(self.program.graph, inputs)[0][0]
-            for _ in range(passes_of(self.program)):
-                self._fed.push(image)
-        else:
-            self.copy_in(inputs)
-            self._invoke()
+        self._fed.reset()
+        image = check_inputs(self.program.graph, inputs)[0][0]
+        for _ in range(passes_of(self.program)):
+            self._fed.push(image)
         outputs = self.copy_out()
         self._latency_s = time.perf_counter() - started
         return outputs
-
-    @property
-    def measurement(self) -> Measurement:
-        """What the last run cost."""
-        return Measurement() if self._latency_s is None else Measurement(self._latency_s * 1e3)
 
     def push_rows(self, rows: np.ndarray) -> int:
         """Take the next rows [n, width, channels] of an input that is fed by row, and go on.
@@ -99,11 +98,7 @@ class HostExecutor:
         Answers how many rows are still to come; of a program in strips, in all `passes_of` it. At 0
         `copy_out` has the answers, until the next row begins another inference.
         """
-        if self._fed is None:
-            raise InputError(
-                "this program takes its input as a whole; plan it with input_by_row to push rows"
-            )
-        return self._fed.push(rows)
+        return super().push_rows(rows) if self._fed is None else self._fed.push(rows)
 
     def trace(self, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         """One inference, item by item, yielding (node, tensor index, value) of finished tensors.
@@ -154,26 +149,10 @@ class HostExecutor:
 
     def close(self) -> None:
         """End the threads, if there are any; all else is memory."""
-        if self._team is not None:
-            self._team.close()
+        if self.team is not None:
+            self.team.close()
 
     # ---- for backends that take over some of the calls ----
-
-    def copy_in(self, inputs: Sequence[np.ndarray]) -> None:
-        """Check the inputs and put them into the arena."""
-        if not self._as_they_are(inputs):
-            inputs = check_inputs(self.program.graph, inputs)
-        for place, value in zip(self._inputs, inputs):
-            np.copyto(place, value)
-
-    def _as_they_are(self, inputs: Sequence[np.ndarray]) -> bool:
-        """Whether inputs are just what is needed: a cheap answer to the common case."""
-        if self.program.graph.fixed_inputs or len(inputs) != len(self._inputs):
-            return False
-        return all(
-            type(value) is np.ndarray and value.dtype is place.dtype and value.shape == place.shape
-            for place, value in zip(self._inputs, inputs)
-        )
 
     def run_item(self, item: int) -> None:
         """Run one of the program's items (a call or a whole loop)."""
@@ -184,16 +163,30 @@ class HostExecutor:
         for node, tensor in self.program.finished.get(item, ()):
             yield node, tensor, self.tensor(tensor).copy()
 
-    def copy_out(self) -> list[np.ndarray]:
-        """Copies of the outputs, in the order of the graph's."""
-        return [value.copy() for value in self._outputs]
-
     def tensor(self, index: int) -> np.ndarray:
         """A view of a tensor that lies whole in the arena."""
         tensor = self.program.graph.tensors[index]
         begin = self.program.addresses[index]
         view: NDArray[np.int8] = self.arena[begin : begin + tensor.bytes]
         return view.view(DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+    def _team_of(self, shares: Shares) -> Team:
+        names = shares.words[0].kernels
+        known = addresses((*names, "dispatch", "lead", "follow"))
+        kernels = np.array([known[name] for name in names], np.int64)
+        words, entries = [each.words for each in shares.words], shares.entries
+        fields = {
+            "arena": self._memory.ctypes.data,
+            "constants": self._constants.ctypes.data,
+            "kernels": kernels.ctypes.data,
+            "dispatch": known["dispatch"],
+            "phases": shares.phases.ctypes.data,
+            "phase_count": len(shares.phases),
+            "entries": entries.ctypes.data,
+        }
+        held = (self._memory, self._constants, kernels, words, entries, shares)
+        places = [each.ctypes.data for each in words]
+        return Team(fields, places, known["lead"], known["follow"], held)
 
     def _output(self, index: int) -> np.ndarray:
         constant = self.program.graph.tensors[index].data

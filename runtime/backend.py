@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import InputError, MissingTool, Refusal, TargetError
-from .graph import DTYPES, Graph, Node
+from .errors import MissingTool, Refusal, TargetError
+from .graph import Graph, Node
 from .lowering import Lowered
+from .outline import checked_arrays, outline_tensor
 from .program import Call, Program
 
 # target name -> "module:class", relative to this package's parent. None of them is imported here.
@@ -139,21 +140,4 @@ def missing_package(error: ModuleNotFoundError, user: str) -> MissingTool:
 
 def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The inputs as C-ordered arrays, or an `InputError` that names what was needed."""
-    if len(inputs) != len(graph.inputs):
-        raise InputError(f"the model takes {len(graph.inputs)} input(s), {len(inputs)} given")
-    checked = []
-    for index, value in zip(graph.inputs, inputs, strict=True):
-        tensor, array = graph.tensors[index], np.asarray(value)
-        if array.dtype != DTYPES[tensor.dtype] or array.shape != tensor.shape:
-            raise InputError(
-                f"input {tensor.name!r} must be {tensor.dtype} of shape {list(tensor.shape)}, "
-                f"not {array.dtype} of shape {list(array.shape)}"
-            )
-        fixed = graph.fixed_inputs.get(index)
-        if fixed is not None and not np.array_equal(array, fixed):
-            raise InputError(
-                f"input {tensor.name!r} must be {fixed.tolist()}, the value that the model was "
-                f"compiled for, not {array.tolist()}"
-            )
-        checked.append(np.ascontiguousarray(array))
-    return checked
+    return checked_arrays([outline_tensor(graph, index) for index in graph.inputs], inputs)

@@ -14,19 +14,9 @@ from typing import Any
 
 import numpy as np
 
-# A binary tensor's elements are words of 32 channels, its last axis counts words: bit c % 32 of
-# word c // 32 is channel c, and bits beyond the last channel are 0. Bit 1 is -1 and bit 0 is +1, as
-# in Larq's files. Formats that have it the other way are converted where they are read.
-BINARY = "binary"
-WORD_BITS = 32
+from .dtypes import BINARY, DTYPES, WORD_BITS
 
-DTYPES: Mapping[str, np.dtype] = MappingProxyType(
-    {
-        name: np.dtype(name)
-        for name in ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
-    }
-    | {BINARY: np.dtype("int32")}
-)
+__all__ = ["BINARY", "DTYPES", "WORD_BITS", "Graph", "Node", "Quantization", "Tensor"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
-from .backend import Executor, Measurement, build
-from .graph import DTYPES, Tensor
-from .options import PARALLEL, Options
-from .plan_cache import compile_cached, read_cached
-from .program import Program
+from . import ready
+from .dtypes import DTYPES
+from .outline import outline_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from .backend import Executor, Measurement
+    from .graph import Graph
+    from .outline import Outline, TensorOutline
+    from .program import Program
 
 
 class OpResolverType(enum.Enum):
@@ -61,13 +67,13 @@ class Interpreter:
         self._preserve = experimental_preserve_all_tensors
         self._by_row, self._extra = input_by_row, max_extra_macs
         self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
-        self._source = cast("str | Path | bytes", model_path or model_content)
+        self._source: str | Path | bytes = model_content if model_path is None else model_path  # type: ignore[assignment]
         self._sizes: dict[int, tuple[int, ...]] = {}
-        self._graph = read_cached(self._source)
         self._program: Program | None = None
         self._executor: Executor | None = None
         self._values: dict[int, np.ndarray] = {}
         self._inner: dict[int, np.ndarray] = {}
+        self._outline = self._find_outline()
 
     # ---- preparation ----
 
@@ -76,45 +82,85 @@ class Interpreter:
         self._ensure_safe()
         if self._executor is not None:
             return
+        if self._can_be_ready():
+            found = self._ready or ready.make(
+                self._target, self._source, self._threads, self._sizes
+            )
+            self._executor = ready.executor(self._target, found)
+        else:
+            self._executor = self._build()
+        self._values = {
+            index: np.zeros(tensor["shape"], DTYPES[tensor["dtype"]])
+            for index, tensor in self._ends(*self._outline["inputs"], *self._outline["outputs"])
+        }
+        for index, tensor in self._ends(*self._outline["inputs"]):
+            if tensor["fixed"] is not None:
+                self._values[index].reshape(-1)[:] = np.frombuffer(
+                    tensor["fixed"], DTYPES[tensor["dtype"]]
+                )
+
+    def _can_be_ready(self) -> bool:
+        """Whether all that is asked of the interpreter can come from one mapped file."""
+        special = self._preserve or self._by_row or self._extra
+        return self._target in ready.MAKERS and not special
+
+    def _find_outline(self) -> Outline:
+        self._ready = None
+        if self._can_be_ready():
+            self._ready = ready.find(self._source, self._threads, self._sizes)
+        if self._ready is not None:
+            outline: Outline = self._ready.header["outline"]
+            return outline
+        return outline_of(self._graph())
+
+    def _graph(self) -> Graph:
+        """The model file's graph, constants and all."""
+        from .plan_cache import read_cached  # with it, all that a start does without
+
+        return read_cached(self._source, self._sizes or None)
+
+    def _build(self) -> Executor:
+        from .backend import build
+        from .options import PARALLEL, Options
+        from .plan_cache import compile_cached
+
         options = Options(input_by_row=self._by_row, max_extra_macs=self._extra)
         if self._threads > 1 and not self._by_row and not self._extra:
             options = PARALLEL
         self._program = compile_cached(self._source, self._target, options, self._sizes or None)
-        self._executor = build(self._program, self._threads)
-        self._values = {
-            index: np.zeros(self._graph.tensors[index].shape, DTYPES[self._dtype(index)])
-            for index in (*self._graph.inputs, *self._graph.outputs)
-        }
-        for index, value in self._graph.fixed_inputs.items():
-            self._values[index][...] = value
+        return build(self._program, self._threads)
 
     def resize_tensor_input(
         self, input_index: int, tensor_size: Sequence[int], strict: bool = False
     ) -> None:
         """Give an input another shape; `allocate_tensors` must be called again."""
         self._ensure_safe()
-        if input_index not in self._graph.inputs:
+        if input_index not in self._outline["inputs"]:
             raise ValueError(f"tensor {input_index} is not an input of the model")
-        sizes = {**self._sizes, input_index: tuple(int(n) for n in tensor_size)}
-        self._graph = read_cached(self._source, sizes)
-        self._sizes = sizes
+        before = self._sizes
+        self._sizes = {**before, input_index: tuple(int(n) for n in tensor_size)}
+        try:
+            self._outline = self._find_outline()
+        except Exception:
+            self._sizes = before
+            raise
         self._close()
 
     def reset_all_variables(self) -> None:
         """Set the model's state to its initial values."""
-        self._ready().reset()
+        self._allocated().reset()
 
     # ---- details ----
 
     def get_input_details(self) -> list[dict[str, Any]]:
-        return [_details(self._graph.tensors[index]) for index in self._graph.inputs]
+        return [_details(tensor) for _, tensor in self._ends(*self._outline["inputs"])]
 
     def get_output_details(self) -> list[dict[str, Any]]:
-        return [_details(self._graph.tensors[index]) for index in self._graph.outputs]
+        return [_details(tensor) for _, tensor in self._ends(*self._outline["outputs"])]
 
     def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         self._only_subgraph(subgraph_index)
-        return [_details(self._graph.tensors[index]) for index in sorted(self._graph.tensors)]
+        return [_details(tensor) for tensor in self._outline["tensors"].values()]
 
     def num_subgraphs(self) -> int:
         return 1
@@ -122,12 +168,12 @@ class Interpreter:
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         return {
             key: {"inputs": sorted(ends["inputs"]), "outputs": sorted(ends["outputs"])}
-            for key, ends in self._graph.signatures.items()
+            for key, ends in self._outline["signatures"].items()
         }
 
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """A callable that takes inputs and gives outputs by the signature's names."""
-        signatures = self._graph.signatures
+        signatures = self._outline["signatures"]
         if signature_key is None and len(signatures) == 1:
             signature_key = next(iter(signatures))
         if signature_key is None or signature_key not in signatures:
@@ -139,7 +185,7 @@ class Interpreter:
 
     def set_tensor(self, tensor_index: int, value: np.ndarray) -> None:
         """Copy a value into an input."""
-        self._ready()
+        self._allocated()
         self._input_place(tensor_index, np.asarray(value))[...] = value
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> np.ndarray:
@@ -154,15 +200,14 @@ class Interpreter:
     def invoke(self) -> None:
         """One inference: the inputs as last set, the outputs into their tensors."""
         self._ensure_safe()
-        executor = self._ready()
-        assert self._program is not None
-        inputs = [  # a program that is fed by row may see the input as an image
-            self._values[index].reshape(tensor.shape)
-            for index, tensor in zip(self._graph.inputs, self._program.inputs, strict=True)
-        ]
-        if self._preserve:
+        executor = self._allocated()
+        inputs = [self._values[index] for index in self._outline["inputs"]]
+        if self._program is not None:  # one that is fed by row may see the input as an image
+            shapes = [tensor.shape for tensor in self._program.inputs]
+            inputs = [value.reshape(shape) for value, shape in zip(inputs, shapes, strict=True)]
+        if self._program is not None and self._preserve:
             self._inner = {tensor: value for _, tensor, value in executor.trace(inputs)}
-            outputs = [self._inner[index] for index in self._program_outputs()]
+            outputs = [self._inner[index] for index in self._program.graph.outputs]
         else:
             outputs = executor.run(inputs)
         self._keep_outputs(outputs)
@@ -173,7 +218,7 @@ class Interpreter:
         Answers how many rows are still to come; at 0 the outputs are in their tensors, and the next
         row begins another inference. For interpreters made with `input_by_row`.
         """
-        executor = self._ready()
+        executor = self._allocated()
         if not hasattr(executor, "push_rows"):
             raise RuntimeError(f"target {self._target} can't take its input by row")
         left: int = executor.push_rows(np.asarray(rows))
@@ -182,52 +227,49 @@ class Interpreter:
         return left
 
     def _keep_outputs(self, outputs: Sequence[np.ndarray]) -> None:
-        for index, value in zip(self._graph.outputs, outputs, strict=True):
+        for index, value in zip(self._outline["outputs"], outputs, strict=True):
             self._values[index][...] = value
 
     @property
     def measurement(self) -> Measurement:
         """What the last invoke cost."""
-        return self._ready().measurement
+        return self._allocated().measurement
 
     # ---- inside ----
 
-    def _program_outputs(self) -> tuple[int, ...]:
-        assert self._program is not None
-        return self._program.graph.outputs
+    def _ends(self, *indices: int) -> list[tuple[int, TensorOutline]]:
+        return [(index, self._outline["tensors"][index]) for index in indices]
 
-    def _dtype(self, index: int) -> str:
-        return self._graph.tensors[index].dtype
-
-    def _ready(self) -> Executor:
+    def _allocated(self) -> Executor:
         if self._executor is None:
             raise RuntimeError("call allocate_tensors() before using the interpreter's tensors")
         return self._executor
 
     def _value(self, index: int) -> np.ndarray:
-        self._ready()
+        self._allocated()
         if index in self._values:
             return self._values[index]
-        tensor = self._graph.tensors.get(index)
-        if tensor is None:
-            raise ValueError(f"tensor {index} doesn't exist; there are {len(self._graph.tensors)}")
-        if tensor.data is not None:
-            return tensor.data
+        tensors = self._outline["tensors"]
+        if index not in tensors:
+            raise ValueError(f"tensor {index} doesn't exist; there are {len(tensors)}")
         if index in self._inner:
             return self._inner[index]
+        constant = self._graph().tensors[index].data
+        if constant is not None:
+            return constant
         raise ValueError(
-            f"tensor {index} ({tensor.name!r}) is not kept: its memory is reused; "
+            f"tensor {index} ({tensors[index]['name']!r}) is not kept: its memory is reused; "
             "construct the interpreter with experimental_preserve_all_tensors=True"
         )
 
     def _input_place(self, index: int, value: np.ndarray) -> np.ndarray:
-        if index not in self._graph.inputs:
+        if index not in self._outline["inputs"]:
             raise ValueError(f"tensor {index} is not an input of the model and can't be set")
-        place, tensor = self._values[index], self._graph.tensors[index]
+        place, tensor = self._values[index], self._outline["tensors"][index]
         if value.dtype != place.dtype:
             raise ValueError(
                 f"Cannot set tensor: Got value of type {value.dtype} but expected type "
-                f"{tensor.dtype} for input {index}, name: {tensor.name}"
+                f"{tensor['dtype']} for input {index}, name: {tensor['name']}"
             )
         if value.shape != place.shape:
             raise ValueError(
@@ -286,23 +328,22 @@ class SignatureRunner:
         return {name: known[index] for name, index in ends.items()}
 
 
-def _details(tensor: Tensor) -> dict[str, Any]:
+def _details(tensor: TensorOutline) -> dict[str, Any]:
     """TFLite's dictionary for one tensor."""
-    quantization = tensor.quantization
-    scales = quantization.scales if quantization else np.array([], np.float32)
-    zero_points = quantization.zero_points if quantization else np.array([])
-    single = quantization is not None and not quantization.per_axis
+    scales = np.frombuffer(tensor["scales"] or b"", np.float32)
+    zero_points = np.frombuffer(tensor["zero_points"] or b"", np.int64)
+    single = len(scales) == 1
     return {
-        "name": tensor.name,
-        "index": tensor.index,
-        "shape": np.array(tensor.shape, np.int32),
-        "shape_signature": np.array(tensor.shape, np.int32),
-        "dtype": DTYPES[tensor.dtype].type,
-        "quantization": (tensor.scale, tensor.zero_point) if single else (0.0, 0),
+        "name": tensor["name"],
+        "index": tensor["index"],
+        "shape": np.array(tensor["shape"], np.int32),
+        "shape_signature": np.array(tensor["shape"], np.int32),
+        "dtype": DTYPES[tensor["dtype"]].type,
+        "quantization": (float(scales[0]), int(zero_points[0])) if single else (0.0, 0),
         "quantization_parameters": {
             "scales": scales.copy(),
             "zero_points": zero_points.astype(np.int32),
-            "quantized_dimension": quantization.axis if quantization else 0,
+            "quantized_dimension": tensor["axis"],
         },
         "sparsity_parameters": {},
     }

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from .content import read_content
 from .errors import ProgramError
-from .folders import cache_root
+from .folders import plans_folder
 from .graph import Graph
 from .importers import read_model
-from .importers.content import read_content
 from .options import Options
 from .program import Program
 from .program_file import graph_from_bytes, graph_to_bytes, own_from_bytes, to_bytes
+from .surroundings import surroundings
 
-PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = ("runtime", "kernels", "targets", "hw")  # whose sources say what a program is made of
 MOST_BYTES = 256 << 20
 EXTERNAL = b"\x0a\x08location"  # the key of TensorProto.external_data, as protobuf writes it
@@ -45,14 +42,14 @@ def compile_cached(
     options = options or Options()
     content = source if isinstance(source, bytes) else read_content(Path(source))
     path = entry(content, target, options, input_shapes or {})
-    found = None if _has_more_files(content) else _read(path, own_from_bytes)
+    found = None if has_more_files(content) else _read(path, own_from_bytes)
     if found is not None:
         return replace(found, cached=True)
     from .pipeline import compile_model  # passes and planner, which a cached plan does without
 
     program = compile_model(source, target, options, input_shapes)
-    if not _has_more_files(content):
-        _write(path, to_bytes(program))
+    if not has_more_files(content):
+        write_entry(path, to_bytes(program))
     return program
 
 
@@ -62,12 +59,12 @@ def read_cached(
     """As `read_model`, but what was read before needs no importer."""
     content = source if isinstance(source, bytes) else read_content(Path(source))
     path = entry(content, "graph", Options(), input_shapes or {})
-    found = None if _has_more_files(content) else _read(path, graph_from_bytes)
+    found = None if has_more_files(content) else _read(path, graph_from_bytes)
     if found is not None:
         return found
     graph = read_model(source, input_shapes)
-    if not _has_more_files(content):
-        _write(path, graph_to_bytes(graph))
+    if not has_more_files(content):
+        write_entry(path, graph_to_bytes(graph))
     return graph
 
 
@@ -76,9 +73,10 @@ def entry(
 ) -> Path:
     """Where the program of a model file of this content is, or would be."""
     shapes = sorted((index, tuple(shape)) for index, shape in input_shapes.items())
-    digest = hashlib.sha256(repr((target, options, shapes, _surroundings())).encode())
+    key = repr((target, options, shapes, surroundings(ROOMS, ("ortools",))))
+    digest = hashlib.sha256(key.encode())
     digest.update(hashlib.sha256(content).digest())
-    return cache_root() / "plans" / f"{digest.hexdigest()[:32]}.midge"
+    return Path(plans_folder()) / f"{digest.hexdigest()[:32]}.midge"
 
 
 def _read(path: Path, build: Callable[[bytes], Built]) -> Built | None:
@@ -91,8 +89,9 @@ def _read(path: Path, build: Callable[[bytes], Built]) -> Built | None:
         return None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Store a program in one step; a cache that can't be written is done without."""
+def write_entry(path: str | Path, content: bytes) -> None:
+    """Store a file in one step; a cache that can't be written is done without."""
+    path = Path(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
@@ -104,8 +103,9 @@ def _write(path: Path, content: bytes) -> None:
         return
 
 
-def _has_more_files(content: bytes) -> bool:
+def has_more_files(source: str | Path | bytes) -> bool:
     """True for an ONNX model with weights in other files, whose bytes the digest doesn't have."""
+    content = source if isinstance(source, bytes) else read_content(Path(source))
     return content[4:8] != b"TFL3" and EXTERNAL in content
 
 
@@ -120,30 +120,3 @@ def _prune(folder: Path) -> None:
 
 def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
     return [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
-
-
-@lru_cache(maxsize=8)
-def _sources(instructions: str | None) -> str:
-    """Names, sizes and times of this package's sources, the solver's presence and the processor."""
-    digest = hashlib.sha256(repr((instructions, find_spec("ortools") is not None)).encode())
-    for room in ROOMS:
-        for folder, _, names in sorted(os.walk(PACKAGE / room)):
-            for name in sorted(n for n in names if n.endswith(".py")):
-                stat = os.stat(os.path.join(folder, name))
-                digest.update(repr((folder, name, stat.st_size, stat.st_mtime_ns)).encode())
-    digest.update(_processor().encode())
-    return digest.hexdigest()
-
-
-def _surroundings() -> str:
-    return _sources(os.environ.get("MIDGE_INSTRUCTIONS"))
-
-
-def _processor() -> str:
-    """What tells processors with different instructions apart."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    flags = {line for line in lines if line.startswith(("flags", "Features"))}
-    return repr((platform.machine(), sorted(flags)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import build_tflite as b
@@ -14,7 +12,7 @@ import pytest
 from oracle import random_inputs, tflite_reference
 
 from midge import InferenceSession, Interpreter
-from midge.runtime import plan_cache
+from midge.runtime import plan_cache, surroundings
 from midge.runtime.errors import ModelError
 from midge.runtime.options import Options
 from midge.runtime.plan_cache import compile_cached, read_cached
@@ -47,23 +45,22 @@ def test_what_a_program_depends_on_is_in_the_name(monkeypatch: pytest.MonkeyPatc
     ]
     assert not any(compile_cached(*each).cached for each in asked)
     assert all(compile_cached(*each).cached for each in asked)
-    monkeypatch.setattr(plan_cache, "_surroundings", lambda: "another version")
+    monkeypatch.setattr(plan_cache, "surroundings", lambda *_: "another version")
     assert not any(compile_cached(*each).cached for each in asked)
 
 
 def test_a_changed_source_is_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "runtime").mkdir()
-    source = tmp_path / "runtime" / "ops.py"
-    source.write_text("one")
-    monkeypatch.setattr(plan_cache, "PACKAGE", tmp_path)
+    (tmp_path / "runtime" / "passes").mkdir(parents=True)
+    source = tmp_path / "runtime" / "passes" / "one.py"
+    monkeypatch.setattr(surroundings, "PACKAGE", str(tmp_path))
     names = []
     for text in ("one", "other"):
         source.write_text(text)
-        plan_cache._sources.cache_clear()
-        names.append(plan_cache.entry(MODEL, "host", Options(), {}))
-    plan_cache._sources.cache_clear()
+        surroundings._digest.cache_clear()
+        names.append(surroundings.surroundings(("runtime",)))
+    surroundings._digest.cache_clear()
     assert names[0] != names[1]
 
 
@@ -122,29 +119,6 @@ def test_an_interpreter_runs_what_was_read() -> None:
         (wanted,) = tflite_reference(MODEL, [x])
         found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
         assert (found == wanted).all()
-
-
-def test_a_start_from_the_cache_imports_no_importer_planner_or_lowering(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(MODEL)
-    code = (
-        "import sys, midge\n"
-        "i = midge.Interpreter(sys.argv[1])\n"
-        "i.allocate_tensors()\n"
-        "i.invoke()\n"
-        "print(*sys.modules)\n"
-    )
-    run = [sys.executable, "-c", code, str(tmp_path / "m.tflite")]
-    cold, warm = (
-        set(subprocess.run(run, check=True, capture_output=True, text=True).stdout.split())
-        for _ in range(2)
-    )
-    heavy = {
-        *("tflite", "flatbuffers", "subprocess", "midge.runtime.pipeline", "midge.runtime.planner"),
-        *("midge.runtime.importers.tflite", "midge.kernels.table", "midge.kernels.vector.table"),
-    }
-    assert heavy <= cold
-    assert not heavy & warm
-    assert not {"numba", "llvmlite", "rich", "ortools"} & warm
 
 
 def test_a_graph_that_was_read_before_is_the_same(tmp_path: Path) -> None:

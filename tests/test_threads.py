@@ -13,8 +13,9 @@ from oracle import random_inputs
 
 from cases import model
 from midge import Interpreter
-from midge.kernels import threads as rules
+from midge.kernels import pieces as rules
 from midge.kernels.host import HostExecutor
+from midge.kernels.threads import DESCRIPTOR
 from midge.runtime.backend import build
 from midge.runtime.errors import TargetError
 from midge.runtime.options import PARALLEL, Options
@@ -39,7 +40,7 @@ def test_same_bits(name, threads, pieces, monkeypatch):
     alone = build(compile_model(content, "host"))
     shared = build(compile_model(content, "host", PARALLEL), threads)
     assert isinstance(shared, HostExecutor)
-    assert shared._team is not None and shared._team.shares
+    assert shared.team is not None
     for seed in range(40):
         inputs = random_inputs(content, seed)
         if seed % 10 == 0:
@@ -53,10 +54,10 @@ def test_followers_take_pieces():
     content = model(NAMES[2]).model()
     program = compile_model(content, "host", PARALLEL)
     shared, inputs = build(program, 2), random_inputs(content)
-    assert isinstance(shared, HostExecutor) and shared._team is not None
-    follower = shared._team._descriptors[1]
+    assert isinstance(shared, HostExecutor) and shared.team is not None
+    follower = shared.team._descriptors[1]
     deadline = time.monotonic() + 30
-    while not follower[rules.DESCRIPTOR.end]:  # the words that it ran last
+    while not follower[DESCRIPTOR.end]:  # the words that it ran last
         shared.run(inputs)
         assert time.monotonic() < deadline
     shared.close()
@@ -90,8 +91,7 @@ def test_small_programs_stay_on_one_thread(monkeypatch):
     monkeypatch.undo()
     program = compile_model(model("str_ww_ref_model").model(), "host", PARALLEL)
     executor = build(program, 2)
-    assert isinstance(executor, HostExecutor) and executor._team is not None
-    assert not executor._team.shares
+    assert isinstance(executor, HostExecutor) and executor.team is None
     executor.close()
 
 

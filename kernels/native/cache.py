@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...runtime.folders import cache_root
+from ...runtime.surroundings import processor
 
 FORMAT = 3  # raise when images of the same source would differ in another way
 KERNELS = Path(__file__).resolve().parent.parent
@@ -77,7 +77,7 @@ def _touched() -> str:
     tools = [spec.origin for name in ("numba", "llvmlite") if (spec := find_spec(name))]
     stats = [(path, os.stat(path)) for path in (*own, *filter(None, tools))]
     touched = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
-    text = repr((FORMAT, sys.version_info[:2], touched, _processor()))
+    text = repr((FORMAT, sys.version_info[:2], touched, processor()))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -132,15 +132,5 @@ def _surroundings(instructions: str | None) -> str:
     from importlib.metadata import version  # a slow import, for what the index knows already
 
     tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
-    made_for = instructions or (platform.system(), platform.machine(), _processor())
+    made_for = instructions or (sys.platform, processor())
     return repr((FORMAT, tools, made_for))
-
-
-def _processor() -> str:
-    """What tells processors with different instructions apart."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    telling = ("flags", "Features", "CPU part", "model", "cpu family", "vendor_id")
-    return "\n".join(sorted({line for line in lines if line.partition(":")[0].strip() in telling}))

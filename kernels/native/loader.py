@@ -1,4 +1,4 @@
-"""Map a linked image into this process. Needs neither Numba nor LLVM."""
+"""Map machine code into this process. Needs neither Numba nor LLVM."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ import mmap
 import struct
 from functools import lru_cache
 
-from .linker import Image
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .linker import Image
 
 _mapped: list[mmap.mmap] = []  # code stays as long as the process lives
 
 
 def load(image: Image) -> int:
     """The address of the image's function, mapped to be read and executed but not written."""
-    memory = mmap.mmap(-1, len(image.code))
-    memory[: len(image.code)] = image.code
-    for name, slot in image.imports.items():
+    return load_code(image.code, {slot: name for name, slot in image.imports.items()}) + image.entry
+
+
+def load_code(code: bytes | memoryview, slots: Mapping[int, str]) -> int:
+    """The address of `code`; `slots` names the outside functions whose addresses go into it."""
+    memory = mmap.mmap(-1, len(code))
+    memory[:] = code
+    for slot, name in slots.items():
         struct.pack_into("<Q", memory, slot, _outside(name))
     base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    _protect(base, len(image.code))
+    _protect(base, len(code))
     _mapped.append(memory)
-    return base + image.entry
+    return base
 
 
 def _protect(base: int, size: int) -> None:

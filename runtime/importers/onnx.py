@@ -61,7 +61,7 @@ def _onnx() -> Any:
 
 
 def _content(path: Path) -> bytes:
-    from .content import read_content
+    from ..content import read_content
 
     return read_content(path)
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ..attributes import Shape
+from ..content import read_content
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
 from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
@@ -23,7 +24,6 @@ from . import larq
 from . import tflite_compute as compute
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
-from .content import read_content
 from .larq_rounding import as_larq_rounds
 from .tflite_file import (
     MAX_ELEMENTS,
