@@ -9,11 +9,11 @@ import numpy as np
 
 from . import ready
 from .dtypes import DTYPES
-from .outline import outline_of
+from .outline import details_of, outline_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .outline import Outline, TensorOutline
     from .program import Program
+    from .signatures import SignatureRunner
 
 
 class OpResolverType(enum.Enum):
@@ -153,14 +154,14 @@ class Interpreter:
     # ---- details ----
 
     def get_input_details(self) -> list[dict[str, Any]]:
-        return [_details(tensor) for _, tensor in self._ends(*self._outline["inputs"])]
+        return [details_of(tensor) for _, tensor in self._ends(*self._outline["inputs"])]
 
     def get_output_details(self) -> list[dict[str, Any]]:
-        return [_details(tensor) for _, tensor in self._ends(*self._outline["outputs"])]
+        return [details_of(tensor) for _, tensor in self._ends(*self._outline["outputs"])]
 
     def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         self._only_subgraph(subgraph_index)
-        return [_details(tensor) for tensor in self._outline["tensors"].values()]
+        return [details_of(tensor) for tensor in self._outline["tensors"].values()]
 
     def num_subgraphs(self) -> int:
         return 1
@@ -179,6 +180,8 @@ class Interpreter:
         if signature_key is None or signature_key not in signatures:
             known = ", ".join(sorted(signatures)) or "none"
             raise ValueError(f"no signature {signature_key!r}; the model has: {known}")
+        from .signatures import SignatureRunner
+
         return SignatureRunner(self, signature_key, signatures[signature_key])
 
     # ---- values ----
@@ -294,56 +297,3 @@ class Interpreter:
         if self._executor is not None:
             self._executor.close()
         self._executor, self._values, self._inner = None, {}, {}
-
-
-class SignatureRunner:
-    """Calls a model by the names of one of its signatures."""
-
-    def __init__(
-        self, interpreter: Interpreter, key: str, ends: Mapping[str, Mapping[str, int]]
-    ) -> None:
-        self._interpreter, self._key = interpreter, key
-        self._inputs, self._outputs = ends["inputs"], ends["outputs"]
-
-    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        if inputs.keys() != self._inputs.keys():
-            raise ValueError(
-                f"signature {self._key!r} takes the inputs {', '.join(sorted(self._inputs))}; "
-                f"got {', '.join(sorted(inputs)) or 'none'}"
-            )
-        self._interpreter.allocate_tensors()
-        for name, value in inputs.items():
-            self._interpreter.set_tensor(self._inputs[name], value)
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(i) for name, i in self._outputs.items()}
-
-    def get_input_details(self) -> dict[str, dict[str, Any]]:
-        return self._details(self._inputs)
-
-    def get_output_details(self) -> dict[str, dict[str, Any]]:
-        return self._details(self._outputs)
-
-    def _details(self, ends: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-        known = {entry["index"]: entry for entry in self._interpreter.get_tensor_details()}
-        return {name: known[index] for name, index in ends.items()}
-
-
-def _details(tensor: TensorOutline) -> dict[str, Any]:
-    """TFLite's dictionary for one tensor."""
-    scales = np.frombuffer(tensor["scales"] or b"", np.float32)
-    zero_points = np.frombuffer(tensor["zero_points"] or b"", np.int64)
-    single = len(scales) == 1
-    return {
-        "name": tensor["name"],
-        "index": tensor["index"],
-        "shape": np.array(tensor["shape"], np.int32),
-        "shape_signature": np.array(tensor["shape"], np.int32),
-        "dtype": DTYPES[tensor["dtype"]].type,
-        "quantization": (float(scales[0]), int(zero_points[0])) if single else (0.0, 0),
-        "quantization_parameters": {
-            "scales": scales.copy(),
-            "zero_points": zero_points.astype(np.int32),
-            "quantized_dimension": tensor["axis"],
-        },
-        "sparsity_parameters": {},
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     import numpy as np
 
@@ -90,3 +90,28 @@ def checked_arrays(
             )
         arrays.append(np.ascontiguousarray(array))
     return arrays
+
+
+def details_of(tensor: TensorOutline) -> dict[str, Any]:
+    """TFLite's dictionary for one tensor."""
+    import numpy as np
+
+    from .dtypes import DTYPES
+
+    scales = np.frombuffer(tensor["scales"] or b"", np.float32)
+    zero_points = np.frombuffer(tensor["zero_points"] or b"", np.int64)
+    single = len(scales) == 1
+    return {
+        "name": tensor["name"],
+        "index": tensor["index"],
+        "shape": np.array(tensor["shape"], np.int32),
+        "shape_signature": np.array(tensor["shape"], np.int32),
+        "dtype": DTYPES[tensor["dtype"]].type,
+        "quantization": (float(scales[0]), int(zero_points[0])) if single else (0.0, 0),
+        "quantization_parameters": {
+            "scales": scales.copy(),
+            "zero_points": zero_points.astype(np.int32),
+            "quantized_dimension": tensor["axis"],
+        },
+        "sparsity_parameters": {},
+    }
