@@ -13,6 +13,7 @@ from oracle import random_inputs
 from vector_geometry import draw_conv2d, draw_depthwise_conv2d
 
 from midge.kernels import table
+from midge.kernels.convolution import SUFFIXES
 from midge.kernels.vector import table as vector
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
@@ -21,8 +22,9 @@ PROCESSORS = ("max", "cortex-a53")  # with `sdot`, and without
 
 
 def assert_emulated(model: bytes, kernel: str, seed: int = 0, overlap: bool = False) -> None:
-    """A model of one operator that `kernel` takes: its bits on both processors."""
+    """A model of one operator that `kernel` of its type takes: its bits on both processors."""
     graph, node = read_operator(model)
+    kernel = f"{kernel}_{SUFFIXES[graph.input(node).dtype]}"
     program = one_node(graph, node, overlap, vector.lower)
     assert {call.kernel for call in program.calls()} == {kernel}
     arrays = operands(graph, node, random_inputs(model, seed))
@@ -40,26 +42,25 @@ def assert_emulated(model: bytes, kernel: str, seed: int = 0, overlap: bool = Fa
         executor.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_conv2d(data):
-    assert_emulated(draw_conv2d(data), "conv2d_vector_s8", 1, data.draw(st.booleans()))
+    assert_emulated(draw_conv2d(data), "conv2d_vector", 1, data.draw(st.booleans()))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_depthwise_conv2d(data):
     model = draw_depthwise_conv2d(data)
-    assert_emulated(model, "depthwise_conv2d_vector_s8", 1, data.draw(st.booleans()))
+    assert_emulated(model, "depthwise_conv2d_vector", 1, data.draw(st.booleans()))
 
 
-@pytest.mark.parametrize("units", [1, 16, 70])
-def test_fully_connected(units):
-    model = build.fully_connected((3, 50), units=units)
-    assert_emulated(model, "fully_connected_vector_s8")
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+@pytest.mark.parametrize("units", [1, 70])
+def test_fully_connected(units, dtype):
+    model = build.fully_connected((3, 1050), units=units, dtype=dtype)
+    assert_emulated(model, "fully_connected_vector")
 
 
 def test_add():
-    assert_emulated(
-        build.arithmetic("ADD", (2, 3, 5, 7), scales=(0.02, 0.05, 0.4)), "add_vector_s8"
-    )
+    assert_emulated(build.arithmetic("ADD", (2, 3, 5, 7), scales=(0.02, 0.05, 0.4)), "add_vector")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from native_call import run_native
 
 from midge.kernels import table
+from midge.kernels.vector import table as vector
 from midge.runtime.graph import DTYPES, Graph, Tensor
 from midge.runtime.importers.tflite import read_tflite
 
@@ -51,6 +53,6 @@ def test_golden_answer(model):
     assert table.refusal(graph, node, 0) is None
     (answer,) = table.OPERATIONS[node.op].reference(graph, node, inputs)
     np.testing.assert_array_equal(answer, golden, err_msg="reference")
-    for overlap in (False, True):
-        (answer,) = run_native(graph, node, inputs, overlap)
-        np.testing.assert_array_equal(answer, golden, err_msg=f"native, {overlap=}")
+    for overlap, lower in product((False, True), (table.lower, vector.lower)):
+        (answer,) = run_native(graph, node, inputs, overlap, lower)
+        np.testing.assert_array_equal(answer, golden, err_msg=f"{lower.__module__}, {overlap=}")

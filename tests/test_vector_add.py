@@ -28,7 +28,7 @@ def test_sizes_and_scales(data):
         zero_points=tuple(data.draw(st.sampled_from([-128, -3, 0, 127])) for _ in range(3)),
         seed=data.draw(st.integers(0, 3)),
     )
-    assert_vector(model, "add_vector_s8", data.draw(st.integers(0, 3)))
+    assert_vector(model, "add_vector", data.draw(st.integers(0, 3)))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from vector_geometry import draw_conv2d
 
 from cases import model
 from midge.kernels import table
+from midge.kernels.vector import packing
 from midge.kernels.vector import table as vector
 from midge.runtime.pipeline import compile_model
 
@@ -24,7 +25,7 @@ from midge.runtime.pipeline import compile_model
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_geometry(data):
-    assert_vector(draw_conv2d(data), "conv2d_vector_s8", data.draw(st.integers(0, 3)))
+    assert_vector(draw_conv2d(data), "conv2d_vector", data.draw(st.integers(0, 3)))
 
 
 def test_pixels_may_be_written_over_the_input():
@@ -32,19 +33,49 @@ def test_pixels_may_be_written_over_the_input():
     assert overlapped(graph, node, vector.lower) == (30 - 7) * 4
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        build.conv2d((1, 5, 6, 6), filters=6, groups=3),
-        build.conv2d(dtype="int16"),
-        build.conv2d(dtype="float32"),
-    ],
-    ids=["groups", "int16", "float32"],
-)
-def test_what_has_no_vector_kernel_is_lowered_as_ever(content):
-    graph, node = read_operator(content)
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_groups_are_lowered_as_ever(dtype):
+    graph, node = read_operator(build.conv2d((1, 5, 6, 6), filters=6, groups=3, dtype=dtype))
     plain, chosen = table.lower(graph, node), vector.lower(graph, node)
     assert chosen.kernel == plain.kernel
+
+
+def test_int16_with_an_int32_bias_is_rescaled_twice():
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=20, dtype="int16"))
+    bias = graph.tensors[node.inputs[2]]
+    narrow = replace(bias, dtype="int32", data=bias.data.astype(np.int32))
+    graph = graph.with_nodes(graph.nodes, {bias.index: narrow})
+    x = draw_values(np.random.default_rng(0), graph.input(node).shape, "int16")
+    assert vector.lower(graph, node).fields["plain"] == packing.TWICE
+    assert_vector_node(graph, node, [x, *[None] * 2], "conv2d_vector_s16")
+
+
+def test_int16_sums_may_have_more_than_32_bits():
+    """Extreme inputs and weights, all of one sign, over segments that are cut into pieces."""
+    graph, node = read_operator(build.conv2d((1, 4, 5, 200), filters=20, dtype="int16"))
+    weights = graph.input(node, 1)
+    signs = np.where(np.arange(20) % 2, -127, 127).astype(np.int8)
+    extreme = replace(weights, data=np.broadcast_to(signs[:, None, None, None], weights.shape))
+    y = graph.output(node)
+    scale = replace(y, quantization=replace(y.quantization, scales=y.quantization.scales * 60))
+    graph = graph.with_nodes(graph.nodes, {weights.index: extreme, y.index: scale})
+    x = np.full(graph.input(node).shape, -32768, np.int16)
+    fields = vector.lower(graph, node).fields
+    assert (fields["plain"], fields["segment_count"]) == (packing.CARRIED, 6)
+    assert_vector_node(graph, node, [x, *[None] * 2], "conv2d_vector_s16")
+
+
+def test_floats_keep_what_is_no_number():
+    """Also where padding is 0: weights that are not finite are left to the plain kernel."""
+    graph, node = read_operator(build.conv2d((1, 5, 6, 7), filters=20, dtype="float32"))
+    x = np.random.default_rng(0).normal(size=graph.input(node).shape).astype(np.float32)
+    x[0, 2, 2, 3], x[0, 4, 5, 6], x[0, 0, 0] = np.nan, np.inf, -0.0
+    assert_vector_node(graph, node, [x, *[None] * 2], "conv2d_vector_f32")
+    weights = graph.input(node, 1)
+    values = weights.data.copy()
+    values[3, 1, 1, 1] = np.inf
+    graph = graph.with_nodes(graph.nodes, {weights.index: replace(weights, data=values)})
+    assert vector.lower(graph, node).kernel == "conv2d_f32"
 
 
 def test_window_buffers_leave_the_arena_small():

@@ -19,7 +19,7 @@ from midge.kernels.vector import table as vector
 @given(st.data())
 def test_geometry(data):
     model = draw_depthwise_conv2d(data)
-    assert_vector(model, "depthwise_conv2d_vector_s8", data.draw(st.integers(0, 3)))
+    assert_vector(model, "depthwise_conv2d_vector", data.draw(st.integers(0, 3)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,13 +38,17 @@ def test_images_one_pixel_wide(data):
         padding=padding,
         **data.draw(KINDS),
     )
-    assert_vector(model, "depthwise_conv2d_vector_s8")
+    assert_vector(model, "depthwise_conv2d_vector")
 
 
-@pytest.mark.parametrize("kind", [{"per_channel": True}, {"dtype": "uint8", "per_channel": False}])
+@pytest.mark.parametrize(
+    "kind",
+    [{"dtype": "uint8", "per_channel": False}]
+    + [{"dtype": dtype} for dtype in ("int8", "int16", "float32")],
+)
 def test_multiples_of_one_channel_are_a_convolution(kind):
     model = build.depthwise_conv2d((2, 11, 9, 1), (4, 3), (2, 2), multiplier=20, **kind)
-    assert_vector(model, "conv2d_vector_s8")
+    assert_vector(model, "conv2d_vector")
 
 
 def test_pixels_may_be_written_over_the_input():

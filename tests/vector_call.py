@@ -11,16 +11,18 @@ from one_operator import operands, read_operator
 from oracle import random_inputs
 
 from midge.kernels import table
+from midge.kernels.convolution import SUFFIXES
 from midge.kernels.vector import table as vector
 from midge.runtime.graph import Graph, Node
 from midge.runtime.lowering import Lowered
 
 
 def assert_vector(model: bytes, kernel: str, seed: int = 0) -> None:
-    """The vector kernel is chosen for a one-operator model, and its bits are the reference's."""
+    """The vector kernel of the model's type is chosen for its one operator, with the reference's
+    bits."""
     graph, node = read_operator(model)
     arrays = operands(graph, node, random_inputs(model, seed))
-    assert_vector_node(graph, node, arrays, kernel)
+    assert_vector_node(graph, node, arrays, f"{kernel}_{SUFFIXES[graph.input(node).dtype]}")
 
 
 def assert_vector_node(

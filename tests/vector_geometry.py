@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 # uint8 weights have a zero point, and one scale.
 KINDS = st.sampled_from(
-    [{"per_channel": False}, {"per_channel": True}, {"dtype": "uint8", "per_channel": False}]
+    [
+        {"per_channel": False},
+        {"per_channel": True},
+        {"dtype": "uint8", "per_channel": False},
+        {"dtype": "int16"},
+        {"dtype": "float32"},
+    ]
 )
 ACTIVATIONS = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 from . import processor
 from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER
+from .steps import step
 
 GROUP = 8  # words that go through the adders together
 # Truth tables of three operands for `vpternlogd`: a ^ b ^ c, a ^ (b & c), and a ? b : c.
@@ -73,7 +74,7 @@ class Counter:
         if counts_bytes():
             builder.store(builder.add(known, self.folded(octets)), self.total)
             return
-        rule = v.step()
+        rule = step()
         weights = rule.weights(builder, v.constant(v.SUMS, weight * 0x01010101))
         bytes_of = rule.activations(builder, builder.bitcast(octets, v.SUMS))
         builder.store(rule.add(builder, known, bytes_of, weights), self.total)

@@ -9,6 +9,7 @@ from ..peak import SUMS
 from . import vectors as v
 from .memory import INT64_POINTER
 from .registry import native
+from .steps import step
 
 
 @intrinsic
@@ -17,7 +18,7 @@ def _steps(typing_context, count, seed):  # type: ignore[no-untyped-def]
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         count, seed = arguments
-        rule = v.step()
+        rule = step()
         quads = v.splat(builder, seed, v.SUMS)
         start = rule.start(builder, quads)
         activations, weights = rule.activations(builder, quads), rule.weights(builder, quads)

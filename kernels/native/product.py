@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from .fixedpoint import inline
+from .kinds import Kind
 from .memory import int8_at
-from .tile import Shapes, tile
-from .vectors import PARAMETER_BYTES
+from .tile import shapes, tile
 
 
-def _tiled(pixels: int, following: Any, blocks: int, signed: bool) -> Any:
+def _tiled(pixels: int, following: Any, blocks: int, kind: Kind) -> Any:
     """Tiles of `pixels` while they fit, then the `following` smaller ones."""
-    run = tile(pixels, blocks, signed)
+    run = tile(pixels, blocks, kind)
 
     @inline
     def tiled(x, y, left, pixel, y_pixel, given):  # type: ignore[no-untyped-def]
@@ -38,17 +38,18 @@ def _nothing(x, y, left, pixel, y_pixel, given):  # type: ignore[no-untyped-def]
     pass
 
 
-def _column(blocks: int, shapes: Shapes, signed: bool) -> Any:
+def _column(blocks: int, kind: Kind, single: bool) -> Any:
     """A native function that makes these many blocks of channels of all pixels of a row."""
     following = _nothing
-    for pixels in reversed(shapes[blocks]):
-        following = _tiled(pixels, following, blocks, signed)
+    for pixels in (1,) if single else reversed(shapes(kind)[blocks]):
+        following = _tiled(pixels, following, blocks, kind)
     return following
 
 
-def _columns(blocks: int, following: Any, shapes: Shapes, signed: bool) -> Any:
+def _columns(blocks: int, following: Any, kind: Kind, single: bool) -> Any:
     """Columns of `blocks` while that many whole blocks are left, then the `following` ones."""
-    column = _column(blocks, shapes, signed)
+    column = _column(blocks, kind, single)
+    y_bytes, parameter_bytes = 16 * blocks * kind.itemsize, blocks * kind.parameter_bytes
 
     @inline
     def columns(x, y, pixels, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
@@ -63,8 +64,8 @@ def _columns(blocks: int, following: Any, shapes: Shapes, signed: bool) -> Any:
                 channels, least, greatest, plain,
             )  # fmt: skip
             column(x, y, pixels, pixel, y_pixel, now)
-            y, weights = int8_at(y, 16 * blocks), int8_at(weights, blocks * size)
-            parameters = int8_at(parameters, blocks * PARAMETER_BYTES)
+            y, weights = int8_at(y, y_bytes), int8_at(weights, blocks * size)
+            parameters = int8_at(parameters, parameter_bytes)
             channels -= 16 * blocks
         if channels > 0:
             now = (
@@ -81,14 +82,14 @@ def _no_columns(x, y, pixels, pixel, y_pixel, channels, given):  # type: ignore[
     pass
 
 
-def matrix_product(shapes: Shapes, signed: bool = False) -> Any:
-    """`(x, y, pixels, pixel, y_pixel, channels, given)`: all channels of a row of pixels.
+def matrix_product(kind: Kind, single: bool = False) -> Any:
+    """`(x, y, pixels, pixel, y_pixel, channels, given)`: all channels of a row of pixels, which is
+    always of one pixel if `single`.
 
-    x is a window buffer, or if `signed` q itself, which costs more where there are many pixels.
     `given`: segments, segment_count, steps, weights, bytes of a block's weights, parameters,
     channels, least, greatest, plain.
     """
     following = _no_columns
-    for blocks in sorted(shapes):
-        following = _columns(blocks, following, shapes, signed)
+    for blocks in sorted(shapes(kind)):
+        following = _columns(blocks, following, kind, single)
     return following

@@ -11,6 +11,7 @@ from ..vector.add import S8
 from . import vectors as v
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
 from .registry import kernel
+from .rescaling import requantized
 
 P = S8.index
 
@@ -55,9 +56,9 @@ def _combiner(builder: Any, words: Any) -> Any:
             builder.add(builder.sext(v.load(builder, x, at, v.BYTES), v.SUMS), offset)
             for x, offset in ((a, a_offset), (b, b_offset))
         )
-        second = v.requantized(builder, builder.shl(second, left), b_rule)
+        second = requantized(builder, builder.shl(second, left), b_rule)
         total = builder.add(builder.mul(first, a_factor), second)
-        value = builder.add(v.requantized(builder, total, y_rule), y_offset)
+        value = builder.add(requantized(builder, total, y_rule), y_offset)
         return builder.trunc(v.limited(builder, value, *limits), v.BYTES)
 
     return combined

@@ -1,4 +1,4 @@
-"""Native twin of `kernels/vector/depthwise_conv2d.py`."""
+"""Native twins of `kernels/vector/depthwise_conv2d.py`: one function makes all types' kernels."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ..vector.depthwise_conv2d import S8
+from ..operation import Layout
+from ..vector.depthwise_conv2d import LAYOUT_OF
 from . import vectors as v
 from .fixedpoint import inline
+from .kinds import FLOAT, INT8, INT16_SHORT, Kind
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
-from .processor import NEON, NEON_DOT, PORTABLE, instruction_set
+from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, instruction_set
 from .registry import kernel
-from .tile import finish
-from .window import copy_lines, copy_windows, evenly_spaced
+from .window import evenly_spaced, line_copier, window_copier
 
-P = S8.index
-# Pixels of the tiles that are compiled, the largest first.
-SHAPES = {PORTABLE: (1,), NEON: (2, 1), NEON_DOT: (4, 2, 1)}.get(instruction_set(), (8, 4, 2, 1))
+# Pixels of the tiles that are compiled, the largest first: of int8, and of other types.
+_SHAPES = {PORTABLE: (1,), NEON: (2, 1), NEON_DOT: (4, 2, 1)}.get(instruction_set(), (8, 4, 2, 1))
+_TAP_SHAPES = {PORTABLE: (2, 1), AVX2: (4, 1), AVX512_VNNI: (8, 2, 1)}.get(
+    instruction_set(), (4, 1)
+)
 
 
 @cache
-def _tile(pixels: int, pairs: bool) -> Any:
+def _tile(pixels: int, pairs: bool, kind: Kind) -> Any:
     """The intrinsic that makes one block of channels of a few pixels.
 
     With `pairs` a step's taps are those of two neighbouring pixels, and it has weights for both.
@@ -44,8 +47,11 @@ def _tile(pixels: int, pairs: bool) -> Any:
         y, y_pixel, channels, least, greatest, plain,
     ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            sums = _sum(builder, pixels, pairs, *arguments[:6])
-            finish(builder, [[one] for one in sums], *arguments[5:])
+            if kind is INT8:
+                sums = _sum(builder, pixels, pairs, arguments[:6])
+            else:
+                sums = _sum_taps(builder, pixels, kind, arguments[:6])
+            kind.finish(builder, [[one] for one in sums], *arguments[5:])
             return context.get_dummy_value()
 
         return signature, emit
@@ -53,19 +59,11 @@ def _tile(pixels: int, pairs: bool) -> Any:
     return run
 
 
-def _sum(
-    builder: Any,
-    pixels: int,
-    pairs: bool,
-    x: Any,
-    pixel: Any,
-    taps: Any,
-    steps: Any,
-    weights: Any,
-    bias: Any,
-) -> list[Any]:
-    rule, together = v.step(), 2 if pairs else 1
-    start = rule.start(builder, v.bias_of(builder, bias, 0))
+def _sum(builder: Any, pixels: int, pairs: bool, arguments: Any) -> list[Any]:
+    """Four taps a step."""
+    x, pixel, taps, steps, weights, bias = arguments
+    rule, together = INT8.step(), 2 if pairs else 1
+    start = rule.start(builder, INT8.bias(builder, bias, 0))
     rooms = [cgutils.alloca_once_value(builder, start) for _ in range(pixels)]
     for room in rooms:
         builder.store(start, room)
@@ -89,9 +87,26 @@ def _sum(
     return [rule.total(builder, builder.load(room)) for room in rooms]
 
 
-def _tiled(pixels: int, following: Any, pairs: bool) -> Any:
+def _sum_taps(builder: Any, pixels: int, kind: Kind, arguments: Any) -> list[Any]:
+    """A tap a step."""
+    x, pixel, taps, steps, weights, bias = arguments
+    start = kind.bias(builder, bias, 0)
+    rooms = [cgutils.alloca_once(builder, start.type) for _ in range(pixels)]
+    for room in rooms:
+        builder.store(start, room)
+    with cgutils.for_range(builder, steps) as loop:
+        tap = builder.gep(x, [builder.sext(builder.load(builder.gep(taps, [loop.index])), v.I64)])
+        place = builder.mul(loop.index, v.I64(16 * kind.itemsize))
+        column = v.load(builder, weights, place, kind.values)
+        for number, room in enumerate(rooms):
+            values = v.load(builder, tap, builder.mul(pixel, v.I64(number)), kind.values)
+            builder.store(kind.tap(builder, builder.load(room), values, column), room)
+    return [builder.load(room) for room in rooms]
+
+
+def _tiled(pixels: int, following: Any, pairs: bool, kind: Kind) -> Any:
     """Tiles of `pixels` while they fit, then the `following` smaller ones."""
-    run = _tile(pixels, pairs)
+    run = _tile(pixels, pairs, kind)
 
     @inline
     def tiled(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-untyped-def]
@@ -114,77 +129,100 @@ def _nothing(x, y, left, pixel, y_pixel, channels, given):  # type: ignore[no-un
     pass
 
 
-def _row(pairs: bool) -> Any:
+def _row(pairs: bool, kind: Kind) -> Any:
     """A native function that makes one block of channels of a row of pixels."""
     following = _nothing
-    for pixels in reversed(SHAPES):
-        following = _tiled(pixels, following, pairs)
+    for pixels in reversed(_SHAPES if kind is INT8 else _TAP_SHAPES):
+        following = _tiled(pixels, following, pairs, kind)
     return following
 
 
-_pixels, _pairs = _row(False), _row(True)
+def _block(kind: Kind) -> Any:
+    """A native function that makes one block of channels of a run."""
+    size_of = kind.itemsize
+    one_by_one = _row(False, kind)
+    in_pairs = _row(True, kind) if kind is INT8 else one_by_one
+
+    @inline
+    def block(x, y, columns, p, P, channels, given):  # type: ignore[no-untyped-def]
+        together, y_bytes = p[P.together], p[P.channels] * size_of
+        if p[P.pairs] != 0:
+            in_pairs(x, y, columns, p[P.pixel], y_bytes, channels, given)
+            return
+        whole, pixel, y_pixel = columns // together, together * p[P.pixel], together * y_bytes
+        one_by_one(x, y, whole, pixel, y_pixel, channels, given)
+        tail = columns - whole * together
+        if tail > 0:
+            x, y = int8_at(x, whole * pixel), int8_at(y, whole * y_pixel)
+            one_by_one(x, y, 1, pixel, y_pixel, tail * p[P.channels], given)
+
+    return block
 
 
-@inline
-def _block(x, y, columns, p, channels, given):  # type: ignore[no-untyped-def]
-    """One block of channels of a run: pixels taken together, then those left over."""
-    together, depth = p[P.together], p[P.channels]
-    if p[P.pairs] != 0:
-        _pairs(x, y, columns, p[P.pixel], depth, channels, given)
-        return
-    whole, pixel, y_pixel = columns // together, together * p[P.pixel], together * depth
-    _pixels(x, y, whole, pixel, y_pixel, channels, given)
-    tail = columns - whole * together
-    if tail > 0:
-        x, y = int8_at(x, whole * pixel), int8_at(y, whole * y_pixel)
-        _pixels(x, y, 1, pixel, y_pixel, tail * depth, given)
+def _blocks(kind: Kind) -> Any:
+    """A native function that makes all channels of a run whose windows are in the buffer."""
+    block_bytes, parameter_bytes = 16 * kind.itemsize, kind.parameter_bytes
+    step_bytes = 64 if kind is INT8 else block_bytes
+    make_block = _block(kind)
+
+    @inline
+    def blocks(arena, constants, p, P, y, columns):  # type: ignore[no-untyped-def]
+        steps, channels = p[P.steps], p[P.together] * p[P.channels]
+        taps, buffer = int32_at(constants, p[P.taps]), int8_at(arena, p[P.buffer])
+        size = steps * step_bytes * (1 + p[P.pairs])
+        for block in range((channels + 15) // 16):
+            weights = int8_at(constants, p[P.weights] + block * size)
+            parameters = int8_at(constants, p[P.parameters] + block * parameter_bytes)
+            given = taps, steps, weights, parameters, p[P.least], p[P.greatest], p[P.plain]
+            x, place = int8_at(buffer, block_bytes * block), int8_at(y, block_bytes * block)
+            make_block(x, place, columns, p, P, channels - 16 * block, given)
+
+    return blocks
 
 
-@inline
-def _blocks(arena, constants, p, y, columns):  # type: ignore[no-untyped-def]
-    """All channels of a run whose windows are in the buffer."""
-    steps, channels = p[P.steps], p[P.together] * p[P.channels]
-    taps, buffer = int32_at(constants, p[P.taps]), int8_at(arena, p[P.buffer])
-    size = steps * 64 * (1 + p[P.pairs])
-    for block in range((channels + 15) // 16):
-        weights = int8_at(constants, p[P.weights] + block * size)
-        parameters = int8_at(constants, p[P.parameters] + block * v.PARAMETER_BYTES)
-        given = taps, steps, weights, parameters, p[P.least], p[P.greatest], p[P.plain]
-        x, place = int8_at(buffer, 16 * block), int8_at(y, 16 * block)
-        _block(x, place, columns, p, channels - 16 * block, given)
+def _convolution(words: Layout, kind: Kind) -> None:
+    words_index, size_of, blocks = words.index, kind.itemsize, _blocks(kind)
+    copy_lines, copy_windows = line_copier(kind), window_copier(kind)
+
+    @inline
+    def tall(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
+        """An image one pixel wide: rows are taken as pixels of a row."""
+        P = words_index
+        row, rows, y_bytes = 0, p[P.rows], p[P.channels] * size_of
+        while row < rows:
+            count = min(p[P.band], rows - row)
+            if not evenly_spaced(y_rows, row, count, y_bytes):
+                count = 1
+            lines = p[P.kernel_height] + (count - 1) * p[P.stride_height]
+            copy_lines(arena, p, P, x_rows, row * p[P.stride_height], lines)
+            blocks(arena, constants, p, P, int8_at(arena, y_rows[row]), count)
+            row += count
+
+    @inline
+    def wide(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
+        """Any other image, row by row, in runs of pixels."""
+        P = words_index
+        for row in range(p[P.rows]):
+            column = 0
+            while column < p[P.width]:  # a range by a variable step could raise
+                columns = min(p[P.columns], p[P.width] - column)
+                copy_windows(arena, p, P, x_rows, row, 1, column, columns)
+                y = int8_at(arena, y_rows[row] + column * p[P.channels] * size_of)
+                blocks(arena, constants, p, P, y, columns)
+                column += columns
+
+    def convolve(arena, constants, p):  # type: ignore[no-untyped-def]
+        P = words_index
+        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+        if p[P.band] > 0:
+            tall(arena, constants, p, x_rows, y_rows)
+        else:
+            wide(arena, constants, p, x_rows, y_rows)
+
+    convolve.__name__ = words.kernel
+    kernel(convolve)
 
 
-@inline
-def _tall(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
-    """An image one pixel wide: rows are taken as pixels of a row."""
-    row, rows, depth = 0, p[P.rows], p[P.channels]
-    while row < rows:
-        count = min(p[P.band], rows - row)
-        if not evenly_spaced(y_rows, row, count, depth):
-            count = 1
-        lines = p[P.kernel_height] + (count - 1) * p[P.stride_height]
-        copy_lines(arena, p, P, x_rows, row * p[P.stride_height], lines)
-        _blocks(arena, constants, p, int8_at(arena, y_rows[row]), count)
-        row += count
-
-
-@inline
-def _wide(arena, constants, p, x_rows, y_rows):  # type: ignore[no-untyped-def]
-    """Any other image, row by row, in runs of pixels."""
-    for row in range(p[P.rows]):
-        column = 0
-        while column < p[P.width]:  # a range by a variable step could raise
-            columns = min(p[P.columns], p[P.width] - column)
-            copy_windows(arena, p, P, x_rows, row, 1, column, columns)
-            y = int8_at(arena, y_rows[row] + column * p[P.channels])
-            _blocks(arena, constants, p, y, columns)
-            column += columns
-
-
-@kernel
-def depthwise_conv2d_vector_s8(arena, constants, p):  # type: ignore[no-untyped-def]
-    x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
-    if p[P.band] > 0:
-        _tall(arena, constants, p, x_rows, y_rows)
-    else:
-        _wide(arena, constants, p, x_rows, y_rows)
+_convolution(LAYOUT_OF["int8"], INT8)
+_convolution(LAYOUT_OF["int16"], INT16_SHORT)
+_convolution(LAYOUT_OF["float32"], FLOAT)

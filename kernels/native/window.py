@@ -2,80 +2,104 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from . import vectors as v
 from .fixedpoint import inline
+from .kinds import Kind
 from .memory import INT8_POINTER, int8_at
 
 
-@intrinsic
-def flip(typing_context, target, source, count):  # type: ignore[no-untyped-def]
-    """Copy `count` bytes as a step takes them, 64 at a time: up to 63 more are read and written."""
+@cache
+def _copy(sign: int) -> Any:
+    @intrinsic
+    def copy(typing_context, target, source, count):  # type: ignore[no-untyped-def]
+        """Copy `count` bytes as a step takes them, 64 at a time: up to 63 more are touched."""
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        target, source, count = arguments
-        sign, zero, by = v.constant(v.QUADS, v.sign()), v.I64(0), v.I64(64)
-        with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):
-            value = v.load(builder, source, at, v.QUADS)
-            v.store(builder, target, at, builder.xor(value, sign))
-        return context.get_dummy_value()
+        def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            target, source, count = arguments
+            signs, zero, by = v.constant(v.QUADS, sign), v.I64(0), v.I64(64)
+            with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):
+                value = v.load(builder, source, at, v.QUADS)
+                v.store(builder, target, at, builder.xor(value, signs))
+            return context.get_dummy_value()
 
-    return types.void(INT8_POINTER, INT8_POINTER, types.int64), emit
+        return types.void(INT8_POINTER, INT8_POINTER, types.int64), emit
 
-
-@intrinsic
-def _fill(typing_context, target, value, count):  # type: ignore[no-untyped-def]
-    """Set `count` bytes to a value as a step takes it, 64 at a time: up to 63 more are written."""
-
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        target, value, count = arguments
-        value = builder.xor(builder.trunc(value, v.I8), v.I8(v.sign()))
-        vector = v.splat(builder, value, v.QUADS)
-        zero, by = v.I64(0), v.I64(64)
-        with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):
-            v.store(builder, target, at, vector)
-        return context.get_dummy_value()
-
-    return types.void(INT8_POINTER, types.int64, types.int64), emit
+    return copy
 
 
-@inline
-def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ignore[no-untyped-def]
-    """The windows of `columns` pixels from `column` on, of output rows row .. row+count-1.
+@cache
+def _fill(sign: int) -> Any:
+    @intrinsic
+    def fill(typing_context, target, value, count):  # type: ignore[no-untyped-def]
+        """Set `count` bytes to a value as a step takes it, 64 at a time: up to 63 more are too."""
+
+        def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            target, value, count = arguments
+            value = builder.xor(builder.trunc(value, v.I8), v.I8(sign))
+            vector = v.splat(builder, value, v.QUADS)
+            zero, by = v.I64(0), v.I64(64)
+            with cgutils.for_range_slice(builder, zero, count, by, v.I64) as (at, _):
+                v.store(builder, target, at, vector)
+            return context.get_dummy_value()
+
+        return types.void(INT8_POINTER, types.int64, types.int64), emit
+
+    return fill
+
+
+def window_copier(kind: Kind) -> Any:
+    """`(arena, p, P, x_rows, row, count, column, columns)`: the windows of `columns` pixels from
+    `column` on, of output rows row .. row+count-1.
 
     Each copy may write past its end: what follows is written after it.
     """
-    buffer, fill, pitch = int8_at(arena, p[P.buffer]), p[P.fill], p[P.pitch]
-    begin, span = column * p[P.pixel] - p[P.before], (columns - 1) * p[P.pixel] + p[P.extent]
-    left = min(max(-begin, 0), span)
-    skipped = max(begin, 0)
-    body = max(min(p[P.in_row] - skipped, span - left), 0)
-    for output in range(row, row + count):
-        first = output * p[P.stride_height]
-        for tap in range(p[P.kernel_height]):
-            line = x_rows[first + tap * p[P.dilation_height]]
+    set_bytes, copy_bytes = _fill(kind.sign), _copy(kind.sign)
+
+    @inline
+    def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ignore[no-untyped-def]
+        buffer, fill, pitch = int8_at(arena, p[P.buffer]), p[P.fill], p[P.pitch]
+        begin, span = column * p[P.pixel] - p[P.before], (columns - 1) * p[P.pixel] + p[P.extent]
+        left = min(max(-begin, 0), span)
+        skipped = max(begin, 0)
+        body = max(min(p[P.in_row] - skipped, span - left), 0)
+        for output in range(row, row + count):
+            first = output * p[P.stride_height]
+            for tap in range(p[P.kernel_height]):
+                line = x_rows[first + tap * p[P.dilation_height]]
+                if line < 0:
+                    set_bytes(buffer, fill, span)
+                else:
+                    set_bytes(buffer, fill, left)
+                    copy_bytes(int8_at(buffer, left), int8_at(arena, line + skipped), body)
+                    set_bytes(int8_at(buffer, left + body), fill, span - left - body)
+                buffer = int8_at(buffer, pitch)
+
+    return copy_windows
+
+
+def line_copier(kind: Kind) -> Any:
+    """`(arena, p, P, x_rows, first, lines)`: the rows first .. first+lines-1 of an image one pixel
+    wide, one after the other."""
+    set_bytes, copy_bytes = _fill(kind.sign), _copy(kind.sign)
+
+    @inline
+    def copy_lines(arena, p, P, x_rows, first, lines):  # type: ignore[no-untyped-def]
+        buffer, fill, size = int8_at(arena, p[P.buffer]), p[P.fill], p[P.in_row]
+        for number in range(first, first + lines):
+            line = x_rows[number]
             if line < 0:
-                _fill(buffer, fill, span)
+                set_bytes(buffer, fill, size)
             else:
-                _fill(buffer, fill, left)
-                flip(int8_at(buffer, left), int8_at(arena, line + skipped), body)
-                _fill(int8_at(buffer, left + body), fill, span - left - body)
-            buffer = int8_at(buffer, pitch)
+                copy_bytes(buffer, int8_at(arena, line), size)
+            buffer = int8_at(buffer, size)
 
-
-@inline
-def copy_lines(arena, p, P, x_rows, first, lines):  # type: ignore[no-untyped-def]
-    """The rows first .. first+lines-1 of an image one pixel wide, one after the other."""
-    buffer, fill, size = int8_at(arena, p[P.buffer]), p[P.fill], p[P.in_row]
-    for number in range(first, first + lines):
-        line = x_rows[number]
-        if line < 0:
-            _fill(buffer, fill, size)
-        else:
-            flip(buffer, int8_at(arena, line), size)
-        buffer = int8_at(buffer, size)
+    return copy_lines
 
 
 @inline

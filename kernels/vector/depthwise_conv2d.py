@@ -1,14 +1,15 @@
-"""Lowering of int8 depthwise convolutions to `depthwise_conv2d_vector_s8`.
+"""Lowering of depthwise convolutions to `depthwise_conv2d_vector_*`.
 
-A block is 16 neighbouring bytes of a window buffer, four taps a step. With stride 1 a row of few
-channels is taken as a row of 16, several pixels side by side. A single input channel with many
-multiples is an ordinary convolution.
+A block is 16 neighbouring values of a window buffer; a step takes four taps of int8, one of int16
+or float32. With stride 1 a row of few channels is taken as a row of 16, several pixels side by
+side. A single input channel with many multiples is an ordinary convolution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,6 @@ from ...runtime.attributes import Pair
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Field, Lowered, Scratch
 from ...runtime.shapes import effective
-from ..convolution import Requantization, requantization
-from ..operation import layout
 from . import conv2d, packing
 from .window import AMPLE, WINDOW, Room, run_of, window_fields
 
@@ -26,50 +25,57 @@ from .window import AMPLE, WINDOW, Room, run_of, window_fields
 # counts the rows under dilation too; else 0. taps: int32 offsets in the buffer of a run's first
 # pixel's taps, four for each step. `together` pixels of `channels` are taken as one. With `pairs` a
 # step's taps are those of two neighbouring pixels, and it has weights for each of them.
-S8 = layout(
-    "depthwise_conv2d_vector_s8",
-    f"{WINDOW} band channels together pairs taps steps weights parameters least greatest plain",
-)
-LAYOUTS = (S8,)
+WORDS = f"{WINDOW} band channels together pairs taps steps weights {packing.OUTPUT}"
+LAYOUT_OF = packing.typed_layouts("depthwise_conv2d_vector", WORDS)
+LAYOUTS = tuple(LAYOUT_OF.values())
 NONE = -1  # instead of a tap's number
 
 
 def lower(graph: Graph, node: Node, room: Room = AMPLE) -> Lowered | None:
-    """None where the plain kernel must do it: several multiples, other types, wide sums."""
-    weights = packing.centred_weights(graph, node)
+    """None where the plain kernel must do it: several multiples, wide sums."""
+    weights, dtype = packing.weights_of(graph, node), graph.input(node).dtype
     if weights is not None and weights.shape[3] == node.attrs.multiplier > 1:
         return conv2d.lower_weights(graph, node, weights.transpose(3, 1, 2, 0), room)
     if weights is None or node.attrs.multiplier != 1:
         return None
     by_channel = np.ascontiguousarray(weights[0].transpose(2, 0, 1))
-    rule = requantization(graph, node, len(by_channel))
     together = _pixels_together(graph, node)
-    by_channel, rule = _repeated(by_channel, rule, together)
-    parameters = packing.parameters(rule, by_channel, graph.input(node).zero_point)
-    if parameters is None:
+    output = packing.output_fields(graph, node, by_channel, together)
+    if output is None or (dtype == "int16" and output["plain"] == packing.CARRIED):
         return None
     kernel = (weights.shape[1], weights.shape[2])
-    parts = [part.reshape(len(part), -1) for part in packing.int8_parts(by_channel)]
     band = _band(graph, node, kernel, room)
-    steps = _steps(graph, node, kernel, room, band)
-    offsets = np.tile(steps.offsets, len(parts)).astype(np.int32)
-    in_steps = np.concatenate([steps.weights_of(part) for part in parts], axis=1)
+    in_steps = np.tile(by_channel.reshape(len(by_channel), -1), (together, 1))
+    offsets = _tap_offsets(graph, node, kernel, room, band)
+    steps = Steps(offsets.reshape(-1).tolist(), (list(range(offsets.size)),))
+    if dtype == "int8":
+        steps = _steps(graph, node, offsets, band)
     fields = window_fields(graph, node, kernel, room) | _tall_fields(graph, node, kernel, band)
-    return S8.lowered(
+    return LAYOUT_OF[dtype].lowered(
         PIXEL,
         **fields | _with_room(graph, node, fields),
         band=band,
         channels=weights.shape[3],
         together=together,
-        pairs=len(steps.taps) - 1,
-        taps=Constant(offsets),
-        steps=len(offsets) // packing.TAPS,
-        weights=packing.packed_weights(in_steps[:, None]),
-        parameters=parameters,
-        least=rule.least,
-        greatest=rule.greatest,
-        plain=packing.is_plain(rule, parameters),
+        **_products(steps, packing.parts_of(in_steps, dtype)),
+        **output,
     )
+
+
+def _products(steps: Steps, parts: list[NDArray[Any]]) -> dict[str, Field]:
+    """What is multiplied; `parts` of the weights are [channels, taps]."""
+    offsets = np.tile(steps.offsets, len(parts)).astype(np.int32)
+    if parts[0].dtype == np.int8:
+        in_steps = np.concatenate([steps.weights_of(part) for part in parts], axis=1)
+        weights, count = packing.packed_weights(in_steps[:, None]), len(offsets) // packing.TAPS
+    else:
+        weights, count = packing.packed_taps(parts[0]), len(offsets)
+    return {
+        "pairs": len(steps.taps) - 1,
+        "taps": Constant(offsets),
+        "steps": count,
+        "weights": weights,
+    }
 
 
 def _pixels_together(graph: Graph, node: Node) -> int:
@@ -79,24 +85,12 @@ def _pixels_together(graph: Graph, node: Node) -> int:
     return packing.LANES // channels if fits else 1
 
 
-def _repeated(
-    weights: NDArray[np.int64], rule: Requantization, times: int
-) -> tuple[NDArray[np.int64], Requantization]:
-    """Weights and requantization of `times` pixels side by side."""
-    shift = np.tile(rule.shift, times)
-    multiplier, bias = np.tile(rule.multiplier, times), np.tile(rule.bias, times).astype(np.int32)
-    return (
-        np.tile(weights, (times, 1, 1)),
-        replace(rule, bias=bias, multiplier=multiplier, shift=shift),
-    )
-
-
 def _band(graph: Graph, node: Node, kernel: Pair, room: Room) -> int:
     """Rows taken together where image and kernel are one pixel wide; else 0."""
     x, y, attrs = graph.input(node), graph.output(node), node.attrs
     if (x.shape[2], y.shape[2], kernel[1]) != (1, 1, 1) or x.shape[3] < packing.LANES:
         return 0
-    lines = room.bytes // x.shape[3] - effective(kernel, attrs.dilation)[0]
+    lines = room.bytes // (x.shape[3] * x.itemsize) - effective(kernel, attrs.dilation)[0]
     return min(max(lines // attrs.stride[0] + 1, room.rows), y.shape[1])
 
 
@@ -104,12 +98,12 @@ def _tall_fields(graph: Graph, node: Node, kernel: Pair, band: int) -> dict[str,
     """What a band of rows changes in the fields of a window."""
     if band == 0:
         return {}
-    channels, down = graph.input(node).shape[3], node.attrs.stride[0]
+    line, down = _pixel_bytes(graph, node), node.attrs.stride[0]
     lines = effective(kernel, node.attrs.dilation)[0]
-    size = (lines + (band - 1) * down) * channels
+    size = (lines + (band - 1) * down) * line
     return {
         "kernel_height": lines,
-        "pixel": down * channels,
+        "pixel": down * line,
         "buffer": Scratch(size + packing.SLACK),
     }
 
@@ -138,11 +132,10 @@ def _filled(offsets: list[int], *taps: list[int]) -> Steps:
     return Steps(offsets + offsets[-1:] * added, tuple(each + [NONE] * added for each in taps))
 
 
-def _steps(graph: Graph, node: Node, kernel: Pair, room: Room, band: int) -> Steps:
+def _steps(graph: Graph, node: Node, offsets: NDArray[np.int64], band: int) -> Steps:
     """Those of one pixel, or where that takes fewer those of two neighbours, that share taps."""
-    offsets = _tap_offsets(graph, node, kernel, room, band)
     along = 0 if band else 1  # the axis of pixels that are taken together
-    numbers = np.arange(offsets.size).reshape(kernel)
+    numbers = np.arange(offsets.size).reshape(offsets.shape)
     single = _filled(offsets.reshape(-1).tolist(), numbers.reshape(-1).tolist())
     channels = graph.input(node).shape[3]
     beside = node.attrs.stride[along] == node.attrs.dilation[along] == 1
@@ -162,9 +155,9 @@ def _tap_offsets(
     graph: Graph, node: Node, kernel: Pair, room: Room, band: int
 ) -> NDArray[np.int64]:
     """[kernel height, width]: where each tap of a run's first pixel lies in the buffer."""
-    channels, dilation = graph.input(node).shape[3], node.attrs.dilation
-    pitch = dilation[0] * channels if band else run_of(graph, node, kernel, room).pitch
-    across = np.arange(kernel[1]) * dilation[1] * channels
+    pixel, dilation = _pixel_bytes(graph, node), node.attrs.dilation
+    pitch = dilation[0] * pixel if band else run_of(graph, node, kernel, room).pitch
+    across = np.arange(kernel[1]) * dilation[1] * pixel
     offsets: NDArray[np.int64] = np.arange(kernel[0])[:, None] * pitch + across
     return offsets
 
@@ -173,4 +166,10 @@ def _with_room(graph: Graph, node: Node, fields: Mapping[str, Field]) -> dict[st
     """The window buffer with a pixel more: the last of an odd row is read as one of a pair."""
     buffer = fields["buffer"]
     assert isinstance(buffer, Scratch)
-    return {"buffer": replace(buffer, size=buffer.size + graph.input(node).shape[3])}
+    return {"buffer": replace(buffer, size=buffer.size + _pixel_bytes(graph, node))}
+
+
+def _pixel_bytes(graph: Graph, node: Node) -> int:
+    """Of the input."""
+    x = graph.input(node)
+    return x.shape[3] * x.itemsize

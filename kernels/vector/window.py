@@ -51,9 +51,9 @@ class Run:
 def run_of(graph: Graph, node: Node, kernel: Pair, room: Room) -> Run:
     """Runs of a row of even length, so that the buffer stays small."""
     x, attrs = graph.input(node), node.attrs
-    channels, width = x.shape[3], image_size(graph.output(node).shape)[1]
-    extent = ((kernel[1] - 1) * attrs.dilation[1] + 1) * channels
-    pixel = attrs.stride[1] * channels
+    size, width = x.shape[3] * x.itemsize, image_size(graph.output(node).shape)[1]
+    extent = ((kernel[1] - 1) * attrs.dilation[1] + 1) * size
+    pixel = attrs.stride[1] * size
     longest = max((room.bytes // kernel[0] - extent) // pixel + 1, room.pixels)
     runs = -(-width // longest)
     columns = width if runs == 1 else -(-width // (runs * room.pixels)) * room.pixels
@@ -65,7 +65,7 @@ def window_fields(
 ) -> dict[str, Field]:
     """The fields of `WINDOW`; the buffer holds `band` times the rows of one window."""
     x, attrs, run = graph.input(node), node.attrs, run_of(graph, node, kernel, room)
-    channels = x.shape[3]
+    size = x.shape[3] * x.itemsize
     return {
         "rows": Rows(),
         "width": image_size(graph.output(node).shape)[1],
@@ -73,12 +73,12 @@ def window_fields(
         "kernel_height": kernel[0],
         "stride_height": attrs.stride[0],
         "dilation_height": attrs.dilation[0],
-        "before": attrs.padding.left * channels,
-        "in_row": x.shape[2] * channels,
+        "before": attrs.padding.left * size,
+        "in_row": x.shape[2] * size,
         "extent": run.extent,
-        "pixel": attrs.stride[1] * channels,
+        "pixel": attrs.stride[1] * size,
         "pitch": run.pitch,
-        "fill": x.zero_point,
+        "fill": x.zero_point if x.dtype == "int8" else 0,
         "buffer": Scratch(band * kernel[0] * run.pitch + SLACK),
         "y": Cursor(node.outputs[0]),
         "x": window_cursor(graph, node, kernel),
