@@ -99,7 +99,7 @@ def test_every_geometry(target, run):
             np.testing.assert_array_equal(outputs[0], reference.run(inputs)[0], err_msg=case.name)
 
 
-@pytest.mark.parametrize(("target", "name"), [("cortex-m55", "helium"), ("rv32imc", "blocked")])
+@pytest.mark.parametrize(("target", "name"), [("cortex-m55", "helium"), ("rv32imc", "packed")])
 def test_nodes_get_these_kernels(target, name):
     """What the geometries are for: few of them are left to the plain kernels."""
     kernels = [call.kernel for m in MODELS.values() for call in compile_model(m, target).calls()]

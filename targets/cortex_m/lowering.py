@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import blocked, helium, linear_add, paired, quads
+from . import helium, linear_add, packed, paired, quads, sliding
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -55,10 +55,11 @@ _HELIUM: Mapping[str, Attempt] = {
     "add_s8": helium.lower_add,
 }
 _PLAIN: Mapping[str, Attempt] = {"add_s8": linear_add.lower_add}
-# many registers, one product at a time
-_BLOCKED: Mapping[str, Attempt] = {
-    "conv2d_s8": blocked.lower_conv2d,
-    "fully_connected_s8": blocked.lower_fully_connected,
+# many registers, and no vectors
+_PACKED: Mapping[str, Attempt] = {
+    "conv2d_s8": packed.lower_conv2d,
+    "depthwise_conv2d_s8": sliding.lower_depthwise_conv2d,
+    "fully_connected_s8": packed.lower_fully_connected,
     "add_s8": linear_add.lower_add,
 }
 _FAST: Mapping[str, Mapping[str, Attempt]] = {
@@ -67,10 +68,16 @@ _FAST: Mapping[str, Mapping[str, Attempt]] = {
     "cortex-m7": _DSP,
     "cortex-m55": _HELIUM,
     "armv7": _DSP,
-    "rv32imc": _BLOCKED,
+    "rv32imc": _PACKED,
 }
 
-_FAST_LAYOUTS = (*paired.LAYOUTS, quads.DEPTHWISE_CONV2D, linear_add.ADD)
+_FAST_LAYOUTS = (
+    *paired.LAYOUTS,
+    *packed.LAYOUTS,
+    quads.DEPTHWISE_CONV2D,
+    sliding.DEPTHWISE_CONV2D,
+    linear_add.ADD,
+)
 
 # kernel -> its twin that takes no scratch, with the words of the host's
 _DIRECT: Mapping[str, str] = {
@@ -89,7 +96,7 @@ def layouts() -> Mapping[str, Layout]:
             name: Layout(name, (*words.fields, _SCRATCH[name][0])) if name in _SCRATCH else words
             for name, words in plain.items()
         },
-        **{words.kernel: words for words in (*_FAST_LAYOUTS, *helium.LAYOUTS, *blocked.LAYOUTS)},
+        **{words.kernel: words for words in (*_FAST_LAYOUTS, *helium.LAYOUTS)},
     }
 
 

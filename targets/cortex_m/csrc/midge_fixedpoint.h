@@ -71,6 +71,20 @@ MIDGE_INLINE void midge_requantize(
     }
 }
 
+/* midge_scale(x, multiplier, -exponent) clamped, for |x| < 2**29 and an exponent from 1 to 21:
+ * both roundings are one sum before one shift, since roundings down may be nested. With `relu` the
+ * least output is the zero point, so that it doesn't matter how negative numbers are rounded. */
+MIDGE_INLINE int8_t midge_output_of(
+    int32_t x, int32_t multiplier, int32_t exponent, midge_output output, int relu)
+{
+    const int32_t fourfold = midge_shift_left(x, 2);
+    const int32_t doubled = (int32_t)(((int64_t)fourfold * multiplier) >> 32);
+    const int32_t half = midge_shift_left(2 * output.zero + 1, exponent) + 1;
+    const int32_t away = relu || x >= 0 ? 0 : -2;
+    const int32_t y = (doubled + half + away) >> (exponent + 1);
+    return (int8_t)midge_clamp(y, output.least, output.greatest);
+}
+
 MIDGE_INLINE float midge_clamp_float(float value, float least, float greatest)
 {
     value = value < least ? least : value;
