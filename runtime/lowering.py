@@ -7,7 +7,7 @@ only the schedule and the memory plan know. The schedule replaces them by number
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +90,9 @@ class Lowered:
     A call makes `Rows` rows of the output. If `takes` isn't 0, it takes `Rows` of that many rows of
     the input instead, and the output is there after the last; the input then needs no more room
     than a row. `by_row` is such a call for the same node, where the node's own isn't one. `frugal`
-    is a slower call for it that takes less scratch, for plans with no room for this one's.
+    is a slower call for it that takes less scratch, for plans with no room for this one's. `lavish`
+    is a call for it that takes more bytes of constants, for plans that may spend them on fewer
+    `instructions`, which a model of the kernels counts, to compare calls for one node.
     """
 
     kernel: str
@@ -99,11 +101,21 @@ class Lowered:
     takes: int = 0
     by_row: Lowered | None = None
     frugal: Lowered | None = None
+    lavish: Lowered | None = None
+    instructions: int = 0
 
     @property
     def choices(self) -> tuple[Lowered, ...]:
         """This call, then those that take less scratch, the most frugal last."""
         return (self, *(self.frugal.choices if self.frugal is not None else ()))
+
+    @property
+    def ways(self) -> Iterator[Lowered]:
+        """Every call by which a program may make the node, this one first."""
+        yield self
+        for other in (self.by_row, self.frugal, self.lavish):
+            if other is not None:
+                yield from other.ways
 
     @property
     def by_rows(self) -> bool:

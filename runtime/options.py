@@ -22,6 +22,8 @@ class Options:
     # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
     max_extra_macs: float | None = None
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
+    # Most bytes of code and constants; what is to spare goes to faster kernels.
+    flash: int | None = None
     segments: tuple[tuple[int, ...], ...] = ()
 
 

@@ -122,7 +122,7 @@ class _Checker:
         self.made[call.node] += rows
 
     def _how(self, call: Call) -> Lowered:
-        choices = _choices(self.lowered[call.node]) if call.node in self.lowered else ()
+        choices = self.lowered[call.node].ways if call.node in self.lowered else ()
         own = [choice for choice in choices if choice.kernel == call.kernel]
         if not own:
             raise ValueError(f"node {call.node} is not made by {call.kernel}")
@@ -200,11 +200,3 @@ class _Checker:
 def _has_numbers(how: Lowered, call: Call) -> bool:
     numbers = ((name, field) for name, field in how.fields.items() if isinstance(field, int))
     return all(call.args.get(name) == number for name, number in numbers)
-
-
-def _choices(how: Lowered) -> Iterator[Lowered]:
-    """All ways in which a schedule may make a node."""
-    yield how
-    for other in (how.by_row, how.frugal):
-        if other is not None:
-            yield from _choices(other)

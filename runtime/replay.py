@@ -129,9 +129,7 @@ class Replay:
 
     def _how(self, call: Call) -> Lowered:
         """How the node was lowered: to its own kernel, to that which takes rows, or frugally."""
-        how = self.lowered[call.node]
-        choices = (*how.choices, how.by_row)
-        return next(c for c in choices if c is not None and _is_made_by(call, c))
+        return next(how for how in self.lowered[call.node].ways if _is_made_by(call, how))
 
     def _take(self, call: Call, node: Node, how: Lowered) -> None:
         """Rows of the input are read, the sums kept; the output is written after the last row."""

@@ -42,6 +42,13 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "of arena (64K is 65536), or refuse",
     )
     parser.add_argument(
+        "--flash",
+        type=byte_count,
+        metavar="N",
+        help="code and constants may take N bytes (512K is 524288): what is to spare goes to faster "
+        "kernels, with weights of 16 bits, transformed weights, and the like",
+    )
+    parser.add_argument(
         "--input-by-row",
         action="store_true",
         help="the caller hands over one row of the input image after the other (push_rows)",
@@ -81,6 +88,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         int8_io=getattr(args, "int8_io", False),
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
+        flash=getattr(args, "flash", None),
         input_by_row=getattr(args, "input_by_row", False),
         frugal=getattr(args, "frugal", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),

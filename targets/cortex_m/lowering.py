@@ -15,7 +15,8 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import helium, linear_add, packed, paired, quads, sliding
+from . import helium, linear_add, packed, paired, quads, sliding, wide
+from .instructions import counted
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -47,6 +48,11 @@ _DSP: Mapping[str, Attempt] = {
     "depthwise_conv2d_s8": quads.lower_depthwise_conv2d,
     "add_s8": linear_add.lower_add,
 }
+# kernel -> its twins that take more flash, each faster than the one before
+_LAVISH: Mapping[str, tuple[Attempt, ...]] = {
+    "conv2d_s8": (wide.lower_conv2d,),
+    "fully_connected_s8": (wide.lower_fully_connected,),
+}
 # likewise for Helium
 _HELIUM: Mapping[str, Attempt] = {
     "conv2d_s8": helium.lower_conv2d,
@@ -74,6 +80,7 @@ _FAST: Mapping[str, Mapping[str, Attempt]] = {
 _FAST_LAYOUTS = (
     *paired.LAYOUTS,
     *packed.LAYOUTS,
+    *wide.LAYOUTS,
     quads.DEPTHWISE_CONV2D,
     sliding.DEPTHWISE_CONV2D,
     linear_add.ADD,
@@ -103,6 +110,18 @@ def layouts() -> Mapping[str, Layout]:
 def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
+    own = _own(graph, node, target, lowered)
+    if target not in ("cortex-m4", "cortex-m7"):
+        return own
+    twins = [attempt(graph, node, lowered) for attempt in _LAVISH.get(lowered.kernel, ())]
+    lavish = None
+    for twin in reversed([twin for twin in twins if twin is not None]):
+        lavish = replace(counted(graph, node, twin), lavish=lavish)
+    return replace(counted(graph, node, own), lavish=lavish) if lavish is not None else own
+
+
+def _own(graph: Graph, node: Node, target: str, lowered: Lowered) -> Lowered:
+    """The call that takes no more flash than the weights do."""
     special = _FAST[target].get(lowered.kernel)
     fast = special(graph, node, lowered) if special else None
     if fast is not None and target not in ("cortex-m4", "cortex-m7", "armv7"):

@@ -101,10 +101,11 @@ def with_frugal(*calls: Lowered) -> Lowered:
     return replace(first, frugal=with_frugal(*others)) if others else first
 
 
-def word_order(runs: int, run: int) -> NDArray[np.intp]:
+def word_order(runs: int, run: int, unit: int = UNIT) -> NDArray[np.intp]:
     """[words, 2]: which products the words of a window hold, `runs * run` for none.
 
-    Each run of neighbouring bytes is widened four bytes at a time; the last words hold nothing.
+    Each run of neighbouring bytes is widened four bytes at a time; the last words, up to a whole
+    `unit` of them, hold nothing.
     """
     none = runs * run
     fours = [
@@ -120,7 +121,7 @@ def word_order(runs: int, run: int) -> NDArray[np.intp]:
         for first in range(0, runs * run, run)
         for k, other in one
     ]
-    words += [(none, none)] * (-len(words) % UNIT)
+    words += [(none, none)] * (-len(words) % unit)
     return np.array(words, np.intp)
 
 

@@ -58,14 +58,7 @@ class Tracer:
             yield Dump(field.tensor, word, size, rows_of_one, bool(how.takes))
 
     def _how(self, call: Call) -> Lowered:
-        pending: list[Lowered | None] = [self._lowered[call.node]]
-        while pending:
-            how = pending.pop()
-            if how is not None and how.kernel == call.kernel:
-                return how
-            if how is not None:
-                pending += [how.by_row, how.frugal]
-        raise ValueError(f"node {call.node} is not made by {call.kernel}")
+        return next(how for how in self._lowered[call.node].ways if how.kernel == call.kernel)
 
     def statements(self, call: Call, steps: Steps) -> Iterator[str]:
         """C that dumps what the call has left; in a loop, `pass` is the number of the pass."""
