@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from .errors import PlanError
 from .lowering import Constant, Lowered
@@ -48,8 +49,8 @@ def check_flash(constants: int, flash: int) -> None:
     """Raise `PlanError` if a program's constants alone take more than `flash` bytes."""
     if constants > flash:
         raise PlanError(
-            f"the weights and tables take {constants:,} bytes, --flash grants {flash:,}; "
-            "take a smaller model or grant more"
+            f"the weights and tables take {constants:,} bytes, there are {flash:,} of flash; "
+            "take a smaller model, or grant more (--flash, or a larger board)"
         )
 
 
@@ -79,7 +80,7 @@ def _lavish(call: Lowered) -> Iterator[Lowered]:
 
 def _steps(hulls: Mapping[int, list[Lowered]]) -> Iterator[_Step]:
     for node, hull in hulls.items():
-        for option, (at, other) in enumerate(zip(hull, hull[1:], strict=False), 1):
+        for option, (at, other) in enumerate(pairwise(hull), 1):
             yield _step(node, option, at, other)
 
 

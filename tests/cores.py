@@ -14,6 +14,7 @@ import pytest
 from batch import MAIN, Batch, Inferences, write_batch
 
 from cases import CASES, Case
+from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_firmware, run_tool
 from midge.targets.boards import Board, emulated_board
@@ -44,11 +45,11 @@ SANITIZED = (
 
 
 def write_table(
-    target: str, given: Mapping[Case, Inferences], folder: Path
+    target: str, given: Mapping[Case, Inferences], folder: Path, options: Options | None = None
 ) -> tuple[list[str], Batch]:
     """The names of the cases, and their programs for this target as C."""
     cases = list(given)
-    programs = [compile_model(case.model(), target) for case in cases]
+    programs = [compile_model(case.model(), target, options) for case in cases]
     names = [case.name for case in cases]
     return names, write_batch(programs, list(given.values()), folder, names)
 
@@ -71,7 +72,9 @@ def assert_pure(item: Path, compiler: str) -> None:
     assert not re.search(r" [bBdDcCsSgG] ", defined), f"{item.name}: a global that isn't constant"
 
 
-def on_board(target: str, given: Mapping[Case, Inferences]) -> Answers:
+def on_board(
+    target: str, given: Mapping[Case, Inferences], options: Options | None = None
+) -> Answers:
     """What the cases answer on the emulated core. Uncounted, which is faster."""
     board = emulated_board(target)
     assert board.emulator is not None
@@ -83,19 +86,23 @@ def on_board(target: str, given: Mapping[Case, Inferences]) -> Answers:
         arguments=board.emulator.arguments,
     )
     with tempfile.TemporaryDirectory() as name:
-        names, batch = write_table(target, given, Path(name))
+        names, batch = write_table(target, given, Path(name), options)
         elf = build_firmware(batch, board)
         answers = batch.run(lambda folder: machine(elf, folder=folder))
     return dict(zip(names, answers, strict=True))
 
 
 def on_linux(
-    target: str, given: Mapping[Case, Inferences], compile_by: Command, run_by: Command = ()
+    target: str,
+    given: Mapping[Case, Inferences],
+    compile_by: Command,
+    run_by: Command = (),
+    options: Options | None = None,
 ) -> Answers:
     """What they answer as a program for Linux, of this machine or another that is emulated."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        names, batch = write_table(target, given, folder)
+        names, batch = write_table(target, given, folder, options)
         program = folder / "program"
         sources = [*batch.models, folder / MAIN.name]
         run_tool([*compile_by, "-std=gnu11", "-o", program, *sources], folder, TIMEOUT_S)
@@ -103,9 +110,11 @@ def on_linux(
     return dict(zip(names, answers, strict=True))
 
 
-def sanitized(target: str, given: Mapping[Case, Inferences]) -> Answers:
+def sanitized(
+    target: str, given: Mapping[Case, Inferences], options: Options | None = None
+) -> Answers:
     """The C of a core on this machine, where gcc's sanitizers watch each step."""
-    return on_linux(target, given, (find_tool("gcc"), *SANITIZED))
+    return on_linux(target, given, (find_tool("gcc"), *SANITIZED), options=options)
 
 
 def on_armv7(given: Mapping[Case, Inferences]) -> Answers:

@@ -14,11 +14,17 @@ from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
 from midge.runtime.importers import read_model
+from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model
 from midge.tools.arguments import random_inputs
 
 # The C of a core on this machine, under gcc's sanitizers.
-SANITIZERS = {"sanitized-m0": "cortex-m0", "sanitized-m55": "cortex-m55"}
+SANITIZERS = {
+    "sanitized-m0": "cortex-m0",
+    "sanitized-m55": "cortex-m55",
+    "sanitized-m7-flash": "cortex-m7",
+}
+FLASH = {"cortex-m4-flash": "cortex-m4"}  # with flash to spare
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
     "host": CASES,
@@ -26,7 +32,7 @@ BACKENDS = {
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     **dict.fromkeys(BARE_METAL, BATCHED),
     "armv7": BATCHED,
-    **dict.fromkeys(SANITIZERS, BATCHED),
+    **dict.fromkeys((*SANITIZERS, *FLASH), BATCHED),
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }
@@ -43,9 +49,10 @@ def make_inputs(case: Case) -> list[list[np.ndarray]]:
 def core_answers(core: str) -> Answers:
     """All cases on a core, at once."""
     given = {case: make_inputs(case) for case in available(BATCHED)}
+    options = Options(flash=1 << 22) if core.endswith("flash") else None
     if core in SANITIZERS:
-        return sanitized(SANITIZERS[core], given)
-    return on_armv7(given) if core == "armv7" else on_board(core, given)
+        return sanitized(SANITIZERS[core], given, options)
+    return on_armv7(given) if core == "armv7" else on_board(FLASH.get(core, core), given, options)
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
+from ..runtime.flash import check_flash
 from ..runtime.graph import DTYPES, Graph, Tensor
 from ..runtime.options import PARALLEL, Options
 from ..runtime.plan_cache import compile_cached
@@ -45,8 +46,8 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         "--flash",
         type=byte_count,
         metavar="N",
-        help="code and constants may take N bytes (512K is 524288): what is to spare goes to faster "
-        "kernels, with weights of 16 bits, transformed weights, and the like",
+        help="code and constants may take N bytes (512K is 524288): what is to spare goes to "
+        "faster kernels with weights of 16 bits, or transformed ones",
     )
     parser.add_argument(
         "--input-by-row",
@@ -83,7 +84,10 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
     """
     path, target = find_model(args.model), target or args.target
     if is_program(path):
-        return _load_program(path, target, getattr(args, "ram", None))
+        program = _load_program(path, target, getattr(args, "ram", None))
+        if getattr(args, "flash", None) is not None:
+            check_flash(len(program.constants), args.flash)
+        return program
     options = Options(
         int8_io=getattr(args, "int8_io", False),
         strategy=getattr(args, "strategy", None),

@@ -31,7 +31,8 @@ _CONV2D: Mapping[tuple[str, int], _Block] = {
     ("conv2d_paired_s8", 3): _Block(3, 2, 8.75, 51),
     ("conv2d_paired_s8", 2): _Block(2, 2, 6.2, 40),
     ("conv2d_paired_s8", 1): _Block(1, 2, 3.6, 30),
-    ("conv2d_wide_s8", 2): _Block(2, 2, 5.2, 29),
+    ("conv2d_wide_s8", 3): _Block(3, 2, 7.95, 41),
+    ("conv2d_wide_s8", 2): _Block(2, 2, 5.2, 27),
     ("conv2d_wide_s8", 1): _Block(1, 2, 2.9, 21),
 }
 _FULLY_CONNECTED: Mapping[str, _Block] = {

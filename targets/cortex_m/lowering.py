@@ -53,6 +53,7 @@ _LAVISH: Mapping[str, tuple[Attempt, ...]] = {
     "conv2d_s8": (wide.lower_conv2d,),
     "fully_connected_s8": (wide.lower_fully_connected,),
 }
+SPENDING = ("cortex-m4", "cortex-m7")  # the targets that have such twins
 # likewise for Helium
 _HELIUM: Mapping[str, Attempt] = {
     "conv2d_s8": helium.lower_conv2d,
@@ -111,7 +112,7 @@ def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
     own = _own(graph, node, target, lowered)
-    if target not in ("cortex-m4", "cortex-m7"):
+    if target not in SPENDING:
         return own
     twins = [attempt(graph, node, lowered) for attempt in _LAVISH.get(lowered.kernel, ())]
     lavish = None

@@ -37,7 +37,7 @@ FULLY_CONNECTED = layout(
 BYTES = layout("fully_connected_wide_bytes_s8", "batches units depth weights x y least greatest")
 LAYOUTS = (CONV2D, FULLY_CONNECTED, BYTES)
 
-PIXELS = 2  # whose windows are taken together
+PIXELS = 3  # whose windows are taken together
 VECTOR_WORDS = 8  # that a fully connected layer's kernel takes at once
 
 
@@ -52,7 +52,7 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     rule = requantization(graph, node, filters)
     order = word_order(runs, run)
     flat = weights.data.reshape(filters, -1)
-    packed = pack(flat, order, rule, x.zero_point, weights.zero_point, filters=2, words=2)
+    packed = pack(flat, order, rule, x.zero_point, weights.zero_point, filters=2, biases=3, words=1)
     if packed is None:
         return None
     bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
@@ -72,7 +72,8 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
     units, depth = weights.shape
     order = word_order(1, depth, VECTOR_WORDS)
     rule = requantization(graph, node, units)
-    packed = pack(weights.data, order, rule, x.zero_point, weights.zero_point, filters=4, words=4)
+    zeros = x.zero_point, weights.zero_point
+    packed = pack(weights.data, order, rule, *zeros, filters=4, biases=1, words=4)
     if packed is None:
         return None
     own = {name: plain.fields[name] for name in FULLY_CONNECTED.fields if name in plain.fields}
@@ -91,13 +92,14 @@ def pack(
     x_zero: int,
     w_zero: int,
     filters: int,
+    biases: int,
     words: int,
 ) -> NDArray[np.int32] | None:
     """Blocks of so many `filters`: biases, weights, then multiplier, offset and shift of each.
 
     Of the weights, so many `words` of the first filter come, then as many of the next. Everything
-    but multipliers is doubled; the shifts are one less than the exponents. Two filters have four
-    biases, each twice. None if a number doesn't fit, or the filters don't fill the last block.
+    but multipliers is doubled; the shifts are one less than the exponents. A bias is there so many
+    times. None if a number doesn't fit, or the filters don't fill the last block.
     """
     weights, rule = without_constants(rule, weights, x_zero)
     shift = right_shifts(rule, weights, x_zero)
@@ -111,7 +113,7 @@ def pack(
     offset = (2 * rule.zero_point + 1) << shift
     scales = np.stack([rule.multiplier.astype(np.int64), offset, shift], axis=1)
     columns = (
-        np.repeat(bias, 4 // filters).reshape(-1, 4),
+        np.repeat(bias, biases).reshape(len(blocks), -1),
         blocks.transpose(0, 2, 1, 3).reshape(len(blocks), -1),
         scales.reshape(len(blocks), -1),
     )

@@ -17,9 +17,11 @@ from ...runtime.program import UNNAMED, Program
 from ...targets.boards import Board, find_board
 from ...targets.cortex_m.exports import FORMATS, export
 from ...targets.cortex_m.image import build_image
+from ...targets.cortex_m.lowering import SPENDING
 from ...targets.cortex_m.sources import c_name, is_c_name
 from ..arguments import add_model, add_planning, add_target, compile_for
 
+FIRMWARE_BYTES = 16 << 10  # of startup, serial line and benchmark protocol, and a little more
 HELP = "compile a model and write the artefacts for a target"
 
 
@@ -48,12 +50,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     board = find_board(args.board) if args.board else None
     if board is not None:
         args.target = board.target
+        args.flash = args.flash or flash_to_spend(board)
     program = named(compile_for(args), args.name, args.model)
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{Path(args.model).stem}.midge"
     program.save(saved)
     report, files = _build(program, folder, args.format)
+    _check_flash(args, report)
     return {
         "target": args.target,
         "arena_bytes": program.arena_bytes,
@@ -64,6 +68,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "files": [str(path) for path in (saved, *files)],
         "model_sha256": program.graph.sha256,
     }
+
+
+def flash_to_spend(board: Board) -> int | None:
+    """What a board has for a model beside its firmware; None if its kernels take no flash more."""
+    return board.flash.bytes - FIRMWARE_BYTES if board.target in SPENDING else None
+
+
+def _check_flash(args: argparse.Namespace, report: Any) -> None:
+    taken = getattr(report, "flash_bytes", None)
+    if args.board is None and args.flash is not None and taken is not None and taken > args.flash:
+        raise TargetError(
+            f"code and constants take {taken:,} bytes, --flash grants {args.flash:,}; "
+            "take a smaller model or grant more"
+        )
 
 
 def _build(program: Program, folder: Path, form: str) -> tuple[Any, Sequence[Path]]:

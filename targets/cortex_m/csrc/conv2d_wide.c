@@ -1,4 +1,4 @@
-/* 2-D convolution by weights of 16 bits: the windows of two output pixels, two filters at a time. */
+/* 2-D convolution by weights of 16 bits: the windows of three output pixels, two filters at a time. */
 #include "midge_columns.h"
 #include "midge_kernels.h"
 #include "midge_wide.h"
@@ -21,10 +21,10 @@ void midge_conv2d_wide_s8(
     int8_t *arena, const int8_t *constants, const midge_conv2d_wide_s8_params *p)
 {
     const midge_int32 *w = midge_int32_at(constants, p->weights);
-    const int32_t block = 2 * p->words + 10;
+    const int32_t block = 2 * p->words + 12;
     midge_int32 *const columns = (midge_int32 *)(void *)(arena + p->columns);
     work made = {
-        {columns, 0, p->words / MIDGE_WIDE_UNIT, w + block * (p->filters / 2), {0, 0}, w},
+        {columns, 0, p->words / MIDGE_WIDE_UNIT, w + block * (p->filters / 2), {0, 0, 0}, w},
         p->least >= p->output_zero};
     const midge_columns_shape shape = {
         MIDGE_COLUMNS_SHAPE(p),           midge_int32_at(constants, p->x),

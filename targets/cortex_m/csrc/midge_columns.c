@@ -36,70 +36,95 @@ static MIDGE_NOINLINE midge_int32 *fill_row(
     return midge_paired_fill(to, p->input_zero, words, pixels);
 }
 
-/* The window of one pixel. Taps side by side are one run of bytes. */
-MIDGE_INLINE void widen_window(
+/* A window that is cut by the image's border. */
+static MIDGE_NOINLINE void widen_border(
     midge_int32 *to, int8_t *bytes, const midge_columns_shape *p, const int8_t *arena,
-    const midge_int32 *lines, midge_taps taps, int32_t pixels)
+    const midge_int32 *lines, int32_t left, int32_t pixels)
 {
-    const int32_t depth = p->in_channels, step = p->dilation_width * depth;
-    const int32_t run = p->kernel_width * depth;
-    const int32_t whole = step == depth && taps.begin == 0 && taps.end == p->kernel_width;
-    arena += taps.left * depth;
-    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height) {
-        if (*lines >= 0 && whole)
-            to = midge_paired_widen_inline(to, arena + *lines, run, pixels);
-        else if (*lines >= 0 && taps.end > taps.begin)
-            to = widen_clipped(to, bytes, p, arena + *lines, taps, pixels);
-        else
-            to = fill_row(to, p, pixels);
-    }
+    const midge_taps taps = midge_taps_at(left, p->kernel_width, p->dilation_width, p->in_width);
+    arena += left * p->in_channels;
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height)
+        to = *lines >= 0 && taps.end > taps.begin
+                 ? widen_clipped(to, bytes, p, arena + *lines, taps, pixels)
+                 : fill_row(to, p, pixels);
+}
+
+/* A window inside the image whose taps lie side by side: a run of bytes of each row. */
+MIDGE_INLINE void widen_runs(
+    midge_int32 *to, const int8_t *x, const midge_int32 *lines, const midge_columns_shape *p,
+    int32_t height, int32_t run, int32_t pixels)
+{
+    for (int32_t ky = height; ky > 0; ky--, lines += p->dilation_height)
+        to = midge_paired_widen_inline(to, x + *lines, run, pixels);
 }
 
 typedef void widen_function(
-    midge_int32 *to, int8_t *bytes, const midge_columns_shape *p, const int8_t *arena,
-    const midge_int32 *lines, midge_taps taps);
+    midge_int32 *to, const int8_t *x, const midge_int32 *lines, const midge_columns_shape *p);
 
-#define WIDEN(pixels)                                                                             \
-    static void widen_for_##pixels(                                                               \
-        midge_int32 *to, int8_t *bytes, const midge_columns_shape *p, const int8_t *arena,        \
-        const midge_int32 *lines, midge_taps taps)                                                \
+#define WIDEN(name, height, run, pixels)                                                          \
+    static void name(                                                                             \
+        midge_int32 *to, const int8_t *x, const midge_int32 *lines, const midge_columns_shape *p) \
     {                                                                                             \
-        widen_window(to, bytes, p, arena, lines, taps, pixels);                                   \
+        widen_runs(to, x, lines, p, height, run, pixels);                                         \
     }
-WIDEN(1)
-WIDEN(2)
-WIDEN(3)
+WIDEN(widen_for_1, p->kernel_height, p->kernel_width * p->in_channels, 1)
+WIDEN(widen_for_2, p->kernel_height, p->kernel_width * p->in_channels, 2)
+WIDEN(widen_for_3, p->kernel_height, p->kernel_width * p->in_channels, 3)
+WIDEN(widen_row_for_3, 1, p->kernel_width * p->in_channels, 3)
+/* Three taps of an image of three channels: a run known here is a few instructions. */
+WIDEN(widen_9_for_3, p->kernel_height, 9, 3)
+
+static widen_function *widen_by(const midge_columns_shape *p, int32_t pixels)
+{
+    if (pixels < 3)
+        return pixels == 1 ? widen_for_1 : widen_for_2;
+    if (p->kernel_height == 1)
+        return widen_row_for_3;
+    return p->kernel_width * p->in_channels == 9 ? widen_9_for_3 : widen_for_3;
+}
+
+/* Whether no row of a window is padding. */
+static int32_t has_all_rows(const midge_columns_shape *p, const midge_int32 *lines)
+{
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height)
+        if (*lines < 0)
+            return 0;
+    return 1;
+}
 
 void midge_columns_walk(const midge_columns_shape *p, int8_t *arena)
 {
     const midge_int32 *x_rows = p->x_rows;
     const int32_t clamps = p->least > -128 || p->greatest < 127;
-    const int32_t plain = p->kernel_height == 1 && p->kernel_width == 1 && p->pad_left == 0;
-    static widen_function *const widen[] = {widen_for_1, widen_for_2, widen_for_3};
+    const int32_t dense = p->dilation_width == 1 || p->kernel_width == 1;
+    const int32_t last = p->in_width - p->kernel_width; /* `left` of a window inside */
+    const int32_t step = p->stride_width * p->in_channels;
     int8_t *outputs[MIDGE_COLUMNS_PIXELS];
-    int32_t left = p->rows * p->width, pixels = 0, pixel = 0;
+    widen_function *widen = widen_by(p, p->pixels);
+    int32_t waiting = p->rows * p->width, pixels = p->pixels, pixel = 0;
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         int8_t *y = arena + p->y_rows[row];
-        for (int32_t column = 0; column < p->width; column++, y += p->filters) {
-            if (pixel == 0)
-                pixels = left < p->pixels ? left : p->pixels;
-            if (plain && *x_rows >= 0) {
-                const int8_t *x = arena + *x_rows + column * p->stride_width * p->in_channels;
-                midge_paired_widen(p->columns + pixel, x, p->in_channels, pixels);
-            } else {
-                const midge_taps taps = midge_taps_at(
-                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,
-                    p->in_width);
-                int8_t *bytes = (int8_t *)(p->columns + p->words * pixels);
-                widen[pixels - 1](p->columns + pixel, bytes, p, arena, x_rows, taps);
+        const int32_t inside = dense && has_all_rows(p, x_rows);
+        int32_t left = -p->pad_left;
+        const int8_t *x = arena + left * p->in_channels;
+        for (int32_t i = p->width; i > 0; i--, y += p->filters, left += p->stride_width, x += step) {
+            if (pixel == 0 && waiting < pixels) {
+                pixels = waiting;
+                widen = widen_by(p, pixels);
             }
+            midge_int32 *const to = p->columns + pixel;
+            if (inside && left >= 0 && left <= last)
+                widen(to, x, x_rows, p);
+            else
+                widen_border(
+                    to, (int8_t *)(p->columns + p->words * pixels), p, arena, x_rows, left, pixels);
             outputs[pixel++] = y;
             if (pixel < pixels)
                 continue;
             p->product(p->job, p->columns, outputs, pixels);
             for (; clamps && pixel > 0; pixel--)
                 midge_clamp_bytes(outputs[pixel - 1], p->filters, p->least, p->greatest);
-            left -= pixels;
+            waiting -= pixels;
             pixel = 0;
         }
     }

@@ -31,53 +31,81 @@
 #define SHIFT(sum, shift)                                                                         \
     "asr " #sum ", " #sum ", " #shift "\n"                                                        \
     "ssat " #sum ", #8, " #sum ", asr #1\n"
-#define SCALES "ldmia.w r1!, {r6-r11}\n"
-
 #define STORE(first, second, y)                                                                   \
     "strb " #first ", [" #y "], #1\n"                                                             \
     "strb " #second ", [" #y "], #1\n"
 
-/* Sums of two pixels in r2, r3 and, of the second filter, in r4, r5. */
+/* A block has each of its two biases three times. Three pixels: sums in r2-r4 and r5-r7. */
+#define FIRST3(w) MAC(r2, r8, w) MAC(r3, r9, w) MAC(r4, r10, w)
+#define SECOND3(w) MAC(r5, r8, w) MAC(r6, r9, w) MAC(r7, r10, w)
+#define INPUTS3 "ldmia.w r0!, {r8-r10}\n"
+#define WEIGHTS3 "ldmia.w r1!, {r11, r12, lr}\n"
+#define UNIT3 /* 31 instructions */                                                               \
+    WEIGHTS3 INPUTS3 FIRST3(r11) SECOND3(r12)                                                     \
+    INPUTS3 FIRST3(lr) WEIGHTS3 SECOND3(r11)                                                      \
+    INPUTS3 FIRST3(r12) SECOND3(lr)                                                               \
+    "ldmia.w r1!, {r11, r12}\n" INPUTS3 FIRST3(r11) SECOND3(r12)
+#define FINISH3(SCALE)                                                                            \
+    "ldmia.w r1!, {r8-r12, lr}\n"                                                                 \
+    SCALE(r2, r8, r9, r10) SCALE(r3, r8, r9, r10) SCALE(r4, r8, r9, r10)                          \
+    SCALE(r5, r11, r12, lr) SCALE(r6, r11, r12, lr) SCALE(r7, r11, r12, lr)                       \
+    "add r12, sp, #16\n"                                                                          \
+    "ldm r12, {r8-r10}\n" STORE(r2, r5, r8) STORE(r3, r6, r9) STORE(r4, r7, r10)                  \
+    "stm r12, {r8-r10}\n"
+
+/* Two: in r2, r3 and r5, r6. */
 #define HALF_UNIT2                                                                                \
-    "ldmia.w r0!, {r6-r9}\n" FOUR_WEIGHTS MAC(r2, r6, r10) MAC(r3, r7, r10) MAC(r4, r6, r12)      \
-    MAC(r5, r7, r12) MAC(r2, r8, r11) MAC(r3, r9, r11) MAC(r4, r8, lr) MAC(r5, r9, lr)
+    "ldmia.w r0!, {r4, r7-r9}\n" FOUR_WEIGHTS MAC(r2, r4, r10) MAC(r3, r7, r10) MAC(r5, r4, r11)  \
+    MAC(r6, r7, r11) MAC(r2, r8, r12) MAC(r3, r9, r12) MAC(r5, r8, lr) MAC(r6, r9, lr)
 #define UNIT2 HALF_UNIT2 HALF_UNIT2 /* 20 instructions */
+#define FINISH2(SCALE)                                                                            \
+    "ldmia.w r1!, {r4, r7-r11}\n"                                                                 \
+    SCALE(r2, r4, r7, r8) SCALE(r3, r4, r7, r8) SCALE(r5, r9, r10, r11) SCALE(r6, r9, r10, r11)   \
+    "ldrd r7, r8, [sp, #16]\n" STORE(r2, r5, r7) STORE(r3, r6, r8)                                \
+    "strd r7, r8, [sp, #16]\n"
 
-/* Sums of one pixel in r2 and r4. */
+/* One: in r2 and r5. */
 #define HALF_UNIT1(x, next)                                                                       \
-    FOUR_WEIGHTS MAC(r2, x, r10) MAC(r4, x, r12) MAC(r2, next, r11) MAC(r4, next, lr)
+    FOUR_WEIGHTS MAC(r2, x, r10) MAC(r5, x, r11) MAC(r2, next, r12) MAC(r5, next, lr)
 #define UNIT1 "ldmia.w r0!, {r6-r9}\n" HALF_UNIT1(r6, r7) HALF_UNIT1(r8, r9) /* 11 instructions */
+#define FINISH1(SCALE)                                                                            \
+    "ldmia.w r1!, {r6-r11}\n" SCALE(r2, r6, r7, r8) SCALE(r5, r9, r10, r11)                       \
+    "ldr r6, [sp, #16]\n" STORE(r2, r5, r6)                                                       \
+    "str r6, [sp, #16]\n"
 
-/* The frame: x, x_end, where the first unit begins, end, y[2]. */
+/* The frame: x, x_end, where the first unit begins, end, y[3]. */
 #define PRODUCT(UNIT, unit_bytes, FINISH)                                                         \
     "push {r4-r11, lr}\n"                                                                         \
-    "sub sp, #24\n"                                                                               \
-    "ldm r0, {r2-r8}\n" ENTRY(r4, unit_bytes)                                                     \
-    "stm sp, {r2-r7}\n"                                                                           \
-    "mov r1, r8\n"                                                                                \
+    "sub sp, #28\n"                                                                               \
+    "ldm r0, {r2-r9}\n" ENTRY(r4, unit_bytes)                                                     \
+    "stm sp, {r2-r8}\n"                                                                           \
+    "mov r1, r9\n"                                                                                \
     "2:\n"                                                                                        \
-    "ldmia.w r1!, {r2-r5}\n"                                                                      \
+    "ldmia.w r1!, {r2-r7}\n"                                                                      \
     "ldr r0, [sp]\n"                                                                              \
     "ldr.w pc, [sp, #8]\n"                                                                        \
     ".balign 4\n"                                                                                 \
     "1:\n" UNIT UNIT UNIT UNIT                                                                    \
     "ldr lr, [sp, #4]\n"                                                                          \
     "cmp r0, lr\n"                                                                                \
-    "bne.w 1b\n" SCALES FINISH                                                                    \
+    "bne.w 1b\n" FINISH                                                                           \
     "ldr r0, [sp, #12]\n"                                                                         \
     "cmp r1, r0\n"                                                                                \
     "bne.w 2b\n"                                                                                  \
-    "add sp, #24\n"                                                                               \
+    "add sp, #28\n"                                                                               \
     "pop {r4-r11, pc}\n"
 
-#define FINISH2(SCALE)                                                                            \
-    SCALE(r2, r6, r7, r8) SCALE(r3, r6, r7, r8) SCALE(r4, r9, r10, r11) SCALE(r5, r9, r10, r11)   \
-    "ldrd r6, r7, [sp, #16]\n" STORE(r2, r4, r6) STORE(r3, r5, r7)                                \
-    "strd r6, r7, [sp, #16]\n"
-#define FINISH1(SCALE)                                                                            \
-    SCALE(r2, r6, r7, r8) SCALE(r4, r9, r10, r11)                                                 \
-    "ldr r6, [sp, #16]\n" STORE(r2, r4, r6)                                                       \
-    "str r6, [sp, #16]\n"
+__attribute__((naked)) static void product3(const midge_wide_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT(UNIT3, 124, FINISH3(SCALE)));
+}
+
+__attribute__((naked)) static void product3_relu(const midge_wide_job *job)
+{
+    (void)job;
+    __asm__ volatile(PRODUCT(UNIT3, 124, FINISH3(SCALE_RELU)));
+}
 
 __attribute__((naked)) static void product2(const midge_wide_job *job)
 {
@@ -99,7 +127,9 @@ __attribute__((naked)) static void product1(const midge_wide_job *job)
 
 void midge_wide_product(const midge_wide_job *job, int32_t pixels, int32_t relu)
 {
-    if (pixels == 2)
+    if (pixels == 3)
+        (relu ? product3_relu : product3)(job);
+    else if (pixels == 2)
         (relu ? product2_relu : product2)(job);
     else
         product1(job);
@@ -111,6 +141,7 @@ void midge_wide_product(const midge_wide_job *job, int32_t pixels, int32_t relu)
     FOUR_WEIGHTS MAC(r3, r6, r10) MAC(r3, r7, r11) MAC(r3, r8, r12) MAC(r3, r9, lr)               \
     FOUR_WEIGHTS MAC(r4, r6, r10) MAC(r4, r7, r11) MAC(r4, r8, r12) MAC(r4, r9, lr)               \
     FOUR_WEIGHTS MAC(r5, r6, r10) MAC(r5, r7, r11) MAC(r5, r8, r12) MAC(r5, r9, lr)
+#define SCALES "ldmia.w r1!, {r6-r11}\n"
 #define WORDS "ldmia.w r0!, {r6-r9}\n" FOUR_UNITS
 #define BYTES                                                                                     \
     "ldr r7, [r0], #4\n"                                                                          \
@@ -186,14 +217,13 @@ void midge_wide_product(const midge_wide_job *job, int32_t pixels, int32_t relu)
     const int32_t words = job->units * MIDGE_WIDE_UNIT;
     int32_t filter = 0;
     (void)relu;
-    for (const midge_int32 *w = job->w; w != job->end; w += 2 * words + 10, filter += 2)
+    for (const midge_int32 *w = job->w; w != job->end; w += 2 * words + 12, filter += 2)
         for (int32_t pixel = 0; pixel < pixels; pixel++)
             for (int32_t i = 0; i < 2; i++) {
-                uint32_t sum = (uint32_t)w[2 * i];
+                uint32_t sum = (uint32_t)w[3 * i];
                 for (int32_t k = 0; k < words; k++)
-                    sum += word_product(
-                        job->x[k * pixels + pixel], w[4 + k / 2 * 4 + 2 * i + k % 2]);
-                job->y[pixel][filter + i] = scaled(sum, w + 4 + 2 * words + 3 * i);
+                    sum += word_product(job->x[k * pixels + pixel], w[6 + 2 * k + i]);
+                job->y[pixel][filter + i] = scaled(sum, w + 6 + 2 * words + 3 * i);
             }
 }
 

@@ -8,7 +8,7 @@
 
 #include "midge_memory.h"
 
-#define MIDGE_WIDE_PIXELS 2 /* of a block, at most */
+#define MIDGE_WIDE_PIXELS 3 /* of a block, at most */
 #define MIDGE_WIDE_UNIT 4   /* words that are taken at once */
 
 /* What a block of pixels needs. The assembly knows the order of these members. */
@@ -21,7 +21,7 @@ typedef struct {
     const midge_int32 *w;
 } midge_wide_job;
 
-/* All filters, two at a time, of one or two pixels; outputs are clamped to int8. With `relu`,
+/* All filters, two at a time, of one to three pixels; outputs are clamped to int8. With `relu`,
  * outputs under the zero point may be other numbers under it. */
 void midge_wide_product(const midge_wide_job *job, int32_t pixels, int32_t relu);
 
