@@ -26,6 +26,7 @@ from . import (
     reshape,
     resize,
     sign,
+    slide,
     softmax,
     split,
     strided_slice,
@@ -63,6 +64,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "strided_slice": strided_slice.OPERATION,  # before the two that share its strided copy
     "transpose": transpose.OPERATION,
     "reshape": reshape.OPERATION,
+    "slide": slide.OPERATION,
     "lstm": lstm.OPERATION,
     "svdf": svdf.OPERATION,
     "binarize": binarize.BINARIZE_OPERATION,

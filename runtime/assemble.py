@@ -103,8 +103,10 @@ def _calls_of(
 
 
 def _initial(graph: Graph, index: int) -> np.ndarray:
-    """A state tensor starts at its zero point, as TFLite's variables do."""
+    """A state starts at its zero point, as TFLite's variables do, if nothing else is said."""
     tensor = graph.tensors[index]
+    if tensor.initial is not None:
+        return tensor.initial
     start = tensor.zero_point if tensor.quantization is not None else 0
     return np.full(tensor.shape, start, tensor.dtype)
 

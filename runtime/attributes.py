@@ -178,6 +178,14 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Slide:
+    """Rows of a window over time: so many are kept, each moves up by so many."""
+
+    kept: int = 0
+    by: int = 1
+
+
+@dataclass(frozen=True)
 class Lstm:
     """Unidirectional sequence LSTM; input positions are those of the TFLite operator.
 

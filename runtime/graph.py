@@ -58,6 +58,7 @@ class Tensor:
     quantization: Quantization | None = None
     data: np.ndarray | None = None
     variable: bool = False  # state that survives from one inference to the next
+    initial: np.ndarray | None = None  # what a state starts as; None: its zero point
 
     def __post_init__(self) -> None:
         if self.data is not None:

@@ -40,7 +40,10 @@ class Interpreter:
     constant can be read only with `experimental_preserve_all_tensors`. Beyond TFLite, `target`
     names any backend of midge, `measurement` tells what the last invoke cost, and with
     `input_by_row` the input image can be handed over row by row (`push_rows`); with
-    `max_extra_macs` it may run in strips, and takes the image once for each (`Options`).
+    `max_extra_macs` it may run in strips, and takes the image once for each (`Options`). With
+    `frames` the input's rows are frames in time: an inference takes so many new ones (the input's
+    shape says so once tensors are allocated), and answers for the whole window; `push_rows` takes
+    them too, with `input_by_row`. At first, and after a reset, the zero point had come for ever.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Interpreter:
         target: str | None = None,
         input_by_row: bool = False,
         max_extra_macs: float | None = None,
+        frames: int | None = None,
     ) -> None:
         if model_path is None and model_content is None:
             raise ValueError("`model_path` or `model_content` must be specified.")
@@ -66,7 +70,7 @@ class Interpreter:
         reference = experimental_op_resolver_type is OpResolverType.BUILTIN_REF
         self._target = target or ("reference" if reference else "host")
         self._preserve = experimental_preserve_all_tensors
-        self._by_row, self._extra = input_by_row, max_extra_macs
+        self._by_row, self._extra, self._frames = input_by_row, max_extra_macs, frames
         self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
         self._source: str | Path | bytes = model_content if model_path is None else model_path  # type: ignore[assignment]
         self._sizes: dict[int, tuple[int, ...]] = {}
@@ -102,7 +106,7 @@ class Interpreter:
 
     def _can_be_ready(self) -> bool:
         """Whether all that is asked of the interpreter can come from one mapped file."""
-        special = self._preserve or self._by_row or self._extra
+        special = self._preserve or self._by_row or self._extra or self._frames is not None
         return self._target in ready.MAKERS and not special
 
     def _find_outline(self) -> Outline:
@@ -121,14 +125,21 @@ class Interpreter:
         return read_cached(self._source, self._sizes or None)
 
     def _build(self) -> Executor:
+        from dataclasses import replace
+
         from .backend import build
         from .options import PARALLEL, Options
         from .plan_cache import compile_cached
 
-        options = Options(input_by_row=self._by_row, max_extra_macs=self._extra)
+        options = Options(
+            input_by_row=self._by_row, max_extra_macs=self._extra, frames=self._frames
+        )
         if self._threads > 1 and not self._by_row and not self._extra:
-            options = PARALLEL
+            options = replace(PARALLEL, frames=self._frames)
         self._program = compile_cached(self._source, self._target, options, self._sizes or None)
+        if self._frames is not None:  # the input, as the caller sees it, is what is taken
+            (index,) = self._outline["inputs"]
+            self._outline["tensors"][index]["shape"] = self._program.inputs[0].shape
         return build(self._program, self._threads)
 
     def resize_tensor_input(

@@ -33,6 +33,7 @@ from .attributes import (
     Reshape,
     Resize,
     Shape,
+    Slide,
     Softmax,
     Split,
     StridedSlice,
@@ -71,6 +72,7 @@ from .shapes import (
     pool_shapes,
     resize_shapes,
     same_shape,
+    slide_shapes,
     split_shapes,
     strided_slice_shapes,
     svdf_shapes,
@@ -157,6 +159,8 @@ OPERATORS: Mapping[str, Operator] = {
     # parts of images, where a segment runs in strips or patches (`tiles.py`)
     "tile": Operator(Tile, tile_shapes),
     "join": Operator(Join, join_shapes),
+    # inputs: state, the rows below what is kept of it, those above (`frames.py`)
+    "slide": Operator(Slide, slide_shapes),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

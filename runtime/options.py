@@ -19,6 +19,7 @@ class Options:
     strategy: str | None = None
     frugal: bool = False  # no bytes for speed: scratch only where it costs none
     input_by_row: bool = False  # the caller hands over one row of the input image after the other
+    frames: int | None = None  # new rows of the input an inference; it remembers the others
     # Part of the model's multiplications that may be done twice; None: as many as `ram` asks for.
     max_extra_macs: float | None = None
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken

@@ -13,13 +13,14 @@ from .backend import Backend, find_backend
 from .errors import PlanError, UnsupportedModel
 from .feeding import FEED, feed_call, feed_input
 from .flash import check_flash, spend
+from .frames import take_frames
 from .graph import Graph
 from .importers import read_model
 from .lowering import Lowered
 from .options import Options
 from .order import best_order
 from .passes import PASSES
-from .passes.fold_constants import fold_constants
+from .passes.fold_constants import Evaluate, fold_constants
 from .passes.strip_border import strip_border
 from .places import is_view
 from .planner import MOST_EXTRA, Planner
@@ -54,6 +55,8 @@ def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Pr
     backend = find_backend(target)
     graph = rewrite(graph, options)
     refuse_unsupported(graph, backend, name)
+    if options.frames is not None:
+        graph = verify(take_frames(graph, options.frames, _evaluate()))
     graph = graph if options.segments else best_order(graph)
     own = backend.strategy
     if own is None and (options.input_by_row or options.strategy not in (None, "layers")):
@@ -157,11 +160,15 @@ def lower_nodes(graph: Graph, backend: Backend, flash: int | None = None) -> dic
 
 def rewrite(graph: Graph, options: Options) -> Graph:
     """All passes, the graph verified after each."""
-    reference = find_backend("reference")
-    graph = verify(fold_constants(verify(graph), reference.evaluate))  # type: ignore[attr-defined]
+    graph = verify(fold_constants(verify(graph), _evaluate()))
     for apply in PASSES:
         graph = verify(apply(graph))
     return verify(strip_border(graph)) if options.int8_io else graph
+
+
+def _evaluate() -> Evaluate:
+    """The arithmetic of the reference."""
+    return find_backend("reference").evaluate  # type: ignore[attr-defined]
 
 
 def refuse_unsupported(graph: Graph, backend: Backend, name: str) -> None:

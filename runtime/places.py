@@ -39,6 +39,10 @@ def places_of(graph: Graph, lowered: Mapping[int, Lowered]) -> dict[int, Place]:
         for i, tensor in graph.tensors.items()
         if not tensor.constant
     }
+    for node in graph.nodes:
+        if node.op == "slide":  # its output is its state
+            home = node.operands[0]
+            places[node.outputs[0]] = replace(places[home], made=node.outputs[0])
     views = [node for i, node in enumerate(graph.nodes) if i not in lowered]
     for node in views:
         if node.op == "join":

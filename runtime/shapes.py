@@ -145,6 +145,17 @@ def join_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return ((shape[0], *attrs.size, shape[3]),)
 
 
+def slide_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    """The state; what is kept and what is new make it up."""
+    state, *parts = (graph.tensors[t] for t in node.operands)
+    kept, by = node.attrs.kept, node.attrs.by
+    rows = kept + sum(part.shape[1] for part in parts)
+    whole = (state.shape[0], rows, *state.shape[2:])
+    if state.shape != whole or kept < 0 or not 1 <= by <= parts[0].shape[1]:
+        raise ValueError(f"{kept} rows are kept and move by {by}, {rows} make up {state.shape[1]}")
+    return (state.shape,)
+
+
 def check_inside(corner: Pair, part: Pair, image: Pair) -> None:
     for first, size, limit in zip(corner, part, image, strict=True):
         if first < 0 or size < 0 or first + size > limit:

@@ -54,6 +54,7 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the caller hands over one row of the input image after the other (push_rows)",
     )
+    add_frames(parser)
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
@@ -77,6 +78,16 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="an inference takes N new rows of the input, whose rows are frames in time, and keeps "
+        "what it made of the others; its answer is that of the whole window",
+    )
+
+
 def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
     """Compile the model that the arguments name, within the memory that they grant.
 
@@ -94,11 +105,12 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         ram=getattr(args, "ram", None),
         flash=getattr(args, "flash", None),
         input_by_row=getattr(args, "input_by_row", False),
+        frames=getattr(args, "frames", None),
         frugal=getattr(args, "frugal", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),
     )
     if getattr(args, "threads", 1) > 1:
-        options = replace(PARALLEL, int8_io=options.int8_io)
+        options = replace(PARALLEL, int8_io=options.int8_io, frames=options.frames)
     return compile_cached(path, target, options)
 
 

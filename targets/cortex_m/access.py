@@ -209,6 +209,17 @@ RULES: Mapping[str, Rule] = {
             "y": Table("rows", "left + columns * (before + chunk + after) + right"),
         },
     ),
+    "slide": Rule(
+        "",
+        "by below_bytes",
+        ranges={"above_bytes": (0, MOST_COUNT), "kept": (0, MOST_COUNT)},
+        holds=("by <= below_bytes",),
+        arena={
+            "state": ("above_bytes + kept + below_bytes", 1),
+            "above": ("above_bytes", 1),
+            "below": ("below_bytes", 1),
+        },
+    ),
     "add_s8": replace(
         _elementwise("a b y", "a_shift b_shift y_shift"),
         ranges=dict.fromkeys(("a_shift", "b_shift", "y_shift"), SHIFTS)

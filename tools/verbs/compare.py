@@ -11,7 +11,7 @@ from rich.progress import track
 
 from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import TargetError
-from ..arguments import add_model, compile_for, random_inputs
+from ..arguments import add_frames, add_model, compile_for, random_inputs
 
 HELP = "compare two targets bit for bit, and find the first tensor that differs"
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--targets", default="reference,host", metavar="A,B")
     parser.add_argument("--inputs", type=int, default=3, metavar="N", help="random inputs to try")
     parser.add_argument("--seed", type=int, default=0, help="of the first input (default 0)")
+    add_frames(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "arena_bytes": program.arena_bytes,
         "lower_bound": program.lower_bound,
         "scratch_bytes": program.scratch_bytes,
+        "state_bytes": sum(value.nbytes for value in program.state.values()),
         "live_set_bytes": program.live_set_bytes,
+        "macs": total_macs(program.graph),
         "extra_macs": program.extra_part,
         "segments": _segments(program),
         "parts": _parts(program),
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _curves(args: argparse.Namespace, program: Program) -> str:
     """What more arithmetic would save, as HTML; nothing of a saved program, or on some targets."""
     path = find_model(args.model)
-    if is_program(path) or find_backend(program.target).strategy is None:
+    if is_program(path) or find_backend(program.target).strategy is None or args.frames:
         return ""
     curves = {}
     for name, by_row in (("in the arena", False), ("by row", True)):
