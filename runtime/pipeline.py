@@ -83,9 +83,13 @@ def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Pr
 
 
 def pareto_curve(
-    source: str | Path | bytes, target: str, options: Options, most_extra: float = 1.0
+    source: str | Path | bytes,
+    target: str,
+    options: Options,
+    most_extra: float = 1.0,
+    patches: bool = False,
 ) -> list[Point]:
-    """Bytes of arena against extra arithmetic: see `Planner.pareto`.
+    """Bytes of arena against extra arithmetic: see `Planner.pareto`, or `Planner.in_patches`.
 
     The input comes by row, or lies in the arena, as the options say; of two curves for one picture
     ask twice.
@@ -95,7 +99,8 @@ def pareto_curve(
     refuse_unsupported(graph, backend, "model" if isinstance(source, bytes) else str(source))
     graph = best_order(graph)
     graph = feed_input(graph) if options.input_by_row else graph
-    return _planner(graph, backend, options).pareto(most_extra)
+    planner = _planner(graph, backend, options)
+    return planner.in_patches(most_extra) if patches else planner.pareto(most_extra)
 
 
 def _check_extra_macs(options: Options, streams: bool, target: str) -> None:

@@ -17,7 +17,7 @@ from .program import Program
 from .room import a_few, calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
-from .strips import CLOSE, Point, StripCosts, least_bytes, least_extra, pareto
+from .strips import CLOSE, Point, StripCosts, front, least_bytes, least_extra, pareto
 from .tiles import tile
 from .two_passes import Excitation, excitations, in_two_passes
 
@@ -149,9 +149,22 @@ class Planner:
 
         Each point has the bytes of the arena before packing (which may add a little), the extra
         multiplications, and the segments, as positions in `lowered`. No other cuts into segments
-        and strips need as few bytes for as little.
+        and strips, no patches and no tensors made in two passes need as few bytes for as little.
         """
-        return list(pareto(self.strip_costs(), self._macs(most_extra)))
+        most = self._macs(most_extra)
+        points = [*pareto(self.strip_costs(), most), *self.in_patches(most_extra)]
+        for number, planner in enumerate(self._stages(most), 1):
+            before = planner.extra_macs
+            points += (
+                replace(point, extra_macs=point.extra_macs + before, twice=number)
+                for point in pareto(planner.strip_costs(), most - before)
+            )
+        return front(points)
+
+    def in_patches(self, most_extra: float = 1.0) -> list[Point]:
+        """The same for patches and whole layers alone; nothing if there are no such patches."""
+        points = list(pareto(self.patch_costs(), self._macs(most_extra)))
+        return points if any(s.patch_rows for point in points for s in point.segments) else []
 
     def _macs(self, part: float) -> int:
         return int(part * self._given)
@@ -190,8 +203,13 @@ class Planner:
 
         Answers itself if there is none, or it would take more than `most` extra multiplications.
         """
+        *_, planner = self, *self._stages(most)
+        return planner
+
+    def _stages(self, most: int) -> Iterator[Planner]:
+        """With one excitation more in two passes each time, the one that saves most."""
         if self.lower is None or not any(True for _ in excitations(self.graph)):
-            return self
+            return
         planner, peak = self, least_bytes(self.strip_costs(), most)
         while True:
             options = [
@@ -201,9 +219,9 @@ class Planner:
             ]
             found = min(options, key=lambda option: option[0].bytes, default=None)
             if found is None or found[0].bytes >= peak.bytes:
-                break
+                return
             peak, planner = found
-        return planner
+            yield planner
 
     def _excitations_at(self, point: Point) -> list[Excitation]:
         """Those whose tensor is there in a segment that sets the peak."""

@@ -11,7 +11,7 @@ after the other in each patch. Their tensors are small, but the halos are on all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -49,6 +49,7 @@ class Point:
     bytes: int
     extra_macs: int
     segments: tuple[Segment, ...]
+    twice: int = 0  # wide tensors that are made in two passes
 
     def tilings(self, nodes: Sequence[int]) -> tuple[Tiling, ...]:
         """Of the segments in parts; `nodes` are the numbers of the operations, in order."""
@@ -249,3 +250,12 @@ def pareto(strips: StripCosts, most_extra: int) -> Iterator[Point]:
         if following is None:
             return
         point = following
+
+
+def front(points: Iterable[Point]) -> list[Point]:
+    """Those that no other needs less than, of bytes and arithmetic both."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.extra_macs, point.bytes)):
+        if not found or point.bytes < found[-1].bytes:
+            found.append(point)
+    return found

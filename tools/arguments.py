@@ -99,7 +99,15 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         if getattr(args, "flash", None) is not None:
             check_flash(len(program.constants), args.flash)
         return program
-    options = Options(
+    options = options_of(args)
+    if getattr(args, "threads", 1) > 1:
+        options = replace(PARALLEL, int8_io=options.int8_io, frames=options.frames)
+    return compile_cached(path, target, options)
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """What the arguments ask of a plan."""
+    return Options(
         int8_io=getattr(args, "int8_io", False),
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
@@ -109,9 +117,6 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         frugal=getattr(args, "frugal", False),
         max_extra_macs=getattr(args, "max_extra_macs", None),
     )
-    if getattr(args, "threads", 1) > 1:
-        options = replace(PARALLEL, int8_io=options.int8_io, frames=options.frames)
-    return compile_cached(path, target, options)
 
 
 def _load_program(path: Path, target: str, ram: int | None) -> Program:

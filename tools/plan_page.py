@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from ..runtime.program import Buffer, Loop, Program
+from ..runtime.program import Buffer, Program
+from .plan_advice import kind_of, peak_of
 
 WIDTH, HEIGHT = 960, 520  # of the drawing, in its own units
 MARGIN = 64  # left of the drawing, for the byte scale
@@ -27,6 +28,7 @@ h1{font-size:1.3rem;margin:.2rem 0}h2{font-size:1.1rem;margin:1.2rem 0 .2rem}
 svg text{font:12px system-ui,sans-serif;fill:currentColor}
 svg .on{fill:#fff}svg rect.box{stroke:#fff;stroke-width:1}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
+code{font-size:.85em;white-space:nowrap}
 td,th{padding:.25rem .5rem;text-align:left;border-bottom:1px solid #8884}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .key span{display:inline-block;margin-right:1rem}
@@ -47,49 +49,19 @@ def plan_page(program: Program, name: str, more: str = "") -> str:
 
 
 def _figures(program: Program) -> str:
-    largest = peak_item(program)
+    peak = peak_of(program)
     figures = (
         (f"{program.arena_bytes:,}", "bytes of arena"),
         (f"{program.lower_bound:,}", "no packing is smaller"),
         (f"{program.live_set_bytes:,}", "live at once without overlap"),
-        (escape(_item_name(program, largest)), f"sets the peak (step {largest})"),
+        (escape(peak.operators), f"sets the peak (step {peak.item})"),
     )
     return "<ul class=figures>" + "".join(f"<li><b>{n}</b>{t}" for n, t in figures) + "</ul>"
 
 
-def peak_item(program: Program) -> int:
-    """The program item at which the buffers reach highest into the arena.
-
-    Those that are always there don't count.
-    """
-    steps = range(len(program.items))
-    passing = [b for b in program.buffers if b.first >= 0 or b.last < len(program.items)]
-
-    def top(step: int) -> int:
-        live = (b for b in passing if b.first <= step <= b.last)
-        return max((b.offset + b.size for b in live), default=0)
-
-    return max(steps, key=top, default=0)
-
-
-def _item_name(program: Program, item: int) -> str:
-    if not program.items:
-        return "nothing"
-    entry = program.items[item]
-    calls = entry.body if isinstance(entry, Loop) else (entry,)
-    names = [program.graph.nodes[call.node].op for call in calls]
-    return " + ".join(dict.fromkeys(names))
-
-
 def _key(program: Program) -> str:
-    kinds = [kind for kind in COLOURS if any(_kind(program, b) == kind for b in program.buffers)]
+    kinds = [kind for kind in COLOURS if any(kind_of(program, b) == kind for b in program.buffers)]
     return "".join(f"<span><i style='background:{COLOURS[k]}'></i>{k}</span>" for k in kinds)
-
-
-def _kind(program: Program, buffer: Buffer) -> str:
-    """A tensor that lies nowhere whole is a ring of its rows."""
-    streamed = buffer.tensor is not None and buffer.tensor not in program.addresses
-    return "ring" if streamed else buffer.kind
 
 
 def _drawing(program: Program) -> str:
@@ -115,7 +87,7 @@ def _scale(program: Program, down: float) -> str:
 
 
 def _peak(program: Program, across: float) -> str:
-    x = MARGIN + (peak_item(program) + 1) * across
+    x = MARGIN + (peak_of(program).item + 1) * across
     return (
         f"<rect x={x:.1f} y=4 width={across:.1f} height={HEIGHT - 28} fill='#e1575933'>"
         "<title>peak</title></rect>"
@@ -136,7 +108,7 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
         label = f"<text class=on x={x + 4:.1f} y={y + 13:.1f}>{buffer.size:,}</text>"
     return (
         f"<g><title>{escape(title)}</title><rect class=box x={x:.1f} y={y:.1f} "
-        f"width={width:.1f} height={height:.1f} fill='{COLOURS[_kind(program, buffer)]}' "
+        f"width={width:.1f} height={height:.1f} fill='{COLOURS[kind_of(program, buffer)]}' "
         f"fill-opacity=.85 />{label}</g>"
     )
 
@@ -144,11 +116,11 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
 def _table(program: Program) -> str:
     rows = "".join(
         f"<tr><td class=n>{b.offset:,}<td class=n>{b.size:,}<td class=n>{b.first}–{b.last}"
-        f"<td>{_kind(program, b)}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
+        f"<td>{kind_of(program, b)}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
         for b in sorted(program.buffers, key=lambda b: (b.first, b.offset))
     )
     head = "<tr><th class=n>offset<th class=n>bytes<th class=n>steps<th>kind<th>buffer"
-    return f"<div class=scroll><table>{head}{rows}</table></div>"
+    return f"<h2>Buffers</h2><div class=scroll><table>{head}{rows}</table></div>"
 
 
 def short_name(name: str) -> str:

@@ -20,12 +20,19 @@ from ...runtime.places import VIEWS
 from ...runtime.program import Loop, Program
 from ...runtime.program_file import is_program
 from ...runtime.replay import replay
-from ..arguments import add_model, add_planning, add_target, compile_for
+from ..arguments import add_model, add_planning, add_target, compile_for, options_of
 from ..pareto_drawing import pareto_section
+from ..plan_advice import Remedy, advice_section, as_json, peak_of, remedies
 from ..plan_page import plan_page, short_name
 from ..zoo import find_model
 
 MOST_DRAWN = 0.5  # part of the model's multiplications to which the curves go
+# name, whether the input comes by row, whether it is patches alone
+CURVES = (
+    ("in the arena", False, False),
+    ("by row", True, False),
+    ("patches alone", False, True),
+)
 HELP = "plan the arena: where every buffer lies, and how far that is from the bound"
 
 
@@ -44,8 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     program = compile_for(args)
     verified = _verify(program) if args.verify else None
+    path, found = find_model(args.model), list[Remedy]()
     if args.html:
-        page = plan_page(program, Path(args.model).name, _curves(args, program))
+        if not is_program(path):
+            found = remedies(path, program, options_of(args))
+        more = advice_section(program, found) + _curves(args, program)
+        page = plan_page(program, Path(args.model).name, more)
         Path(args.html).write_text(page, encoding="utf-8")
     return {
         "arena_bytes": program.arena_bytes,
@@ -59,6 +70,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "parts": _parts(program),
         "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
         "strategy": program.strategy,
+        "peak_nodes": list(peak_of(program).nodes),
+        "remedies": as_json(found) if args.html else None,
         "planner": program.planner,
         "verified_bytes": verified,
         "cached": program.cached,
@@ -72,10 +85,10 @@ def _curves(args: argparse.Namespace, program: Program) -> str:
     if is_program(path) or find_backend(program.target).strategy is None or args.frames:
         return ""
     curves = {}
-    for name, by_row in (("in the arena", False), ("by row", True)):
+    for name, by_row, patches in CURVES:
         options = Options(int8_io=args.int8_io, input_by_row=by_row)
         with suppress(PlanError):  # not every input can come by row
-            curves[name] = pareto_curve(path, program.target, options, MOST_DRAWN)
+            curves[name] = pareto_curve(path, program.target, options, MOST_DRAWN, patches)
     return pareto_section(curves, total_macs(program.graph) - program.extra_macs, MOST_DRAWN)
 
 
