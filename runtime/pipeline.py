@@ -133,7 +133,7 @@ def _spare(backend: Backend, options: Options) -> Callable[[int], int]:
         return room.none
     hurried = options.strategy in (None, "layers", "fast") and not options.input_by_row
     if backend.strategy == "auto":  # a microcontroller
-        return room.a_few
+        return room.a_few if options.flash is None else room.more
     return room.plenty if hurried else room.some
 
 

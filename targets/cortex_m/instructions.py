@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.ops import macs
+from . import winograd
 
 PLAIN = 3.0  # a multiplication of a kernel in C
 
@@ -56,10 +57,22 @@ def _count(graph: Graph, node: Node, call: Lowered) -> float:
     if block is not None:
         words, runs = _number(call, "words"), weights[1]
         return pixels * (_spent(block, words, y[-1]) + _WIDEN_WORD * words + _WIDEN_RUN * runs)
+    if call.kernel == winograd.CONV2D.kernel:
+        return _winograd(graph, node)
     block = _FULLY_CONNECTED.get(call.kernel)
     if block is not None:
         return pixels * _spent(block, -(-weights[1] // 2), y[-1])
     return PLAIN * macs(graph, node)
+
+
+def _winograd(graph: Graph, node: Node) -> float:
+    """By tiles of four pixels: transforms, products, and the way back."""
+    filters, depth = graph.input(node, 1).shape[0], graph.input(node, 1).shape[3]
+    *images, width, _ = graph.output(node).shape
+    transform = 3 * (70 + depth / 4 * 73)
+    product = depth / 8 * (3 * 21 + 3) + 13
+    tile = 90 + transform + filters / 4 * (6 * product + 4 * 45 + 50)
+    return math.prod(images) * math.ceil(width / 4) * tile
 
 
 def _spent(block: _Block, words: int, filters: int) -> float:

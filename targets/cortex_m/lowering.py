@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import helium, linear_add, packed, paired, quads, sliding, wide
+from . import helium, linear_add, packed, paired, quads, sliding, wide, winograd
 from .instructions import counted
 
 
@@ -50,7 +50,7 @@ _DSP: Mapping[str, Attempt] = {
 }
 # kernel -> its twins that take more flash, each faster than the one before
 _LAVISH: Mapping[str, tuple[Attempt, ...]] = {
-    "conv2d_s8": (wide.lower_conv2d,),
+    "conv2d_s8": (wide.lower_conv2d, winograd.lower_conv2d),
     "fully_connected_s8": (wide.lower_fully_connected,),
 }
 SPENDING = ("cortex-m4", "cortex-m7")  # the targets that have such twins
@@ -82,6 +82,7 @@ _FAST_LAYOUTS = (
     *paired.LAYOUTS,
     *packed.LAYOUTS,
     *wide.LAYOUTS,
+    winograd.CONV2D,
     quads.DEPTHWISE_CONV2D,
     sliding.DEPTHWISE_CONV2D,
     linear_add.ADD,

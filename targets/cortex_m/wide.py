@@ -101,8 +101,7 @@ def pack(
     but multipliers is doubled; the shifts are one less than the exponents. A bias is there so many
     times. None if a number doesn't fit, or the filters don't fill the last block.
     """
-    weights, rule = without_constants(rule, weights, x_zero)
-    shift = right_shifts(rule, weights, x_zero)
+    weights, rule, shift = settled(weights, rule, x_zero)
     if len(weights) % filters or w_zero or shift is None:
         return None
     wide = np.zeros((len(weights), weights.shape[1] + 1), np.int64)
@@ -110,11 +109,24 @@ def pack(
     pairs = (wide[:, order[:, 0]] & 0xFFFF) | (wide[:, order[:, 1]] << 16)
     blocks = pairs.reshape(len(weights) // filters, filters, -1, words)
     bias = 2 * folded_bias(rule, weights, x_zero)
-    offset = (2 * rule.zero_point + 1) << shift
-    scales = np.stack([rule.multiplier.astype(np.int64), offset, shift], axis=1)
     columns = (
         np.repeat(bias, biases).reshape(len(blocks), -1),
         blocks.transpose(0, 2, 1, 3).reshape(len(blocks), -1),
-        scales.reshape(len(blocks), -1),
+        scales(rule, shift).reshape(len(blocks), -1),
     )
     return wrapped(np.concatenate(columns, axis=1))
+
+
+def settled(
+    weights: NDArray[np.int8], rule: Requantization, x_zero: int
+) -> tuple[NDArray[np.int8], Requantization, NDArray[np.int64] | None]:
+    """Weights and rule without filters of one output, and the shifts less one, if all fit."""
+    weights, rule = without_constants(rule, weights, x_zero)
+    return weights, rule, right_shifts(rule, weights, x_zero)
+
+
+def scales(rule: Requantization, shift: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[filters, 3]: multiplier, offset and shift: the output's zero point and half of the shift's
+    unit are added before the shift."""
+    offset = (2 * rule.zero_point + 1) << shift
+    return np.stack([rule.multiplier.astype(np.int64), offset, shift], axis=1)
