@@ -1,4 +1,4 @@
-"""Winograd in whole numbers: the bounds that its kernel rests on, and its bits on every geometry."""
+"""Winograd in whole numbers: the bounds that its kernel rests on, and bits on every geometry."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
 from .paired import (
+    WIDENED,
     folded_bias,
     right_shifts,
     with_frugal,
@@ -82,7 +83,8 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
     words = FULLY_CONNECTED.lowered(plain.granularity, **own, words=len(order), columns=columns)
     if depth % (2 * VECTOR_WORDS):
         return words
-    return with_frugal(words, BYTES.lowered(plain.granularity, **own))
+    narrow = BYTES.lowered(plain.granularity, **own)
+    return with_frugal(words, narrow) if depth <= WIDENED else narrow
 
 
 def pack(
