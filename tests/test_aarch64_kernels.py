@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import build_tflite as build
 import numpy as np
 import pytest
@@ -9,23 +11,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_call import one_node
 from one_operator import operands, read_operator
-from oracle import random_inputs
+from oracle import random_inputs, tflite_reference
 from vector_geometry import draw_conv2d, draw_depthwise_conv2d
 
 from midge.kernels import table
 from midge.kernels.convolution import SUFFIXES
+from midge.kernels.native import processor
 from midge.kernels.vector import table as vector
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
+from midge.runtime.pipeline import compile_model
 
 PROCESSORS = ("max", "cortex-a53")  # with `sdot`, and without
 
 
-def assert_emulated(model: bytes, kernel: str, seed: int = 0, overlap: bool = False) -> None:
+def assert_emulated(
+    model: bytes,
+    kernel: str,
+    seed: int = 0,
+    overlap: bool = False,
+    sets: tuple[str, ...] = (processor.NEON_DOT, processor.NEON),
+) -> None:
     """A model of one operator that `kernel` of its type takes: its bits on both processors."""
     graph, node = read_operator(model)
     kernel = f"{kernel}_{SUFFIXES[graph.input(node).dtype]}"
-    program = one_node(graph, node, overlap, vector.lower)
+    program = one_node(graph, node, overlap, partial(vector.lower, sets=sets))
     assert {call.kernel for call in program.calls()} == {kernel}
     arrays = operands(graph, node, random_inputs(model, seed))
     given = dict(zip(node.inputs, arrays, strict=False))
@@ -60,6 +70,31 @@ def test_depthwise_conv2d(data):
 def test_fully_connected(units, dtype):
     model = build.fully_connected((3, 1050), units=units, dtype=dtype)
     assert_emulated(model, "fully_connected_vector")
+
+
+def test_winograd():
+    model = build.conv2d((1, 9, 10, 32), filters=20, activation="RELU")
+    assert_emulated(model, "conv2d_winograd", overlap=True, sets=(processor.NEON,))
+
+
+def test_a_library_for_the_least_processor_alone(monkeypatch):
+    """What is stated and what is narrower: a wider processor runs it too."""
+    monkeypatch.setenv(processor.VARIABLE, processor.NEON)
+    assert processor.sets_for("x86_64") == processor.sets_of("x86_64")
+    model = build.conv2d((1, 8, 8, 16), filters=16)
+    program = compile_model(model, "aarch64")
+    assert {call.kernel for call in program.calls()} == {"conv2d_winograd_s8"}
+    executor = find_backend("aarch64").build(program)
+    inputs = random_inputs(model, 0)
+    try:
+        for cpu in PROCESSORS:
+            executor.model.processor = cpu
+            np.testing.assert_array_equal(executor.run(inputs), tflite_reference(model, inputs))
+            assert executor.model.instructions == processor.NEON
+    except MissingTool as error:
+        pytest.skip(str(error))
+    finally:
+        executor.close()
 
 
 def test_add():

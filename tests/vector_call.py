@@ -12,6 +12,7 @@ from oracle import random_inputs
 
 from midge.kernels import table
 from midge.kernels.convolution import SUFFIXES
+from midge.kernels.native import processor
 from midge.kernels.vector import table as vector
 from midge.runtime.graph import Graph, Node
 from midge.runtime.lowering import Lowered
@@ -29,7 +30,7 @@ def assert_vector_node(
     graph: Graph, node: Node, arrays: list[np.ndarray | None], kernel: str
 ) -> None:
     """The same for a node and one array for each of its input positions; also over its input."""
-    choices = vector.lower(graph, node).choices
+    choices = direct(graph, node).choices
     assert choices[0].kernel == kernel
     (wanted,) = table.OPERATIONS[node.op].reference(graph, node, arrays)
     for overlap, number in product((False, True), range(min(len(choices), 2))):
@@ -39,4 +40,9 @@ def assert_vector_node(
 
 def _choice(number: int, graph: Graph, node: Node) -> Lowered:
     """The call with the most scratch, or the one after it."""
-    return vector.lower(graph, node).choices[number]
+    return direct(graph, node).choices[number]
+
+
+def direct(graph: Graph, node: Node) -> Lowered:
+    """What a processor gets for which Winograd's algorithm does not pay."""
+    return vector.lower(graph, node, (processor.AVX512_VNNI,))

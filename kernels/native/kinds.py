@@ -167,6 +167,27 @@ class Int16(Kind):
         return builder.trunc(v.limited(builder, value, *limits), SHORTS)
 
 
+class Products(Int16):
+    """Sums of 32 bits are stored as they are: they begin with 0, and what is added comes later."""
+
+    itemsize = 4
+
+    def __init__(self) -> None:
+        super().__init__(carries=False)
+
+    def bias(self, builder: Builder, parameters: Value, block: int) -> Value:
+        return v.constant(SUMS, 0)
+
+    def finish(  # type: ignore[no-untyped-def]
+        self, builder, sums, parameters, y, y_pixel, channels, least, greatest, plain
+    ) -> None:
+        """All lanes of each block, side by side."""
+        for pixel, row in enumerate(sums):
+            line = builder.gep(y, [builder.mul(y_pixel, I64(pixel))])
+            for block, total in enumerate(row):
+                v.store(builder, line, I64(ROW_BYTES * block), total)
+
+
 def _total(each: Any) -> Value:
     """The sums of 32 bits, of those that have a carry too."""
     return each[0] if isinstance(each, tuple) else each
@@ -275,3 +296,4 @@ class Accumulator:
 
 INT8, INT8_AS_IT_IS, FLOAT = Int8(), Int8(flips=True), Float()
 INT16, INT16_SHORT = Int16(), Int16(carries=False)  # sums of a few taps need no carry
+PRODUCTS = Products()

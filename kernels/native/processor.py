@@ -67,6 +67,13 @@ def sets_of(name: str) -> tuple[str, ...]:
     return tuple(known for known, each in SETS.items() if each.machine == name)
 
 
+def sets_for(name: str) -> tuple[str, ...]:
+    """Those that code for a machine is made with: from $MIDGE_INSTRUCTIONS on, if it is one."""
+    known = sets_of(name)
+    stated = os.environ.get(VARIABLE)
+    return known[known.index(stated) :] if stated in known else known
+
+
 def runs_here(name: str) -> bool:
     """Whether this processor has a set."""
     return SETS[name].machine == machine() and SETS[name].flags <= flags()

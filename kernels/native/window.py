@@ -53,31 +53,42 @@ def _fill(sign: int) -> Any:
     return fill
 
 
-def window_copier(kind: Kind) -> Any:
-    """`(arena, p, P, x_rows, row, count, column, columns)`: the windows of `columns` pixels from
-    `column` on, of output rows row .. row+count-1.
+def line_of_windows(kind: Kind) -> Any:
+    """`(arena, p, P, line, target, begin, span)`: `span` bytes of an input row, which is at `line`
+    or if that is negative all padding, from its byte `begin` on, padded on both sides.
 
     Each copy may write past its end: what follows is written after it.
     """
     set_bytes, copy_bytes = _fill(kind.sign), _copy(kind.sign)
 
     @inline
-    def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ignore[no-untyped-def]
-        buffer, fill, pitch = int8_at(arena, p[P.buffer]), p[P.fill], p[P.pitch]
-        begin, span = column * p[P.pixel] - p[P.before], (columns - 1) * p[P.pixel] + p[P.extent]
-        left = min(max(-begin, 0), span)
-        skipped = max(begin, 0)
+    def copy_line(arena, p, P, line, target, begin, span):  # type: ignore[no-untyped-def]
+        fill, left, skipped = p[P.fill], min(max(-begin, 0), span), max(begin, 0)
         body = max(min(p[P.in_row] - skipped, span - left), 0)
+        if line < 0:
+            set_bytes(target, fill, span)
+        else:
+            set_bytes(target, fill, left)
+            copy_bytes(int8_at(target, left), int8_at(arena, line + skipped), body)
+            set_bytes(int8_at(target, left + body), fill, span - left - body)
+
+    return copy_line
+
+
+def window_copier(kind: Kind) -> Any:
+    """`(arena, p, P, x_rows, row, count, column, columns)`: the windows of `columns` pixels from
+    `column` on, of output rows row .. row+count-1."""
+    copy_line = line_of_windows(kind)
+
+    @inline
+    def copy_windows(arena, p, P, x_rows, row, count, column, columns):  # type: ignore[no-untyped-def]
+        buffer, pitch = int8_at(arena, p[P.buffer]), p[P.pitch]
+        begin, span = column * p[P.pixel] - p[P.before], (columns - 1) * p[P.pixel] + p[P.extent]
         for output in range(row, row + count):
             first = output * p[P.stride_height]
             for tap in range(p[P.kernel_height]):
                 line = x_rows[first + tap * p[P.dilation_height]]
-                if line < 0:
-                    set_bytes(buffer, fill, span)
-                else:
-                    set_bytes(buffer, fill, left)
-                    copy_bytes(int8_at(buffer, left), int8_at(arena, line + skipped), body)
-                    set_bytes(int8_at(buffer, left + body), fill, span - left - body)
+                copy_line(arena, p, P, line, buffer, begin, span)
                 buffer = int8_at(buffer, pitch)
 
     return copy_windows

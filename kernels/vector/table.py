@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import ModuleType
 
@@ -10,7 +10,8 @@ from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.room import scratch_bytes
 from .. import table
-from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup
+from ..native import processor
+from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup, winograd
 from .window import TIGHT
 
 MODULES: Mapping[str, ModuleType] = {
@@ -24,15 +25,29 @@ MODULES: Mapping[str, ModuleType] = {
 }
 
 
-def lower(graph: Graph, node: Node) -> Lowered:
-    """The vector kernel's call where there is one for this node, else the plain kernel's."""
+# Where int8 products take as long as those of int16, Winograd's fewer products pay.
+WINOGRAD_SETS = frozenset({processor.AVX2, processor.PORTABLE, processor.NEON})
+
+
+def lower(graph: Graph, node: Node, sets: Collection[str] | None = None) -> Lowered:
+    """The vector kernel's call where there is one for this node, else the plain kernel's.
+
+    `sets` of instructions that the program may meet; this process's own if not stated.
+    """
     module = MODULES.get(node.op)
     plain = table.lower(graph, node)
     attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
     lowered = attempt(graph, node) if attempt else None
     if lowered is None:
         return lookup.improved(plain)
-    return replace(lowered, by_row=plain.by_row, frugal=_frugal(graph, node, lowered, plain))
+    lowered = replace(lowered, by_row=plain.by_row, frugal=_frugal(graph, node, lowered, plain))
+    fewer = _fewer_products(graph, node, sets or (processor.instruction_set(),))
+    return replace(fewer, by_row=plain.by_row, frugal=lowered) if fewer else lowered
+
+
+def _fewer_products(graph: Graph, node: Node, sets: Collection[str]) -> Lowered | None:
+    """The call of a convolution by Winograd's algorithm, if that is faster with all `sets`."""
+    return winograd.lower(graph, node) if WINOGRAD_SETS.issuperset(sets) else None
 
 
 def _frugal(graph: Graph, node: Node, ample: Lowered, plain: Lowered) -> Lowered | None:
@@ -50,7 +65,7 @@ def _frugal(graph: Graph, node: Node, ample: Lowered, plain: Lowered) -> Lowered
 
 def native_module(name: str) -> str:
     """The module of `kernels/native/` that defines a native function, vector or plain."""
-    for module in (*MODULES.values(), lookup):
+    for module in (*MODULES.values(), lookup, winograd):
         if any(words.kernel == name for words in module.LAYOUTS):
             return f"vector_{module.__name__.rpartition('.')[2]}"
     return table.native_module(name)

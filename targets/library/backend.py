@@ -45,8 +45,8 @@ class LibraryBackend:
         return table.refusal(graph, node, graph.nodes.index(node))
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
-        """The host's: programs for both are alike."""
-        return vector.lower(graph, node)
+        """The host's: programs for both are alike, of processors with the same instructions."""
+        return vector.lower(graph, node, processor.sets_for(MACHINES[self.name]))
 
     def build(self, program: Program, out: Path | None = None) -> LibraryExecutor:
         """Compile and link; library, header and loader are written to `out` if it is given."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...kernels.native.dispatch import encode
 from ...kernels.native.library import images
 from ...kernels.native.linker import AARCH64, X86_64, Image, joined, link_among
-from ...kernels.native.processor import sets_of
+from ...kernels.native.processor import sets_for
 from ...runtime.program import Program
 from .elf import PAGE, layout, shared_library
 from .entry import (
@@ -43,7 +43,7 @@ class Library:
 
 def build_library(program: Program, machine: str) -> Library:
     """Compile what is not in the cache yet, and put all together."""
-    prefix, sets = f"midge_{program.name}", sets_of(machine)
+    prefix, sets = f"midge_{program.name}", sets_for(machine)
     encoded = encode(program.items)
     memory = memory_of(program.arena_bytes, len(encoded.words), len(encoded.kernels))
     functions = ("dispatch", *encoded.kernels)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import llvmlite.binding as llvm
 
 from ...kernels.native.linker import AARCH64, X86_64
-from ...kernels.native.processor import SETS
+from ...kernels.native.processor import SETS, sets_of
 
 LINE = 64  # alignment of the memory, and what vectors may read beyond a tensor
 DESCRIPTOR_WORDS = 8  # int64: those of `dispatch`, and the address of the dispatch loop itself
@@ -97,7 +97,14 @@ def _assembly(
     return f"""
 {declared}
 {_SUPPORT}
-{_INSTRUCTIONS[machine].replace("@NAME", f"@{prefix}_instructions")}
+{_INSTRUCTIONS[machine]}
+define i32 @{prefix}_instructions() nounwind {{
+  %set = call i32 @processor_set()
+  %narrower = sub i32 %set, {sets_of(machine).index(sets[0])}
+  %wider = icmp slt i32 %narrower, 0
+  %own = select i1 %wider, i32 0, i32 %narrower
+  ret i32 %own
+}}
 define i32 @{prefix}_reset(ptr %memory) nounwind {{
   %address = ptrtoint ptr %memory to i64
   %low = and i64 %address, {LINE - 1}
@@ -234,7 +241,7 @@ done:
 # lets programs read. x86-64: see `CPUID`.
 _INSTRUCTIONS = {
     "aarch64": """
-define i32 @NAME() nounwind {
+define internal i32 @processor_set() nounwind {
   %word = call i64 @llvm.read_register.i64(metadata !0)
   %shifted = lshr i64 %word, 44
   %field = and i64 %shifted, 15
@@ -247,7 +254,7 @@ declare i64 @llvm.read_register.i64(metadata)
 """,
     "x86_64": """
 declare hidden i32 @cpuid()
-define i32 @NAME() nounwind {
+define internal i32 @processor_set() nounwind {
   %set = call i32 @cpuid()
   ret i32 %set
 }
