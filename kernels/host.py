@@ -34,6 +34,7 @@ class HostBackend:
     alignment = ALIGNMENT
     strategy = "fast"
     progress_bytes = 0
+    several_memories = True
 
     def __init__(self, name: str = "host") -> None:
         self.name = name

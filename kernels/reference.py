@@ -26,6 +26,7 @@ class ReferenceBackend:
     alignment = ALIGNMENT
     strategy = None
     progress_bytes = 0
+    several_memories = False
 
     def __init__(self, name: str = "reference") -> None:
         self.name = name

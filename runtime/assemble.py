@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .feeding import FEED
 from .graph import Graph
+from .layout import Layout, buffer_accesses, lay_out, scratch_key, sums_key
 from .lowering import (
-    ELEMENT,
-    PIXEL,
-    ROW,
     Address,
     Constant,
     Cursor,
@@ -24,26 +20,15 @@ from .lowering import (
     Sums,
     image_rows,
 )
-from .memory import MemoryPlan, Overlap, Request, plan_memory
-from .ops import need
-from .places import Place, places_of, row_bytes, streamed_call, whole_inputs
-from .program import Buffer, Call, Loop, Program, Step
-from .regions import safe_distance
+from .memories import plan_memories
+from .memory import MemoryPlan, plan_memory
+from .options import Grant
+from .places import places_of, row_bytes, streamed_call
+from .program import Buffer, Call, Loop, Program, Spread, Step
 from .schedule import Repeat, Schedule, Work, output_rows
-from .shapes import image_size
 
 PADDING_ROW = -1
 TABLE_ENTRY = 4  # bytes of a row table's int32
-SUM_BYTES = 4  # of one of the sums that a node keeps
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which tensors share storage, and what has to be placed."""
-
-    places: Mapping[int, Place]  # of every tensor
-    requests: tuple[Request, ...]
-    overlaps: tuple[Overlap, ...]
 
 
 def assemble(
@@ -54,11 +39,20 @@ def assemble(
     alignment: int,
     exact: bool = True,
     overlap: bool = True,
+    memories: Sequence[Grant] = (),
 ) -> Program:
-    """A program of these calls in this order, with the arena packed for `alignment` bytes."""
+    """A program of these calls in this order, with the arena packed for `alignment` bytes.
+
+    Where memories are granted it is packed into them; `NoRoom` if it doesn't fit.
+    """
     lowered = _calls_of(graph, lowered, schedule)
-    layout = _lay_out(graph, lowered, schedule, overlap)
-    plan = plan_memory(layout.requests, layout.overlaps, alignment, exact)
+    layout = lay_out(graph, lowered, schedule, overlap)
+    packed = layout.requests, layout.overlaps
+    if memories:
+        accesses = buffer_accesses(graph, lowered, schedule, layout)
+        plan = plan_memories(*packed, accesses, memories, alignment, exact)
+    else:
+        plan = plan_memory(*packed, alignment, exact)
     assembler = _Assembler(graph, lowered, schedule, layout, plan)
     items = tuple(assembler.items())
     return Program(
@@ -82,6 +76,7 @@ def assemble(
         live_set_bytes=plan.live_set,
         planner=plan.method,
         alignment=max(alignment, 16),
+        spread=assembler.spread(),
     )
 
 
@@ -109,163 +104,6 @@ def _initial(graph: Graph, index: int) -> np.ndarray:
         return tensor.initial
     start = tensor.zero_point if tensor.quantization is not None else 0
     return np.full(tensor.shape, start, tensor.dtype)
-
-
-# ---- what has to be placed ---------------------------------------------------------------------
-
-
-def _lay_out(
-    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
-) -> Layout:
-    places = places_of(graph, lowered)
-    places |= {tensor: places[into] for tensor, into in schedule.merged.items()}
-    span = _lifetimes(graph, lowered, schedule, places)
-    widest: dict[int, int] = {}
-    for tensor, place in places.items():
-        widest[place.home] = max(widest.get(place.home, 1), graph.tensors[tensor].itemsize)
-    requests = [
-        Request(str(home), _storage_size(graph, schedule, home), *span[home], widest[home])
-        for home in span
-    ]
-    requests.extend(_scratches(lowered, schedule))
-    requests.extend(_sums(lowered, schedule))
-    overlaps = _overlaps(graph, lowered, schedule, places, span) if overlap else ()
-    return Layout(places, tuple(requests), tuple(overlaps))
-
-
-def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
-    value = graph.tensors[tensor]
-    if tensor in schedule.rings:
-        return schedule.rings[tensor] * image_rows(value.shape)[2] * value.itemsize
-    return value.bytes
-
-
-def _lifetimes(
-    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, places: Mapping[int, Place]
-) -> dict[int, tuple[int, int]]:
-    """Storage -> (first item, last item). Inputs exist before item 0, outputs after the last.
-
-    What a node makes of its input's last row exists from that row's call on.
-    """
-    span: dict[int, tuple[int, int]] = {}
-    end = len(schedule.items)
-
-    def touch(tensor: int, item: int) -> None:
-        if tensor in places:
-            home = places[tensor].home
-            first, last = span.get(home, (item, item))
-            span[home] = min(first, item), max(last, item)
-
-    for tensor in whole_inputs(graph):
-        touch(tensor, -1)
-    for item in range(end):
-        for work, last_row in schedule.last_rows(item):
-            node = graph.nodes[work.node]
-            made = node.outputs if last_row >= lowered[work.node].takes else ()
-            for tensor in (*node.operands, *made):
-                touch(tensor, item)
-    for tensor in graph.outputs:
-        touch(tensor, end)
-    for tensor, value in graph.tensors.items():
-        if value.variable:
-            touch(tensor, -1)
-            touch(tensor, end)
-    return span
-
-
-def _scratches(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
-    """One request for each streamed segment or single item: its calls take turns."""
-    spans = {item: span for span in schedule.spans for item in range(span[0], span[1] + 1)}
-    sizes: dict[tuple[int, int], tuple[int, int]] = {}
-    for item in range(len(schedule.items)):
-        span = spans.get(item, (item, item))
-        for work in schedule.works(item):
-            for value in lowered[work.node].fields.values():
-                if isinstance(value, Scratch):
-                    size, alignment = sizes.get(span, (0, 1))
-                    sizes[span] = max(size, value.size), max(alignment, value.alignment)
-    for (first, last), (size, alignment) in sizes.items():
-        yield Request(_scratch_key(first), size, first, last, alignment)
-
-
-def _scratch_key(first_item: int) -> str:
-    return f"scratch {first_item}"
-
-
-def _sums(lowered: Mapping[int, Lowered], schedule: Schedule) -> Iterator[Request]:
-    """What a node keeps from its first call to its last."""
-    span: dict[int, tuple[int, int]] = {}
-    for item in range(len(schedule.items)):
-        for work in schedule.works(item):
-            span[work.node] = span.get(work.node, (item, item))[0], item
-    for node, (first, last) in span.items():
-        if lowered[node].kernel == FEED:  # between inferences too
-            first, last = -1, len(schedule.items)
-        for value in lowered[node].fields.values():
-            if isinstance(value, Sums):
-                yield Request(_sums_key(node), value.size, first, last, SUM_BYTES)
-
-
-def _sums_key(node: int) -> str:
-    return f"sums {node}"
-
-
-def _overlaps(
-    graph: Graph,
-    lowered: Mapping[int, Lowered],
-    schedule: Schedule,
-    places: Mapping[int, Place],
-    span: Mapping[int, tuple[int, int]],
-) -> Iterator[Overlap]:
-    """Inputs that die where an output is made, and how far apart they must start."""
-    for (dying, born), distance in schedule.distances.items():
-        yield Overlap(str(dying), str(born), distance)
-    streamed = {item for first, last in schedule.spans for item in range(first, last + 1)}
-    for item, entry in enumerate(schedule.items):
-        if isinstance(entry, Repeat) or item in streamed:
-            continue
-        node = graph.nodes[entry.node]
-        result = node.outputs[0]
-        if len(node.outputs) > 1 or result not in places or span[places[result].home][0] != item:
-            continue
-        for home, distance in layer_distances(graph, lowered, entry.node, places).items():
-            if span[home][1] == item:
-                yield Overlap(str(home), str(places[result].home), distance)
-
-
-def layer_distances(
-    graph: Graph, lowered: Mapping[int, Lowered], index: int, places: Mapping[int, Place]
-) -> dict[int, int]:
-    """Input buffer -> bytes by which it must start after the output of a node that runs whole.
-
-    Buffers that may not overlap the output are left out.
-    """
-    node = graph.nodes[index]
-    found: dict[int, list[int | None]] = {}
-    parts = {t for t, place in places.items() if place.is_part(row_bytes(graph, t))}
-    if not parts.isdisjoint((*node.operands, *node.outputs)):
-        return {}
-    for position, operand in enumerate(node.inputs):
-        if operand is not None and operand in places and not graph.tensors[operand].variable:
-            distance = _layer_distance(graph, lowered[index], index, position)
-            found.setdefault(places[operand].home, []).append(distance)
-    known = {home: [d for d in all_ if d is not None] for home, all_ in found.items()}
-    return {home: max(d) for home, d in known.items() if len(d) == len(found[home])}
-
-
-def _layer_distance(graph: Graph, call: Lowered, index: int, position: int) -> int | None:
-    """Bytes by which the input must start after the output; None where they may not overlap."""
-    node = graph.nodes[index]
-    before, after = graph.input(node, position), graph.output(node)
-    if call.granularity == ELEMENT and before.elements == after.elements:
-        growth = after.itemsize - before.itemsize
-        return max(growth, 0) * (after.elements - 1)
-    images = image_rows(before.shape)[0], image_rows(after.shape)[0]
-    if call.granularity not in (PIXEL, ROW) or position != 0 or images != (1, 1):
-        return None
-    pixels = [int(np.prod(image_size(t.shape))) for t in (before, after)]
-    size = (before.bytes // pixels[0], after.bytes // pixels[1])
-    return safe_distance(need(graph, node, position), size, by_row=call.granularity == ROW)
 
 
 def _buffers(graph: Graph, layout: Layout, plan: MemoryPlan) -> Iterator[Buffer]:
@@ -296,14 +134,15 @@ class _Constants:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._places: dict[bytes, int] = {}
+        self._places: dict[tuple[str, bytes], int] = {}
 
-    def put(self, array: np.ndarray, alignment: int) -> int:
+    def put(self, array: np.ndarray, alignment: int, kind: str = "") -> int:
+        """Where the array is; only arrays of one kind share bytes."""
         content = np.ascontiguousarray(array).tobytes()
-        place = self._places.get(content)
+        place = self._places.get((kind, content))
         if place is None or place % alignment:
             self._data += bytes(-len(self._data) % alignment)
-            place = self._places[content] = len(self._data)
+            place = self._places[kind, content] = len(self._data)
             self._data += content
         return place
 
@@ -325,12 +164,13 @@ class _Assembler:
         self.constants = _Constants()
         self.reach = self._row_reach()
         self.tables: dict[tuple[int, int], int] = {}
+        self.row_tables: dict[int, int] = {}  # offset in the constants -> entries
         self.scratch = ""  # key of the scratch of the item at hand
 
     def items(self) -> Iterator[Call | Loop]:
         spans = {item: span for span in self.schedule.spans for item in range(span[0], span[1] + 1)}
         for item, entry in enumerate(self.schedule.items):
-            self.scratch = _scratch_key(spans.get(item, (item, item))[0])
+            self.scratch = scratch_key(spans.get(item, (item, item))[0])
             if isinstance(entry, Work):
                 yield self._call(entry)
             else:
@@ -371,7 +211,7 @@ class _Assembler:
         if isinstance(value, Scratch):
             return self.plan.offsets[self.scratch]
         if isinstance(value, Sums):
-            return self.plan.offsets[_sums_key(work.node)]
+            return self.plan.offsets[sums_key(work.node)]
         if isinstance(value, FirstRow):
             return work.begin
         return work.end - work.begin if isinstance(value, Rows) else int(value)
@@ -412,5 +252,30 @@ class _Assembler:
             )
             outside = (numbers < 0) | (numbers >= rows)
             table = np.where(outside, PADDING_ROW, offsets).astype("<i4")
-            self.tables[tensor, image] = self.constants.put(table, TABLE_ENTRY)
+            kind = "rows" if self._several else ""
+            self.tables[tensor, image] = self.constants.put(table, TABLE_ENTRY, kind)
+            self.row_tables[self.tables[tensor, image]] = len(table)
         return self.tables[tensor, image]
+
+    # ---- several memories ----
+
+    @property
+    def _several(self) -> bool:
+        return len(self.plan.regions) > 1
+
+    def spread(self) -> Spread | None:
+        """What several memories ask to be known; after `items`."""
+        if not self.plan.regions:
+            return None
+        placed = (Address, Scratch, Sums)
+        words = {
+            node: tuple(name for name, field in call.fields.items() if isinstance(field, placed))
+            for node, call in self.lowered.items()
+        }
+        return Spread(
+            self.plan.regions,
+            self.plan.cost,
+            self.plan.least_cost,
+            tuple(sorted(self.row_tables.items())) if self._several else (),
+            words if self._several else {},
+        )

@@ -92,6 +92,7 @@ class Backend(Protocol):
     name: str
     alignment: int  # of buffers in the arena, bytes
     strategy: str | None  # of plans, unless the user names another; None: layers, always
+    several_memories: bool  # arenas may be spread over memories that lie anywhere
     progress_bytes: int  # of the arena, to come back to where a model fed by row was left
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from .program import Region
 
 SOLVER_EFFORT = 8.0  # deterministic seconds of CP-SAT, so that a plan doesn't depend on the machine
 FIRST_FIT_ORDERS = 200
@@ -52,7 +55,8 @@ class MemoryPlan:
     """Where each buffer lies in the arena, in bytes from its start.
 
     No plan of the same buffers is smaller than `lower_bound`; `live_set` is the most bytes that
-    live at any one time if no buffer lies on another.
+    live at any one time if no buffer lies on another. If the arena is over memories that were
+    granted, `regions` are their parts of it, and the placement costs `cost` (`program.Spread`).
     """
 
     offsets: Mapping[str, int]
@@ -60,6 +64,9 @@ class MemoryPlan:
     lower_bound: int
     live_set: int
     method: str  # first-fit or cp-sat
+    regions: tuple[Region, ...] = ()
+    cost: int = 0
+    least_cost: int = 0
 
 
 def plan_memory(
@@ -72,7 +79,7 @@ def plan_memory(
 
     Each starts at a multiple of `alignment`, and of its own where that is a multiple of it.
     """
-    problem = _Problem(requests, overlaps, alignment)
+    problem = Problem(requests, overlaps, alignment)
     bound = problem.bound()
     offsets = problem.first_fit(bound)
     method = "first-fit"
@@ -90,13 +97,13 @@ def plan_memory(
     )
 
 
-class _Problem:
+class Problem:
     """Sizes in units of the alignment; pairs that meet, and the distance that lets them overlap."""
 
     def __init__(
         self, requests: Sequence[Request], overlaps: Sequence[Overlap], alignment: int
     ) -> None:
-        self.requests, self.unit = requests, alignment
+        self.requests, self.overlaps, self.unit = requests, overlaps, alignment
         self.sizes = [-(-r.size // alignment) for r in requests]
         self.steps = [max(r.alignment // alignment, 1) for r in requests]
         number = {r.key: i for i, r in enumerate(requests)}
@@ -108,6 +115,13 @@ class _Problem:
             [j for j, b in enumerate(requests) if j != i and a.meets(b)]
             for i, a in enumerate(requests)
         ]
+
+    def part(self, chosen: Sequence[int]) -> Problem:
+        """The same for these buffers alone, in this order."""
+        requests = [self.requests[i] for i in chosen]
+        keys = {r.key for r in requests}
+        overlaps = [o for o in self.overlaps if {o.over, o.under} <= keys]
+        return Problem(requests, overlaps, self.unit)
 
     def end(self, offsets: Sequence[int]) -> int:
         return max((o + s for o, s in zip(offsets, self.sizes, strict=True)), default=0)
@@ -123,18 +137,18 @@ class _Problem:
 
     def bound(self) -> int:
         """Most units live at one time, each overlapping pair counted as the union it must take."""
-        best = 0
-        for time in {r.first for r in self.requests}:
-            live = [i for i, r in enumerate(self.requests) if r.first <= time <= r.last]
-            total = sum(self.sizes[i] for i in live)
-            saved: dict[int, int] = {}
-            for (over, under), distance in self.distance.items():
-                if over in live and under in live:
-                    shared = shared_bytes(self.sizes[over], self.sizes[under], distance)
-                    saved[under] = saved.get(under, 0) + shared
-            total -= sum(min(self.sizes[under], shared) for under, shared in saved.items())
-            best = max(best, total)
-        return best
+        return max((self.live_units(time) for time in {r.first for r in self.requests}), default=0)
+
+    def live_units(self, time: int) -> int:
+        """Units live at a time, each overlapping pair counted as the union it must take."""
+        live = {i for i, r in enumerate(self.requests) if r.first <= time <= r.last}
+        total = sum(self.sizes[i] for i in live)
+        saved: dict[int, int] = {}
+        for (over, under), distance in self.distance.items():
+            if over in live and under in live:
+                shared = shared_bytes(self.sizes[over], self.sizes[under], distance)
+                saved[under] = saved.get(under, 0) + shared
+        return total - sum(min(self.sizes[under], shared) for under, shared in saved.items())
 
     def fits(self, i: int, at: int, placed: Mapping[int, int]) -> bool:
         return all(self._apart(i, at, j, placed[j]) for j in self.meeting[i] if j in placed)
@@ -145,6 +159,14 @@ class _Problem:
         if (i, j) in self.distance and at >= other + self.distance[i, j]:
             return True
         return (j, i) in self.distance and other >= at + self.distance[j, i]
+
+    def ways_apart(self, i: int, j: int, at: Sequence[Any]) -> list[tuple[Any, Any]]:
+        """Pairs (low, high) of expressions over offsets `at`: one low must not exceed its high."""
+        ways = [(at[i] + self.sizes[i], at[j]), (at[j] + self.sizes[j], at[i])]
+        for over, under in ((i, j), (j, i)):
+            if (over, under) in self.distance:
+                ways.append((at[under] + self.distance[over, under], at[over]))
+        return ways
 
     def candidates(self, i: int, placed: Mapping[int, int]) -> Iterable[int]:
         """Offsets where buffer i can touch a placed one, or the arena's start."""
@@ -164,14 +186,14 @@ class _Problem:
             placed[i] = min(at for at in self.candidates(i, placed) if self.fits(i, at, placed))
         return [placed[i] for i in range(len(self.requests))]
 
-    def first_fit(self, bound: int) -> list[int]:
+    def first_fit(self, bound: int, orders: int = FIRST_FIT_ORDERS) -> list[int]:
         """The best of first-fit by size, by time, and over shuffles near the order by size."""
         count = range(len(self.requests))
         by_size = sorted(count, key=lambda i: (-self.sizes[i], self.requests[i].first))
         by_time = sorted(count, key=lambda i: (self.requests[i].first, -self.sizes[i]))
         shuffler = random.Random(0)
         best = min((self.place(by_size), self.place(by_time)), key=self.end)
-        for _ in range(FIRST_FIT_ORDERS):
+        for _ in range(orders):
             if self.end(best) <= bound:
                 break
             noisy = sorted(by_size, key=lambda i: -self.sizes[i] * shuffler.uniform(0.3, 1.0))
@@ -180,7 +202,7 @@ class _Problem:
 
 
 def _solve_exactly(
-    problem: _Problem, hint: Sequence[int], bound: int
+    problem: Problem, hint: Sequence[int], bound: int
 ) -> tuple[list[int], int] | None:
     """CP-SAT's offsets and proven bound; None where OR-Tools is missing or finds nothing."""
     try:
@@ -199,12 +221,8 @@ def _solve_exactly(
         model.add(at[i] + size <= end)
         model.add_hint(unit[i], hint[i] // problem.steps[i])
         for j in (j for j in problem.meeting[i] if j > i):
-            choices = [(at[i] + size, at[j]), (at[j] + problem.sizes[j], at[i])]
-            for over, under in ((i, j), (j, i)):
-                if (over, under) in problem.distance:
-                    choices.append((at[under] + problem.distance[over, under], at[over]))
             literals = []
-            for low, high in choices:
+            for low, high in problem.ways_apart(i, j, at):
                 literals.append(model.new_bool_var(""))
                 model.add(low <= high).only_enforce_if(literals[-1])
             model.add_bool_or(literals)

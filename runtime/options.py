@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Grant:
+    """A memory that plans may use: so many bytes, from the address `origin` if it is known."""
+
+    name: str
+    bytes: int
+    origin: int | None = None
+
+
+@dataclass(frozen=True)
 class Options:
     """How to plan.
 
@@ -25,6 +34,7 @@ class Options:
     ram: int | None = None  # most bytes of arena; the fastest strategy that fits is taken
     # Most bytes of code and constants; what is to spare goes to faster kernels.
     flash: int | None = None
+    memories: tuple[Grant, ...] = ()  # several, the fastest first; none: one without a limit
     segments: tuple[tuple[int, ...], ...] = ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from .flash import check_flash, spend
 from .frames import take_frames
 from .graph import Graph
 from .importers import read_model
+from .limits import in_memories, within
 from .lowering import Lowered
 from .options import Options
 from .order import best_order
@@ -65,18 +67,22 @@ def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Pr
             + ("input by row" if options.input_by_row else f"strategy {options.strategy!r}")
         )
     _check_extra_macs(options, own is not None, target)
+    _check_memories(options, backend)
     planner = _planner(feed_input(graph) if options.input_by_row else graph, backend, options)
     if options.segments:
         return planner.segments(options.segments)
+    whole = own is not None and not options.input_by_row
+    by_row = partial(_fed_planner, graph, backend, options) if whole else None
+    fastest_first = ("layers", "rows") if own is not None else ("layers",)
+    chosen = fastest_first if options.strategy is None else (options.strategy,)
+    if options.memories:
+        kinds = ("rows",) if options.input_by_row and options.strategy is None else chosen
+        return in_memories(planner, kinds, options.max_extra_macs, by_row)
     if options.ram is not None:
-        fastest_first = ("layers", "rows") if own is not None else ("layers",)
-        chosen = fastest_first if options.strategy is None else (options.strategy,)
-        whole = own is not None and not options.input_by_row
         most = options.max_extra_macs
         if most is None:
             most = MOST_EXTRA if own is not None and options.strategy is None else 0.0
-        by_row = partial(_fed_planner, graph, backend, options) if whole else None
-        return planner.within(options.ram, chosen, most, by_row)
+        return within(planner, options.ram, chosen, most, by_row)
     # A ring for the input is the very reason to feed it by row.
     wanted = "rows" if options.input_by_row else "auto" if options.max_extra_macs else own
     return planner.plan(options.strategy or wanted or "layers", options.max_extra_macs)
@@ -113,6 +119,24 @@ def _check_extra_macs(options: Options, streams: bool, target: str) -> None:
         raise PlanError("layer by layer nothing is computed twice; leave out max extra MACs")
 
 
+def _check_memories(options: Options, backend: Backend) -> None:
+    if not options.memories:
+        return
+    if options.ram is not None:
+        raise PlanError("--ram limits one memory, --memory each of several; say one of the two")
+    if not backend.several_memories:
+        raise PlanError(f"target {backend.name} has one memory; leave out --memory")
+    names = [grant.name for grant in options.memories]
+    plain = all(re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) for name in names)
+    if not plain or len({name.lower() for name in names}) < len(names):
+        raise PlanError(
+            "the memories need different names of ASCII letters, digits and _, in either case, not "
+            + ", ".join(map(repr, names))
+        )
+    if any(grant.bytes <= 0 for grant in options.memories):
+        raise PlanError("a memory has one byte or more; leave those out that have none")
+
+
 def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
     lower = partial(lower_nodes, backend=backend, flash=options.flash)
     return Planner(
@@ -124,6 +148,7 @@ def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
         options.overlap,
         lower,
         spare=_spare(backend, options),
+        memories=options.memories,
     )
 
 

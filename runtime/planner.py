@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from .assemble import assemble, layer_distances
+from .assemble import assemble
 from .errors import PlanError
 from .flow import make_flow
 from .graph import Graph
+from .layout import layer_distances
 from .lowering import Lowered
+from .memories import NoRoom
 from .ops import total_macs
+from .options import Grant
 from .places import addresses_part, places_of, streamed_call
 from .program import Program
 from .room import a_few, calls_with_room, frugal, scratch_bytes
@@ -49,6 +53,7 @@ class Planner:
     given_macs: int | None = None  # of the model, where `graph` has more
     spare: Callable[[int], int] = a_few  # bytes that faster kernels may add to the least
     room: int | None = None  # bytes that the arena may have for them, whatever the least is
+    memories: tuple[Grant, ...] = ()  # that finished plans are to be spread over
 
     def plan(self, strategy: str, max_extra_macs: float | None = None) -> Program:
         """`layers`: node after node; `rows`: segments row by row; `patches`: the first nodes patch
@@ -68,59 +73,24 @@ class Planner:
         plans = [self._assemble(layer_by_layer(self.graph, self.lowered))]
         if strategy == "patches" or (strategy == "auto" and max_extra_macs):
             most = MOST_EXTRA if max_extra_macs is None else max_extra_macs
-            patches = self.in_strips(least_bytes(self.patch_costs(), self._macs(most)))
+            patches = self.in_strips(least_bytes(self.patch_costs(), self.macs(most)))
             plans += [patches] if patches is not None else []
         leaves = strategy == "fast" and plans[0].arena_bytes > CACHE_BYTES
         if strategy == "auto" or leaves:
             plans.append(self._rows(max_extra_macs or 0.0))
-        return min(plans, key=lambda plan: plan.arena_bytes)
+        return min(plans, key=self.rank)
 
-    def within(
-        self,
-        ram: int,
-        strategies: Sequence[str],
-        most_extra: float = 0.0,
-        by_row: Callable[[], Planner | None] | None = None,
-    ) -> Program:
-        """The plan of the first of these strategies that needs at most `ram` bytes.
-
-        If none does, the one in strips with least extra arithmetic, at most `most_extra` of the
-        model's. Raises `PlanError` if that is too much too, with what each would need, and what the
-        planner that `by_row` gives would need if the input came by row.
-        """
-        needs, granted = [], replace(self, room=ram)
-        for strategy in strategies:
-            program = granted.plan(strategy)
-            if program.arena_bytes <= ram:
-                return program
-            needs.append(f"{program.arena_bytes:,} bytes {NAMES[strategy]}")
-        strips = self.least_arithmetic(ram, most_extra)
-        if strips is not None:
-            return strips
-        needs += self._in_strips_at_least(most_extra)
-        fed = by_row() if by_row is not None else None
-        if fed is not None:
-            fed = replace(fed, room=ram)
-            rows = fed.plan("rows").arena_bytes
-            needs.append(f"{rows:,} bytes if the input comes by row")
-            fitting = fed.least_arithmetic(ram, most_extra) if rows > ram else None
-            if fitting is not None:
-                needs.append(f"{_in_words(fitting)} and the input by row")
-            elif rows > ram:
-                least = fed._in_strips_at_least(most_extra)
-                needs += [f"{words} and the input by row" for words in least]
-        largest = max(program.buffers, key=lambda b: b.size)
-        raise PlanError(
-            f"the arena needs {' or '.join(needs)}, --ram grants {ram:,}; its largest buffer is "
-            f"{largest.kind} {largest.name!r} with {largest.size:,} bytes"
-        )
+    def rank(self, program: Program) -> tuple[bool, int, int]:
+        """The lower the better: what fits into the memories, then little use of the slower ones."""
+        cost = program.spread.cost if program.spread is not None else 0
+        return bool(self.memories) and program.spread is None, cost, program.arena_bytes
 
     def least_arithmetic(self, ram: int, most_extra: float) -> Program | None:
         """In strips, else in two passes, within `ram` bytes, with the least extra arithmetic.
 
         None if nothing fits.
         """
-        most = self._macs(most_extra)
+        most = self.macs(most_extra)
         strips = self._least_in_strips(ram, most)
         twice = self.in_two_passes(most) if strips is None else self
         if twice is self:
@@ -138,12 +108,6 @@ class Planner:
             limit = min(limit, point.bytes) - (program.arena_bytes - ram)  # packing took more
         return None
 
-    def _in_strips_at_least(self, most_extra: float) -> list[str]:
-        """The fewest bytes in strips, in words, if strips are of use."""
-        point = least_bytes(self.strip_costs(), self._macs(most_extra))
-        program = self.in_strips(point) if point.extra_macs else None
-        return [_in_words(program)] if program is not None else []
-
     def pareto(self, most_extra: float = 1.0) -> list[Point]:
         """From no extra arithmetic to that part of the model's: ever fewer bytes for ever more.
 
@@ -151,7 +115,7 @@ class Planner:
         multiplications, and the segments, as positions in `lowered`. No other cuts into segments
         and strips, no patches and no tensors made in two passes need as few bytes for as little.
         """
-        most = self._macs(most_extra)
+        most = self.macs(most_extra)
         points = [*pareto(self.strip_costs(), most), *self.in_patches(most_extra)]
         for number, planner in enumerate(self._stages(most), 1):
             before = planner.extra_macs
@@ -163,10 +127,11 @@ class Planner:
 
     def in_patches(self, most_extra: float = 1.0) -> list[Point]:
         """The same for patches and whole layers alone; nothing if there are no such patches."""
-        points = list(pareto(self.patch_costs(), self._macs(most_extra)))
+        points = list(pareto(self.patch_costs(), self.macs(most_extra)))
         return points if any(s.patch_rows for point in points for s in point.segments) else []
 
-    def _macs(self, part: float) -> int:
+    def macs(self, part: float) -> int:
+        """A part of the model's multiplications."""
         return int(part * self._given)
 
     def segments(self, segments: Sequence[Sequence[int]]) -> Program:
@@ -184,8 +149,8 @@ class Planner:
             if plans[-1][1].arena_bytes <= peak:
                 break
         rows = self._faster(*min(plans, key=lambda plan: plan[1].arena_bytes))
-        more = self._recomputing(self._macs(max_extra_macs)) if max_extra_macs > 0 else ()
-        return min((rows, *more), key=lambda plan: plan.arena_bytes)
+        more = self._recomputing(self.macs(max_extra_macs)) if max_extra_macs > 0 else ()
+        return min((rows, *more), key=self.rank)
 
     def _recomputing(self, most: int) -> Iterator[Program]:
         """The fewest bytes with at most so many extra multiplications, in strips or two passes."""
@@ -325,17 +290,25 @@ class Planner:
         limit = self.room or least.arena_bytes + self.spare(least.arena_bytes)
         chosen = calls_with_room(self.lowered, schedule, least.buffers, limit)
         if all(chosen[node] is call for node, call in calls.items()):
-            return least
+            return self._spread(schedule, calls, least)
         faster = self._pack(schedule, chosen)
-        return faster if faster.arena_bytes <= max(limit, least.arena_bytes) else least
+        if faster.arena_bytes > max(limit, least.arena_bytes):
+            return self._spread(schedule, calls, least)
+        return self._spread(schedule, chosen, faster)
 
-    def _pack(self, schedule: Schedule, calls: Mapping[int, Lowered]) -> Program:
-        program = assemble(
-            self.graph, calls, schedule, self.target, self.alignment, self.exact, self.overlap
-        )
+    def _spread(
+        self, schedule: Schedule, calls: Mapping[int, Lowered], program: Program
+    ) -> Program:
+        """The same over the memories that were granted; as it is if there are none, or no room."""
+        if not self.memories:
+            return program
+        with suppress(NoRoom):
+            return self._pack(schedule, calls, self.memories)
+        return program
+
+    def _pack(
+        self, schedule: Schedule, calls: Mapping[int, Lowered], memories: Sequence[Grant] = ()
+    ) -> Program:
+        settings = self.target, self.alignment, self.exact, self.overlap, memories
+        program = assemble(self.graph, calls, schedule, *settings)
         return replace(program, extra_macs=self.extra_macs)
-
-
-def _in_words(program: Program) -> str:
-    more = f"{100 * program.extra_part:.1f} % more arithmetic"
-    return f"{program.arena_bytes:,} bytes in strips with {more}"

@@ -59,6 +59,43 @@ class Buffer:
     last: int  # index of the last item that needs it
 
 
+@dataclass(frozen=True)
+class Region:
+    """One memory's part of the arena: `bytes` from `offset` on, which lie in that memory alone.
+
+    No packing of the buffers that are in it is smaller than `lower_bound`.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    granted: int
+    lower_bound: int
+    accesses: int  # bytes of it that an inference reads and writes, as `accesses.py` counts
+    origin: int | None = None  # address of the memory, if it is known
+
+
+@dataclass(frozen=True)
+class Spread:
+    """An arena over several memories, the fastest first.
+
+    `cost` counts the bytes accessed outside the first memory, those of the third memory twice, and
+    so on; no placement costs less than `least_cost`. What prints addresses of its own must know
+    where they stand: `row_tables` are (offset, entries) in the constants, `words` the fields of
+    each node's calls that hold offsets into the arena.
+    """
+
+    regions: tuple[Region, ...]
+    cost: int
+    least_cost: int
+    row_tables: tuple[tuple[int, int], ...]
+    words: Mapping[int, tuple[str, ...]]
+
+    def region(self, offset: int) -> Region:
+        """That in which a byte of the arena lies."""
+        return max((r for r in self.regions if r.offset <= offset), key=lambda r: r.offset)
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A compiled model.
@@ -83,6 +120,7 @@ class Program:
     alignment: int = 16  # of the arena's start
     extra_macs: int = 0  # multiplications done twice, since strips or patches overlap
     name: str = UNNAMED  # a C identifier: what is made of the program is called by it
+    spread: Spread | None = None  # where several memories were granted
     cached: bool = False  # read from the cache of plans, not made; not saved
 
     @property
@@ -92,6 +130,16 @@ class Program:
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[index] for index in self.graph.outputs)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all memories: the arena, without the gaps that align its regions."""
+        return sum(region.bytes for region in self.regions) or self.arena_bytes
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The memories that the arena is in; none where it was planned for one without a name."""
+        return self.spread.regions if self.spread is not None else ()
 
     @property
     def scratch_bytes(self) -> int:

@@ -44,6 +44,7 @@ def check_program(program: Program, name: str) -> None:
         if type(size) is not int or not 0 <= size <= MOST_BYTES:
             raise ProgramError(f"{name}: {what} of {size} bytes; at most {MOST_BYTES} are possible")
     try:
+        _check_regions(program)
         _check_items(program)
         backend = find_backend(program.target)
         _check_supported(program.graph, backend)
@@ -63,6 +64,22 @@ def check_program(program: Program, name: str) -> None:
         raise ProgramError(
             f"{name}: its calls are not those of its graph ({e}); compile the model again"
         ) from None
+
+
+def _check_regions(program: Program) -> None:
+    """Several memories follow one another in the arena, from its start to its end."""
+    end = 0
+    for region in program.regions:
+        if not end <= region.offset <= end + 15 or region.bytes <= 0:
+            raise ValueError(f"memory {region.name!r} has {region.bytes} bytes at {region.offset}")
+        end = region.offset + region.bytes
+    if program.regions and (program.regions[0].offset or end != program.arena_bytes):
+        raise ValueError(f"its memories end at {end}, its arena at {program.arena_bytes}")
+    end, whole = 0, len(program.constants)
+    for at, count in program.spread.row_tables if program.spread is not None else ():
+        if not end <= at <= at + TABLE_ENTRY * count <= whole or at % TABLE_ENTRY:
+            raise ValueError(f"a row table of {count} entries at {at} of {whole} bytes")
+        end = at + TABLE_ENTRY * count
 
 
 def _check_supported(graph: Graph, backend: Backend) -> None:
@@ -103,6 +120,7 @@ class _Checker:
     def __init__(self, program: Program, lowered: Mapping[int, Lowered]) -> None:
         self.graph: Graph = program.graph
         self.arena, self.constants = program.arena_bytes, program.constants
+        self.spread = program.spread
         self.lowered = lowered
         self.made = dict.fromkeys(lowered, 0)
         whole = len(self.constants) // TABLE_ENTRY * TABLE_ENTRY
@@ -114,12 +132,21 @@ class _Checker:
         how = self._how(call)
         if tuple(call.args) != tuple(how.fields):
             raise ValueError(f"{call.kernel} has words {', '.join(map(str, call.args))}")
+        if not self._words_are_known(call.node, how):
+            raise ValueError(f"the words of node {call.node} that are addresses are others")
         rows = self._rows(call, how)
         for name, field in how.fields.items():
             word = call.args[name]
             if type(word) is not int or not self._is_right(call, how, field, word, rows):
                 raise ValueError(f"{call.kernel} of node {call.node}: {name} is {word}")
         self.made[call.node] += rows
+
+    def _words_are_known(self, node: int, how: Lowered) -> bool:
+        if self.spread is None or len(self.spread.regions) < 2:
+            return True
+        placed = (Address, Scratch, Sums)
+        words = tuple(name for name, field in how.fields.items() if isinstance(field, placed))
+        return self.spread.words.get(node) == words
 
     def _how(self, call: Call) -> Lowered:
         choices = self.lowered[call.node].ways if call.node in self.lowered else ()
@@ -167,7 +194,17 @@ class _Checker:
         return word == int(field)
 
     def _inside(self, at: int, size: int, alignment: int) -> bool:
-        return 0 <= at <= self.arena - size and at % alignment == 0
+        inside = 0 <= at <= self.arena - size and at % alignment == 0
+        return inside and self._in_one_memory(np.array(at), size)
+
+    def _in_one_memory(self, at: np.ndarray, size: int) -> bool:
+        """Each piece of `size` bytes; one that begins at -1 is none."""
+        if self.spread is None:
+            return True
+        ends = np.array([region.offset + region.bytes for region in self.spread.regions])
+        starts = np.array([region.offset for region in self.spread.regions])
+        number = np.searchsorted(starts, at, side="right") - 1
+        return bool(((at < 0) | (at + size <= ends[number])).all())
 
     def _is_constant(self, field: Constant, at: int) -> bool:
         key = (at, id(field.array))
@@ -194,7 +231,16 @@ class _Checker:
         places = self.tables[first + used]
         highest = self.arena - row_bytes(self.graph, cursor.tensor)
         inside = (places >= 0) & (places <= highest) & (places % min(tensor.itemsize, 4) == 0)
-        return bool(np.where(outside, places == PADDING_ROW, inside).all())
+        right = np.where(outside, places == PADDING_ROW, inside).all()
+        row = row_bytes(self.graph, cursor.tensor)
+        return bool(right) and self._in_one_memory(places, row) and self._is_row_table(first, last)
+
+    def _is_row_table(self, first: int, last: int) -> bool:
+        """Of several memories, the entries are known for what they are."""
+        if self.spread is None or len(self.spread.regions) < 2:
+            return True
+        tables = ((at // TABLE_ENTRY, count) for at, count in self.spread.row_tables)
+        return any(begin <= first and last < begin + count for begin, count in tables)
 
 
 def _has_numbers(how: Lowered, call: Call) -> bool:

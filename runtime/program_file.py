@@ -22,10 +22,10 @@ from .feeding import without_feed
 from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS
 from .places import whole_inputs
-from .program import Buffer, Call, Loop, Program, Step
+from .program import Buffer, Call, Loop, Program, Region, Spread, Step
 
 MAGIC = b"MIDGEPRG"
-VERSION = 3
+VERSION = 4
 Built = TypeVar("Built")
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
@@ -152,7 +152,14 @@ def _describe(program: Program, blobs: _Blobs) -> dict[str, Any]:
         "addresses": list(program.addresses.items()),
         "buffers": [dataclasses.astuple(buffer) for buffer in program.buffers],
         "state": [[index, blobs.put(value.tobytes())] for index, value in program.state.items()],
+        "spread": program.spread and _describe_spread(program.spread),
     }
+
+
+def _describe_spread(spread: Spread) -> list[Any]:
+    regions = [dataclasses.astuple(region) for region in spread.regions]
+    words = list(spread.words.items())
+    return [regions, spread.cost, spread.least_cost, spread.row_tables, words]
 
 
 def _describe_item(item: Call | Loop) -> dict[str, Any]:
@@ -225,6 +232,19 @@ def _build(header: Mapping[str, Any], blobs: bytes) -> Program:
             )
             for index, place in header["state"]
         },
+        spread=header["spread"] and _build_spread(*header["spread"]),
+    )
+
+
+def _build_spread(
+    regions: list[Any], cost: int, least: int, tables: list[Any], words: list[Any]
+) -> Spread:
+    return Spread(
+        tuple(Region(*fields) for fields in regions),
+        cost,
+        least,
+        tuple((int(at), int(entries)) for at, entries in tables),
+        {int(node): tuple(map(str, names)) for node, names in words},
     )
 
 

@@ -90,13 +90,25 @@ class Replay:
                 f"the plan is wrong: {len(tags)} bytes for {self._name(tensor)} are written at "
                 f"{at}, outside the arena of {len(self.memory)} bytes"
             )
+        self._check_region(at, len(tags), tensor)
         self.memory[at : at + len(tags)] = tags
+
+    def _check_region(self, at: int, count: int, tensor: int) -> None:
+        """Of several memories, a piece lies in one."""
+        spread = self.program.spread
+        region = spread.region(at) if spread is not None else None
+        if region is not None and at + count > region.offset + region.bytes:
+            raise PlanError(
+                f"the plan is wrong: bytes {at} to {at + count - 1}, for {self._name(tensor)}, "
+                f"leave memory {region.name}, which ends at {region.offset + region.bytes}"
+            )
 
     def _name(self, tensor: int) -> str:
         return f"tensor {tensor} ({self.graph.tensors[tensor].name!r})"
 
     def _read(self, tensor: int, begin: int, count: int, at: int) -> None:
         self.checked += count
+        self._check_region(at, count, tensor)
         if not np.array_equal(self.memory[at : at + count], self._tags(tensor, begin, count)):
             raise PlanError(
                 f"the plan is wrong: bytes {begin} to {begin + count - 1} of {self._name(tensor)} "

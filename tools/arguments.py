@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..runtime.backend import BACKENDS
 from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.flash import check_flash
 from ..runtime.graph import DTYPES, Graph, Tensor
-from ..runtime.options import PARALLEL, Options
+from ..runtime.options import PARALLEL, Grant, Options
 from ..runtime.plan_cache import compile_cached
 from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program
@@ -48,6 +49,13 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="code and constants may take N bytes (512K is 524288): what is to spare goes to "
         "faster kernels with weights of 16 bits, or transformed ones",
+    )
+    parser.add_argument(
+        "--memory",
+        type=grants,
+        metavar="NAME=N,...",
+        help="plan for several memories, the fastest first (fast=64K,slow=2M): what is accessed "
+        "most goes into the fast ones",
     )
     parser.add_argument(
         "--input-by-row",
@@ -112,6 +120,7 @@ def options_of(args: argparse.Namespace) -> Options:
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         flash=getattr(args, "flash", None),
+        memories=getattr(args, "memory", None) or (),
         input_by_row=getattr(args, "input_by_row", False),
         frames=getattr(args, "frames", None),
         frugal=getattr(args, "frugal", False),
@@ -139,6 +148,31 @@ def byte_count(text: str) -> int:
     units = {"K": 1024, "M": 1024 * 1024}
     number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
     return int(number) * unit
+
+
+def grants(text: str) -> tuple[Grant, ...]:
+    """`fast=64K,slow=2M`."""
+    parts = [part.partition("=") for part in text.split(",")]
+    try:
+        return tuple(Grant(name.strip(), byte_count(size)) for name, _, size in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"memories are given as NAME=BYTES, the fastest first (fast=64K,slow=2M), not {text!r}"
+        ) from None
+
+
+def memories(program: Program) -> list[dict[str, Any]]:
+    """What the arena takes of each memory that it was spread over; nothing if there is one."""
+    return [
+        {
+            "name": region.name,
+            "bytes": region.bytes,
+            "granted": region.granted,
+            "lower_bound": region.lower_bound,
+            "accesses": region.accesses,
+        }
+        for region in program.regions
+    ]
 
 
 def read_token(path: Path) -> str:

@@ -75,7 +75,7 @@ def kind_of(program: Program, buffer: Buffer) -> str:
 def remedies(model: Path, program: Program, options: Options) -> list[Remedy]:
     """The options that need fewer bytes, those that save least first; `options` made `program`."""
     found = []
-    for option, what, other in _others(program, replace(options, ram=None)):
+    for option, what, other in _others(program, replace(options, ram=None, memories=())):
         with suppress(MidgeError):  # not every input can come by row, not every target streams
             plan = compile_cached(model, program.target, other)
             if plan.arena_bytes < program.arena_bytes:

@@ -27,6 +27,13 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class NamedMemory(Memory):
+    """One that a model's arena may be spread over, besides the RAM."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Emulator:
     """How an emulator stands in for the board.
 
@@ -113,6 +120,14 @@ class Board:
     flashers: tuple[Flasher, ...] = ()  # the best first
     uf2: Uf2 | None = None
     usb: tuple[str, ...] = ()  # vendor, or vendor:product, of its probe or boot loader
+    faster: tuple[NamedMemory, ...] = ()  # memories that a model's arena may use before the RAM
+    slower: tuple[NamedMemory, ...] = ()  # and after it
+
+    @property
+    def memories(self) -> tuple[NamedMemory, ...]:
+        """All that an arena may be spread over, the fastest first; stack and data are in `ram`."""
+        ram = NamedMemory(self.ram.origin, self.ram.bytes, "ram")
+        return (*self.faster, ram, *self.slower)
 
 
 def boards() -> dict[str, Board]:
@@ -162,6 +177,8 @@ def _read(path: Path) -> Board:
         ),
         uf2=Uf2(**data["uf2"]) if "uf2" in data else None,
         usb=tuple(data.get("usb", ())),
+        faster=tuple(NamedMemory(**memory) for memory in data.get("faster", ())),
+        slower=tuple(NamedMemory(**memory) for memory in data.get("slower", ())),
     )
 
 

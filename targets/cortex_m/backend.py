@@ -22,12 +22,14 @@ from ...runtime.program import Program
 from ...sim.cycles import traced_cost
 from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
+from .addresses import memory_symbols
 from .fed import PROGRESS_BYTES
 from .lowering import lower
 from .printer import PROFILE, PROFILE_PAIRS, TRACE, model_under_test, print_model
 from .sources import c_kernels, sources
 from .toolchain import (
     FIRMWARE,
+    base_define,
     compile_files,
     harness_files,
     library_files,
@@ -52,6 +54,7 @@ class CBackend:
 
     alignment = ALIGNMENT
     progress_bytes = PROGRESS_BYTES
+    several_memories = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -82,6 +85,8 @@ class CBackend:
 
 class CortexMBackend(CBackend):
     """A core without an operating system, on the board that an emulator has for it."""
+
+    several_memories = True
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -166,7 +171,7 @@ class CortexMExecutor:
         self._arena, total = arena, self.measurement.instructions
         assert total is not None
         passes = list(self.program.passes())
-        end = len(answer) - (self.program.arena_bytes if self.program.state else 0)
+        end = len(answer) - (self.program.used_bytes if self.program.state else 0)
         ticks = np.frombuffer(answer[:end][-8 * (len(passes) + 1) :], "<u8")
         *spent, pairs = ticks / self._emulator.ticks_per_instruction
         pair = pairs / PROFILE_PAIRS
@@ -204,12 +209,12 @@ class CortexMExecutor:
         folder.mkdir()
         objects = self._compile(files, HARNESS, folder)
         model = objects[: len(objects) - len(harness_files(self.board, HARNESS))]
-        elf = link_firmware(objects, self.board, folder, "firmware.elf")
+        elf = link_firmware(objects, self.board, folder, "firmware.elf", self.program.regions)
         run = "push_rows" if is_fed(self.program) else "run"
         functions = (run, "init", "reset", "input", "output")
         roots = [f"midge_{self.program.name}_{name}" for name in functions]
-        sizes = measure(model, roots, self.board, folder)
-        arena = self.program.arena_bytes
+        sizes = measure(model, roots, self.board, folder, memory_symbols(self.program))
+        arena = self.program.used_bytes
         return elf, Report(arena, sizes.flash, sizes.code, sizes.constants, tuple(files))
 
     def _build_hooked(self, hook: str) -> Path:
@@ -219,7 +224,9 @@ class CortexMExecutor:
             folder = self._folder / f"{hook}_build"
             folder.mkdir()
             objects = self._compile(files, (*HARNESS, f"{hook}.c"), folder, hook)
-            self._hooked[hook] = link_firmware(objects, self.board, folder, "firmware.elf")
+            self._hooked[hook] = link_firmware(
+                objects, self.board, folder, "firmware.elf", self.program.regions
+            )
         return self._hooked[hook]
 
     def _compile(
@@ -229,7 +236,8 @@ class CortexMExecutor:
         (folder / "model_under_test.h").write_text(model_under_test(self.program, hook))
         include = [files[0].parent.resolve(), folder, FIRMWARE]
         others = [*library_files(self.board), *harness_files(self.board, harness)]
-        return compile_files([*model, *others], include, self.board, folder)
+        defines = base_define(self.program, self.board)
+        return compile_files([*model, *others], include, self.board, folder, defines)
 
     @property
     def _emulator(self) -> Emulator:
@@ -264,7 +272,7 @@ class CortexMExecutor:
             )
             answer = (folder / "output.bin").read_bytes()
         if self.program.state:
-            self._arena = answer[-self.program.arena_bytes :]
+            self._arena = answer[-self.program.used_bytes :]
         return answer
 
     def _read_inference(self, reader: _Reader) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from ...runtime.feeding import FEED
 from ...runtime.graph import Graph
 from ...runtime.program import Call, Loop, Program
+from .addresses import Addresses
 from .sources import c_field, params_type
 
 Steps = Sequence[tuple[str, int]]  # (field, by) of a call in a loop
@@ -82,6 +83,7 @@ class CallPrinter:
 
     program: Program
     wrapped: Callable[[Call, str], str]
+    addresses: Addresses
 
     @property
     def _graph(self) -> Graph:
@@ -111,7 +113,8 @@ class CallPrinter:
 
     def _params(self, name: str, call: Call) -> Iterator[str]:
         yield f"static const {params_type(call.kernel)} {name} = {{"
-        yield from (f"    .{c_field(field)} = {value}," for field, value in call.args.items())
+        for field_name in call.args:
+            yield f"    .{c_field(field_name)} = {self.addresses.word(call, field_name)},"
         yield "};"
         yield ""
 
@@ -176,7 +179,7 @@ class CallPrinter:
         at = self.program.addresses.get(index)
         if at is None:
             return "rows in a ring"
-        return f"{at}..{at + self._graph.tensors[index].bytes - 1}"
+        return self.addresses.where(at, self._graph.tensors[index].bytes)
 
 
 def steps_of(item: Call | Loop, position: int) -> Steps:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ... import __version__
 from ...runtime.feeding import is_fed
 from ...runtime.program import Program
+from .addresses import Addresses
 
 # Fused multiply-adds round once where the reference rounds twice.
 _OPTIONS = ("-O3", "-ffp-contract=off")
@@ -83,7 +84,7 @@ def _arduino(program: Program, sources: Files) -> dict[str, str]:
         "author": "midge",
         "maintainer": "midge",
         "sentence": f"The neural network {program.name} as plain C.",
-        "paragraph": f"It needs {program.arena_bytes} bytes of RAM, and no other library.",
+        "paragraph": f"It needs {_needed(program)}, and no other library.",
         "category": "Data Processing",
         "url": "",
         "architectures": "*",
@@ -150,7 +151,7 @@ endif()
 """
     kconfig = (
         f'config {option}\n\tbool "The neural network {program.name}"\n\thelp\n'
-        f"\t  Plain C made by midge. The application gives it {program.arena_bytes} bytes of RAM.\n"
+        f"\t  Plain C made by midge. The application gives it {_needed(program)}.\n"
     )
     application = """\
 cmake_minimum_required(VERSION 3.20.0)
@@ -168,6 +169,13 @@ target_sources(app PRIVATE src/main.c)
         "samples/run/prj.conf": f"CONFIG_{option}=y\nCONFIG_PRINTK=y\n",
         "samples/run/src/main.c": _example(program, "printk", ("#include <zephyr/kernel.h>",)),
     }
+
+
+def _needed(program: Program) -> str:
+    if len(program.regions) < 2:
+        return f"{program.arena_bytes} bytes of RAM"
+    parts = (f"{region.bytes} bytes in memory {region.name}" for region in program.regions)
+    return " and ".join(parts)
 
 
 # ---- the example -------------------------------------------------------------------------------
@@ -210,11 +218,10 @@ def _example(
 {lines}
 #include "{name}.h"
 
-static uint8_t arena[{macro}_ARENA_BYTES] __attribute__((aligned({macro}_ARENA_ALIGNMENT)));
-
+{_arena_definition(program)}
 int {function}(void)
 {{
-    int status = midge_{name}_init(arena, sizeof arena);
+    int status = midge_{name}_init(arena, {macro}_ARENA_BYTES);
     if (status != {macro}_OK)
         return status;
 {infer}    if (status != {macro}_OK)
@@ -227,6 +234,22 @@ int {function}(void)
     return {"answer" if printer is None else "0"};
 }}
 """
+
+
+def _arena_definition(program: Program) -> str:
+    """The arrays of an application; where each memory is, only its linker script knows."""
+    addresses = Addresses(program, 1)
+    aligned = f"__attribute__((aligned({addresses.macro}_ARENA_ALIGNMENT)))"
+    if not addresses.several:
+        return f"static uint8_t arena[{addresses.macro}_ARENA_BYTES] {aligned};\n"
+    text = ""
+    for region in program.regions:
+        place = f"IN_MEMORY_{region.name.upper()}"
+        text += f'#ifndef {place} /* such as __attribute__((section(".{region.name}"))) */\n'
+        text += f"#define {place}\n#endif\n"
+        text += f"int8_t {addresses.symbol(region)}[{addresses.size_macro(region)}] {place}\n"
+        text += f"    {aligned};\n"
+    return f"{text}#define arena {addresses.symbol(program.regions[0])}\n"
 
 
 FORMATS: Mapping[str, Callable[[Program, Files], dict[str, str]]] = {

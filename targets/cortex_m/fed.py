@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ...runtime.feeding import FEED, passes_of
 from ...runtime.program import Call, Loop, Program
+from .addresses import Addresses
 from .calls import CallPrinter, Steps, steps_of
 
 PROGRESS_BYTES = 12  # of struct progress below
@@ -23,6 +24,7 @@ class FedPrinter:
     program: Program
     name: str
     calls: CallPrinter
+    addresses: Addresses
 
     @property
     def _macro(self) -> str:
@@ -51,7 +53,7 @@ class FedPrinter:
         """The statement that makes the next row the first, where it isn't always the first."""
         at = self._progress()
         if at is not None:
-            yield f"memset((int8_t *)arena + {at}, 0, {PROGRESS_BYTES});"
+            yield f"memset({self.addresses.place(at)}, 0, {PROGRESS_BYTES});"
 
     def functions(self) -> Iterator[str]:
         """`step`, and the public function."""
@@ -125,12 +127,12 @@ class FedPrinter:
         yield "    struct progress *progress;"
         yield "    if (arena == NULL)"
         yield f"        return {macro}_NO_ARENA;"
-        place = "&first" if at is None else f"(void *)((int8_t *)arena + {at})"
+        place = "&first" if at is None else f"(void *)({self.addresses.place(at)})"
         yield f"    progress = {place};"
         left = f"{macro}_INPUT_PASSES * {macro}_INPUT_ROWS - progress->rows"
         yield f"    if (rows == NULL || count < 0 || count > {left})"
         yield f"        return {macro}_WRONG_ROWS;"
         yield f"    for (; count > 0; count--, row += {macro}_ROW_BYTES)"
-        yield "        step(arena, row, progress);"
+        yield f"        step({self.addresses.base()}, row, progress);"
         yield f"    return {macro}_OK;"
         yield "}"

@@ -17,10 +17,12 @@ from .printer import model_under_test
 from .toolchain import (
     FIRMWARE,
     TIMEOUT_S,
+    base_define,
     compile_files,
     does_not_fit,
     library_files,
     link_firmware,
+    memory_of,
 )
 
 DEVICE = Path(__file__).parent / "device"
@@ -86,8 +88,8 @@ def build_image(
         *_boot(board, build),
     ]
     include = [(folder / "c").resolve(), build.resolve(), DEVICE, FIRMWARE]
-    objects = compile_files(sources, include, board, build)
-    linked = link_firmware(objects, board, build, "firmware.elf")
+    objects = compile_files(sources, include, board, build, base_define(program, board))
+    linked = link_firmware(objects, board, build, "firmware.elf", program.regions)
     elf = linked.replace(folder / "firmware.elf")
     return _images(elf, board, folder)
 
@@ -110,13 +112,20 @@ def check_fits(program: Program, board: Board, benchmark: str | None = None) -> 
             "the serial firmware takes models of one input and one output, this one has "
             f"{len(program.inputs)} and {len(program.outputs)}"
         )
-    taken = program.arena_bytes + board.stack_bytes + _sent_bytes(program, benchmark)
+    taken = _arena_in_ram(program, board) + board.stack_bytes + _sent_bytes(program, benchmark)
     over = {
         "RAM": taken - board.ram.bytes,
         "FLASH": len(program.constants) - board.flash.bytes,
     }
     if any(count > 0 for count in over.values()):
         raise TargetError(does_not_fit({k: v for k, v in over.items() if v > 0}, board))
+
+
+def _arena_in_ram(program: Program, board: Board) -> int:
+    """Bytes of the arena in the board's own RAM."""
+    regions = program.regions
+    in_ram = (n for n in range(len(regions)) if memory_of(board, regions, n).name == "ram")
+    return sum(regions[n].bytes for n in in_ram) if regions else program.arena_bytes
 
 
 def sent_as(program: Program, benchmark: str | None = None) -> str:

@@ -40,6 +40,7 @@ class InterpreterBackend:
     alignment = 4
     strategy = "auto"
     progress_bytes = 0
+    several_memories = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -7,7 +7,7 @@ and midge's own headers. The same program gives the same bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from ...runtime.errors import TargetError
 from ...runtime.feeding import is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
+from .addresses import Addresses
 from .calls import CallPrinter, Steps, quoted, steps_of
 from .fed import FedPrinter
 from .sources import KERNELS_HEADER, is_c_name
@@ -67,6 +68,7 @@ def model_under_test(program: Program, hook: str | None = None) -> str:
         for word in found
     ]
     lines = [f'#include "{name}.h"', *([] if name == "model" else aliases)]
+    lines += printer.addresses.harness_macros()
     if hook == PROFILE:
         lines.append(f"#define MIDGE_PROFILE_CALLS {len(list(program.calls()))}")
         lines.append(f"#define MIDGE_PROFILE_PAIRS {PROFILE_PAIRS}")
@@ -92,11 +94,15 @@ class _Printer:
         """Prints what takes the input by row, if the program does."""
         if not is_fed(self.program):
             return None
-        return FedPrinter(self.program, self.name, self.calls)
+        return FedPrinter(self.program, self.name, self.calls, self.addresses)
 
     @cached_property
     def calls(self) -> CallPrinter:
-        return CallPrinter(self.program, self._hooked)
+        return CallPrinter(self.program, self._hooked, self.addresses)
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(self.program, C_ALIGNMENT)
 
     @property
     def prefix(self) -> str:
@@ -113,11 +119,7 @@ class _Printer:
         yield "#include <stddef.h>"
         yield "#include <stdint.h>"
         yield ""
-        yield "/* The arena is all the memory that the model writes: give it this many bytes, at this"
-        yield " * alignment. Between two inferences it may hold other things only if the model has no"
-        yield " * state. */"
-        yield f"#define {macro}_ARENA_BYTES {max(p.arena_bytes, 1)}"
-        yield f"#define {macro}_ARENA_ALIGNMENT {C_ALIGNMENT}"
+        yield from self.addresses.arena_macros()
         yield f"#define {macro}_STATE_BYTES {sum(v.nbytes for v in p.state.values())}"
         yield f'#define {macro}_SHA256 "{self.graph.sha256}" /* of the model file */'
         yield ""
@@ -133,9 +135,15 @@ class _Printer:
         yield f"    {macro}_OK = 0,"
         yield f"    {macro}_NO_ARENA = 1,        /* the arena is NULL */"
         yield f"    {macro}_ARENA_UNALIGNED = 2, /* it doesn't start at a multiple of the alignment */"
-        yield f"    {macro}_ARENA_TOO_SMALL = 3" + ("," if self.fed else "")
+        more = [f"{macro}_ARENA_TOO_SMALL = 3"]
         if self.fed is not None:
-            yield f"    {macro}_WRONG_ROWS = 4         /* NULL, or more than are still to come */"
+            more.append(f"{macro}_WRONG_ROWS = 4 /* NULL, or more than are still to come */")
+        if self.addresses.several:
+            more.append(f"{macro}_NOT_THE_ARENA = 5 /* it isn't the first memory */")
+            more.append(
+                f"{macro}_OUT_OF_REACH = 6  /* a memory isn't in the 2 GB from the base on */"
+            )
+        yield from _enumerated(more)
         yield "};"
         yield ""
         yield "/* Check the arena and set the model's state; call it once, before all others. */"
@@ -201,7 +209,11 @@ class _Printer:
             yield f'#include "{self.hook}.h"'
         yield ""
         if self.program.items:  # a model of reshapes alone has nothing to call
-            yield from _byte_array("constants", self.program.constants)
+            if self.addresses.several:
+                yield from self.addresses.offsets()
+                yield from self.addresses.constants(_byte_lines)
+            else:
+                yield from _byte_array("constants", self.program.constants)
         for index, tensor in enumerate(self.program.outputs):
             if tensor.data is not None:
                 yield ""
@@ -229,6 +241,7 @@ class _Printer:
         yield f"        return {macro}_ARENA_UNALIGNED;"
         yield f"    if (arena_bytes < {macro}_ARENA_BYTES)"
         yield f"        return {macro}_ARENA_TOO_SMALL;"
+        yield from (f"    {line}" for line in self.addresses.checks())
         yield f"    return {prefix}_reset(arena);"
         yield "}"
         yield ""
@@ -258,12 +271,12 @@ class _Printer:
             yield from self._switch(f"size_t {prefix}_{kind}_bytes(int index)", sizes, "0")
 
     def _place(self, tensor: Tensor, element: str = "int8_t") -> str:
-        return f"({element} *)arena + {self.program.addresses[tensor.index]}"
+        return self.addresses.place(self.program.addresses[tensor.index], element)
 
     def _switch(self, signature: str, answers: list[str], otherwise: str) -> Iterator[str]:
         yield signature
         yield "{"
-        if "void *arena" in signature and not any("arena" in answer for answer in answers):
+        if "void *arena" in signature and not any(")arena +" in answer for answer in answers):
             yield "    (void)arena;"
         yield "    switch (index) {"
         for i, answer in enumerate(answers):
@@ -278,7 +291,7 @@ class _Printer:
         if self.fed is not None:
             yield from (f"    {line}" for line in self.fed.reset())
         for index, value in self.program.state.items():
-            at, fill = f"(int8_t *)arena + {self.program.addresses[index]}", _fill_byte(value)
+            at, fill = self.addresses.place(self.program.addresses[index]), _fill_byte(value)
             yield f"    /* {quoted(self.graph.tensors[index].name)} */"
             if fill is None:
                 yield f"    memcpy({at}, state_{index}, {value.nbytes});"
@@ -288,8 +301,8 @@ class _Printer:
     def _run(self) -> Iterator[str]:
         yield f"int {self.prefix}_run(void *arena_start)"
         yield "{"
-        yield "    int8_t *arena = arena_start;"
-        yield "    if (arena == NULL)"
+        yield f"    int8_t *arena = {self.addresses.base('arena_start')};"
+        yield f"    if (arena{'_start' if self.addresses.several else ''} == NULL)"
         yield f"        return {self.macro}_NO_ARENA;"
         for item in self.program.items:
             yield ""
@@ -317,7 +330,7 @@ class _Printer:
 
     @cached_property
     def _tracer(self) -> Tracer:
-        return Tracer(self.program)
+        return Tracer(self.program, self.addresses)
 
     @cached_property
     def _steps(self) -> dict[int, Steps]:
@@ -348,7 +361,20 @@ def _fill_byte(value: np.ndarray) -> int | None:
 def _byte_array(name: str, content: bytes) -> Iterator[str]:
     values = np.frombuffer(content or b"\0", np.int8).tolist()
     yield f"static const int8_t {name}[{len(values)}] MIDGE_ALIGNED({C_ALIGNMENT}) = {{"
+    yield from _byte_lines(content or b"\0")
+    yield "};"
+
+
+def _byte_lines(content: bytes) -> Iterator[str]:
+    values = np.frombuffer(content, np.int8).tolist()
     for begin in range(0, len(values), BYTES_A_LINE):
         line = ", ".join(map(str, values[begin : begin + BYTES_A_LINE]))
         yield f"    /* {begin} */ {line},"
-    yield "};"
+
+
+def _enumerated(members: Sequence[str]) -> Iterator[str]:
+    """With a comma after each but the last, before its comment."""
+    for number, member in enumerate(members):
+        name, space, comment = member.partition(" /*")
+        comma = "," if number < len(members) - 1 else ""
+        yield f"    {name}{comma}{space}{comment}"

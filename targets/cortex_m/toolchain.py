@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...runtime.errors import TargetError, ToolError
+from ...runtime.program import Program, Region
 from ...sim.qemu import find_tool, run_tool
-from ..boards import Board
+from ..boards import Board, NamedMemory
+from .addresses import base_of, section
 
 FIRMWARE = Path(__file__).parent / "firmware"
 LIBRARY = Path(__file__).parent.parent / "riscv"
@@ -40,7 +42,11 @@ class Sizes:
 
 
 def compile_files(
-    files: Iterable[Path], include: Sequence[Path], board: Board, folder: Path
+    files: Iterable[Path],
+    include: Sequence[Path],
+    board: Board,
+    folder: Path,
+    defines: Sequence[str] = (),
 ) -> list[Path]:
     """One object in `folder` for each C file."""
     gcc = find_tool(f"{board.compiler}gcc")
@@ -49,7 +55,7 @@ def compile_files(
     for file in files:
         objects.append(folder / f"{file.stem}.o")
         includes = [word for path in folders for word in ("-I", path)]
-        command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, *includes]
+        command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, *defines, *includes]
         run_tool([*command, "-c", file.resolve(), "-o", objects[-1]], folder, TIMEOUT_S)
     return objects
 
@@ -67,16 +73,29 @@ def library_files(board: Board) -> list[Path]:
     return [LIBRARY / name for name in board.library]
 
 
-def link_firmware(objects: Sequence[Path], board: Board, folder: Path, name: str) -> Path:
-    """An ELF that starts on the board; `TargetError` if it doesn't fit."""
-    (folder / "memory.ld").write_text(memory_script(board))
+def link_firmware(
+    objects: Sequence[Path], board: Board, folder: Path, name: str, regions: Sequence[Region] = ()
+) -> Path:
+    """An ELF that starts on the board, an arena's regions in its memories; `TargetError` if it
+    doesn't fit."""
+    (folder / "memory.ld").write_text(memory_script(board, regions))
     script = FIRMWARE / "firmware.ld"
     return _link(objects, ["-T", script, "-L", folder], board, folder, name)
 
 
-def measure(objects: Sequence[Path], roots: Sequence[str], board: Board, folder: Path) -> Sizes:
-    """Link the model alone, without what `roots` don't reach, and add up its sections."""
+def measure(
+    objects: Sequence[Path],
+    roots: Sequence[str],
+    board: Board,
+    folder: Path,
+    memories: Sequence[str] = (),
+) -> Sizes:
+    """Link the model alone, without what `roots` don't reach, and add up its sections.
+
+    `memories` are arrays that the application defines.
+    """
     keep = [f"-Wl,-u,{root}" for root in roots]
+    keep += [f"-Wl,--defsym={symbol}=0" for symbol in memories]
     elf = _link(objects, [f"-Wl,-e,{roots[0]}", *keep], board, folder, "model_alone.elf")
     return section_sizes(elf, board.compiler, folder)
 
@@ -92,8 +111,38 @@ def section_sizes(elf: Path, compiler: str, folder: Path) -> Sizes:
     return Sizes(code, constants)
 
 
-def memory_script(board: Board) -> str:
-    """The board's memories as the linker reads them."""
+def memory_of(board: Board, regions: Sequence[Region], number: int) -> NamedMemory:
+    """The board's memory for a region: that of its name, else the one at its place in the order."""
+    named = {memory.name.lower(): memory for memory in board.memories}
+    if all(region.name.lower() in named for region in regions):
+        return named[regions[number].name.lower()]
+    if len(regions) > len(board.memories):
+        raise TargetError(
+            f"{board.name} has {len(board.memories)} memories for an arena, this one is spread "
+            f"over {len(regions)}; grant fewer by --memory"
+        )
+    return board.memories[number]
+
+
+def base_define(program: Program, board: Board) -> list[str]:
+    """The compiler's option that says from where on the board's memories are counted."""
+    if len(program.regions) < 2:
+        return []
+    used = [memory_of(board, program.regions, n).origin for n in range(len(program.regions))]
+    return [f"-DMIDGE_{program.name.upper()}_BASE={base_of(used):#x}u"]
+
+
+def memory_script(board: Board, regions: Sequence[Region] = ()) -> str:
+    """The board's memories as the linker reads them, and the sections of an arena's regions."""
+    others = "".join(
+        f"  MEMORY_{memory.name.upper()} (rw) : ORIGIN = {memory.origin:#x}, "
+        f"LENGTH = {memory.bytes}\n"
+        for memory in (*board.faster, *board.slower)
+    )
+    sections = "".join(
+        _section_script(section(region), memory_of(board, regions, number))
+        for number, region in enumerate(regions)
+    )
     vectors, alias = "", 'REGION_ALIAS("VECTORS", FLASH);\n'
     if board.vectors is not None:
         begin, size = board.vectors.origin, board.vectors.bytes
@@ -102,11 +151,18 @@ def memory_script(board: Board) -> str:
         "MEMORY {\n"
         f"  FLASH (rx) : ORIGIN = {board.flash.origin:#x}, LENGTH = {board.flash.bytes}\n"
         f"  RAM (rwx) : ORIGIN = {board.ram.origin:#x}, LENGTH = {board.ram.bytes}\n"
-        f"{vectors}"
+        f"{vectors}{others}"
         "}\n"
         f"{alias}"
         f"MIDGE_STACK_BYTES = {board.stack_bytes};\n"
+        f"{sections}"
     )
+
+
+def _section_script(name: str, memory: NamedMemory) -> str:
+    place = "RAM" if memory.name == "ram" else f"MEMORY_{memory.name.upper()}"
+    content = " ".join(f"*({name}{end})" for end in (".before", "", ".after"))
+    return f"SECTIONS {{ {name} (NOLOAD) : {{ . = ALIGN(16); {content} }} > {place} }}\n"
 
 
 def _link(
@@ -135,6 +191,9 @@ def does_not_fit(overflow: Mapping[str, int], board: Board) -> str:
     """The sentence for a firmware that is too large."""
     have = {"FLASH": board.flash.bytes, "RAM": board.ram.bytes}
     words = {"FLASH": "flash", "RAM": "RAM"}
+    for memory in (*board.faster, *board.slower):
+        have[f"MEMORY_{memory.name.upper()}"] = memory.bytes
+        words[f"MEMORY_{memory.name.upper()}"] = memory.name
     parts = [
         f"{count} bytes more {words[region]} than the {have[region]} of {board.name}"
         for region, count in overflow.items()

@@ -18,6 +18,7 @@ from ...runtime.pipeline import lower_nodes
 from ...runtime.places import is_view, row_bytes
 from ...runtime.program import Call, Program
 from ...runtime.schedule import output_rows
+from .addresses import Addresses
 from .calls import Steps
 
 
@@ -35,8 +36,8 @@ class Dump:
 class Tracer:
     """Knows what each call of a program writes."""
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.graph = program, program.graph
+    def __init__(self, program: Program, addresses: Addresses | None = None) -> None:
+        self.program, self.graph, self._addresses = program, program.graph, addresses
         self._lowered = lower_nodes(program.graph, find_backend(program.target))
 
     def dumps(self, call: Call) -> Iterator[Dump]:
@@ -63,7 +64,8 @@ class Tracer:
     def statements(self, call: Call, steps: Steps) -> Iterator[str]:
         """C that dumps what the call has left; in a loop, `pass` is the number of the pass."""
         for dump in self.dumps(call):
-            at = f"{call.args[dump.word]}"
+            assert self._addresses is not None
+            at = self._addresses.word(call, dump.word)
             at += "".join(f" + pass * {by}" for name, by in steps if name == dump.word)
             if dump.rows is None:
                 yield f"midge_trace(arena + {at}, {dump.size});"

@@ -28,6 +28,7 @@ class FpgaSimBackend:
 
     strategy = None
     progress_bytes = 0
+    several_memories = False
 
     def __init__(self, name: str = "fpga-sim") -> None:
         self.name = name

@@ -36,6 +36,7 @@ class LibraryBackend:
     alignment = ALIGNMENT
     strategy = "layers"
     progress_bytes = 0
+    several_memories = False
 
     def __init__(self, name: str) -> None:
         self.name = name

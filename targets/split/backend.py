@@ -27,6 +27,7 @@ class SplitBackend:
 
     strategy = None
     progress_bytes = 0
+    several_memories = False
 
     def __init__(self, name: str = "split") -> None:
         self.name = name

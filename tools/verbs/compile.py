@@ -19,7 +19,7 @@ from ...targets.cortex_m.exports import FORMATS, export
 from ...targets.cortex_m.image import build_image
 from ...targets.cortex_m.lowering import SPENDING
 from ...targets.cortex_m.sources import c_name, is_c_name
-from ..arguments import add_model, add_planning, add_target, compile_for
+from ..arguments import add_model, add_planning, add_target, compile_for, memories
 
 FIRMWARE_BYTES = 16 << 10  # of startup, serial line and benchmark protocol, and a little more
 HELP = "compile a model and write the artefacts for a target"
@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     _check_flash(args, report)
     return {
         "target": args.target,
-        "arena_bytes": program.arena_bytes,
+        "arena_bytes": program.used_bytes,
+        "memories": memories(program),
         "flash_bytes": report.flash_bytes if report else None,
         "code_bytes": report.code_bytes if report else None,
         "constant_bytes": report.constant_bytes if report else len(program.constants),

@@ -17,10 +17,17 @@ from ...runtime.ops import total_macs
 from ...runtime.options import Options
 from ...runtime.pipeline import lower_nodes, pareto_curve
 from ...runtime.places import VIEWS
-from ...runtime.program import Loop, Program
+from ...runtime.program import Buffer, Loop, Program
 from ...runtime.program_file import is_program
 from ...runtime.replay import replay
-from ..arguments import add_model, add_planning, add_target, compile_for, options_of
+from ..arguments import (
+    add_model,
+    add_planning,
+    add_target,
+    compile_for,
+    memories,
+    options_of,
+)
 from ..pareto_drawing import pareto_section
 from ..plan_advice import Remedy, advice_section, as_json, peak_of, remedies
 from ..plan_page import plan_page, short_name
@@ -59,7 +66,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         page = plan_page(program, Path(args.model).name, more)
         Path(args.html).write_text(page, encoding="utf-8")
     return {
-        "arena_bytes": program.arena_bytes,
+        "arena_bytes": program.used_bytes,
         "lower_bound": program.lower_bound,
         "scratch_bytes": program.scratch_bytes,
         "state_bytes": sum(value.nbytes for value in program.state.values()),
@@ -68,7 +75,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "extra_macs": program.extra_part,
         "segments": _segments(program),
         "parts": _parts(program),
-        "buffers": [dataclasses.asdict(buffer) for buffer in program.buffers],
+        "memories": memories(program),
+        "buffers": [_buffer(program, buffer) for buffer in program.buffers],
+        "slower_accesses": program.spread.cost if program.spread else None,
+        "least_slower_accesses": program.spread.least_cost if program.spread else None,
         "strategy": program.strategy,
         "peak_nodes": list(peak_of(program).nodes),
         "remedies": as_json(found) if args.html else None,
@@ -77,6 +87,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "cached": program.cached,
         "html": args.html,
     }
+
+
+def _buffer(program: Program, buffer: Buffer) -> dict[str, Any]:
+    """Its fields; of several memories also its own, from whose start the offset counts."""
+    region = program.spread.region(buffer.offset) if program.spread is not None else None
+    begin, name = (region.offset, region.name) if region is not None else (0, None)
+    return dataclasses.asdict(buffer) | {"offset": buffer.offset - begin, "memory": name}
 
 
 def _curves(args: argparse.Namespace, program: Program) -> str:
@@ -130,9 +147,11 @@ def _parts(program: Program) -> list[dict[str, Any]]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("offset", "size", "steps", "kind", "buffer")
+    several = ["memory"] if result["memories"] else []
+    table = Table(*several, "offset", "size", "steps", "kind", "buffer")
     for buffer in sorted(result["buffers"], key=lambda b: (b["first"], b["offset"])):
         table.add_row(
+            *([buffer["memory"]] if several else []),
             f"{buffer['offset']:,}",
             f"{buffer['size']:,}",
             f"{buffer['first']}-{buffer['last']}",
@@ -145,6 +164,17 @@ def show(result: dict[str, Any], console: Console) -> None:
         f"no packing is under {result['lower_bound']:,}; "
         f"without overlap {result['live_set_bytes']:,} bytes live at once"
     )
+    for memory in result["memories"]:
+        console.print(
+            f"{memory['name']}: {memory['bytes']:,} of {memory['granted']:,} bytes, no packing of "
+            f"what is in it is under {memory['lower_bound']:,}; {memory['accesses']:,} bytes "
+            "accessed in an inference"
+        )
+    if result["memories"]:
+        console.print(
+            f"outside {result['memories'][0]['name']} {result['slower_accesses']:,} bytes are "
+            f"accessed; no placement has under {result['least_slower_accesses']:,}"
+        )
     if result["extra_macs"]:
         console.print(f"parts overlap: {100 * result['extra_macs']:.2f} % more multiplications")
     if result["verified_bytes"] is not None:

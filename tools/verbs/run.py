@@ -13,7 +13,14 @@ from rich.console import Console
 
 from ...runtime.backend import Measurement, check_inputs, find_backend
 from ...runtime.program import Program
-from ..arguments import add_model, add_planning, add_target, compile_for, load_inputs
+from ..arguments import (
+    add_model,
+    add_planning,
+    add_target,
+    compile_for,
+    load_inputs,
+    memories,
+)
 
 HELP = "run one inference on any target"
 
@@ -58,7 +65,8 @@ def answer(
             {"name": tensor.name, "dtype": tensor.dtype, "shape": value.shape, **_peak(value)}
             for tensor, value in zip(program.outputs, outputs, strict=True)
         ],
-        "arena_bytes": program.arena_bytes,
+        "arena_bytes": program.used_bytes,
+        "memories": memories(program),
         "extra_macs": program.extra_part,
         "latency_ms": measured.latency_ms,
         "instructions": measured.instructions,

@@ -7,7 +7,11 @@
 #include "device_config.h"
 #include "model_under_test.h"
 
-static uint8_t arena[MIDGE_MODEL_ARENA_BYTES] __attribute__((section(".arena"), aligned(16)));
+#define DEFINE(number, symbol, size, place)                                                       \
+    int8_t symbol[size] __attribute__((section(place), aligned(MIDGE_MODEL_ARENA_ALIGNMENT)));
+MIDGE_EACH_MEMORY(DEFINE)
+
+#define arena MIDGE_MODEL_ARENA
 
 enum { SENT_ELEMENT = MIDGE_SENT == MIDGE_SENT_FLOATS ? 4 : 1 };
 #if MIDGE_SENT == MIDGE_SENT_AS_IS
@@ -16,7 +20,7 @@ const size_t model_sent_bytes = MIDGE_MODEL_INPUT_0_BYTES;
 const size_t model_sent_bytes = (size_t)SENT_ELEMENT * MIDGE_MODEL_INPUT_0_ELEMENTS;
 #endif
 
-int model_start(void) { return midge_model_init(arena, sizeof arena); }
+int model_start(void) { return midge_model_init(arena, MIDGE_MODEL_ARENA_BYTES); }
 
 static inline float sent_float(const uint8_t *sent, size_t index)
 {

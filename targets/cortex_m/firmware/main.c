@@ -1,8 +1,8 @@
 /* Runs the model on inputs from a file, and writes what came out and what it cost.
  *
- * input.bin: struct request, the arena if `load_arena`, then all inputs of each inference.
- * output.bin: for each inference what the trace wrote, struct answer and all outputs; then the arena
- * if `save_arena`. Reading and writing are outside the counted region.
+ * input.bin: struct request, all memories if `load_arena`, then all inputs of each inference.
+ * output.bin: for each inference what the trace wrote, struct answer and all outputs; then all
+ * memories if `save_arena`. Reading and writing are outside the counted region.
  */
 #include <stddef.h>
 
@@ -29,15 +29,26 @@ struct answer {
     uint32_t stack_bytes;
 };
 
-/* The arena between guards. Both hold a pattern that no right answer depends on, and that is still
- * in the guards after each inference. */
-static struct guarded {
-    uint8_t before[GUARD_BYTES];
-    uint8_t arena[MIDGE_MODEL_ARENA_BYTES];
-    uint8_t after[GUARD_BYTES];
-} memory __attribute__((section(".arena"), aligned(16)));
+/* Each memory of the model between guards, which the linker puts next to it. All hold a pattern that
+ * no right answer depends on, and that is still in the guards after each inference. */
+#define DEFINE(number, symbol, size, place)                                                       \
+    static uint8_t before_##number[GUARD_BYTES] __attribute__((section(place ".before")));        \
+    int8_t symbol[size] __attribute__((section(place), aligned(MIDGE_MODEL_ARENA_ALIGNMENT)));    \
+    static uint8_t after_##number[GUARD_BYTES] __attribute__((section(place ".after")));
+MIDGE_EACH_MEMORY(DEFINE)
 
-#define arena memory.arena
+#define LIST(number, symbol, size, place)                                                         \
+    {before_##number, (uint8_t *)symbol, size, after_##number},
+static const struct memory {
+    uint8_t *before;
+    uint8_t *inside;
+    size_t bytes;
+    uint8_t *after;
+} memories[] = {MIDGE_EACH_MEMORY(LIST)};
+
+enum { MEMORIES = sizeof memories / sizeof *memories };
+
+#define arena MIDGE_MODEL_ARENA
 
 int trace_file;
 
@@ -74,21 +85,44 @@ static uint8_t pattern(size_t at)
     return (uint8_t)((at * 0x9D) ^ 0xA5);
 }
 
+static void fill(uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = pattern(i);
+}
+
 static void poison(void)
 {
-    for (size_t i = 0; i < sizeof memory; i++)
-        ((uint8_t *)&memory)[i] = pattern(i);
+    for (const struct memory *m = memories; m < memories + MEMORIES; m++) {
+        fill(m->before, GUARD_BYTES);
+        fill(m->inside, m->bytes);
+        fill(m->after, GUARD_BYTES);
+    }
 }
 
 static int guards_are_whole(void)
 {
-    for (size_t i = 0; i < GUARD_BYTES; i++)
-        if (memory.before[i] != pattern(i))
-            return 0;
-    for (size_t i = 0; i < GUARD_BYTES; i++)
-        if (memory.after[i] != pattern(offsetof(struct guarded, after) + i))
-            return 0;
+    for (const struct memory *m = memories; m < memories + MEMORIES; m++)
+        for (size_t i = 0; i < GUARD_BYTES; i++)
+            if (m->before[i] != pattern(i) || m->after[i] != pattern(i))
+                return 0;
     return 1;
+}
+
+static int load_memories(int input)
+{
+    for (const struct memory *m = memories; m < memories + MEMORIES; m++)
+        if (semihosting_read(input, m->inside, m->bytes) != 0)
+            return FILE_ERROR;
+    return 0;
+}
+
+static int save_memories(int output)
+{
+    for (const struct memory *m = memories; m < memories + MEMORIES; m++)
+        if (semihosting_write(output, m->inside, m->bytes) != 0)
+            return FILE_ERROR;
+    return 0;
 }
 
 static int infer(int input, int output)
@@ -121,10 +155,10 @@ static int serve(int input, int output)
         return FILE_ERROR;
     poison();
     if (request.load_arena) {
-        if (semihosting_read(input, arena, sizeof arena) != 0)
+        if (load_memories(input) != 0)
             return FILE_ERROR;
     } else {
-        const int status = midge_model_init(arena, sizeof arena);
+        const int status = midge_model_init(arena, MIDGE_MODEL_ARENA_BYTES);
         if (status != MIDGE_MODEL_OK)
             return MODEL_ERROR + status;
     }
@@ -138,9 +172,7 @@ static int serve(int input, int output)
     if (midge_profile_write(output) != 0)
         return FILE_ERROR;
 #endif
-    if (request.save_arena && semihosting_write(output, arena, sizeof arena) != 0)
-        return FILE_ERROR;
-    return 0;
+    return request.save_arena ? save_memories(output) : 0;
 }
 
 int main(void)
