@@ -68,7 +68,7 @@ def _drawing(program: Program) -> str:
     steps = len(program.items) + 2  # inputs stand before item 0, outputs after the last
     across = (WIDTH - MARGIN) / steps
     down = (HEIGHT - 40) / max(program.arena_bytes, 1)
-    parts = [_scale(program, down), _peak(program, across)]
+    parts = [_scale(program, down), _memories(program, down), _peak(program, across)]
     parts += [_box(program, buffer, across, down) for buffer in program.buffers]
     parts.append(f"<text x={MARGIN} y={HEIGHT - 4}>time: one step an item of the program →</text>")
     return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img>{''.join(parts)}</svg>"
@@ -84,6 +84,17 @@ def _scale(program: Program, down: float) -> str:
             f"<text x={MARGIN - 6} y={y + 4:.1f} text-anchor=end>{value:,}</text>"
         )
     return "".join(lines)
+
+
+def _memories(program: Program, down: float) -> str:
+    """Where each of several memories begins, and how much of it is used."""
+    return "".join(
+        f"<line x1={MARGIN} x2={WIDTH} y1={10 + r.offset * down:.1f} y2={10 + r.offset * down:.1f} "
+        f"stroke='#e15759' stroke-dasharray=4 /><text x={WIDTH - 6} "
+        f"y={22 + r.offset * down:.1f} text-anchor=end>{escape(r.name)}: {r.bytes:,} of "
+        f"{r.granted:,} bytes</text>"
+        for r in program.regions
+    )
 
 
 def _peak(program: Program, across: float) -> str:
@@ -115,12 +126,19 @@ def _box(program: Program, buffer: Buffer, across: float, down: float) -> str:
 
 def _table(program: Program) -> str:
     rows = "".join(
-        f"<tr><td class=n>{b.offset:,}<td class=n>{b.size:,}<td class=n>{b.first}–{b.last}"
+        f"<tr>{_memory_cell(program, b)}<td class=n>{b.offset:,}<td class=n>{b.size:,}"
+        f"<td class=n>{b.first}–{b.last}"
         f"<td>{kind_of(program, b)}<td title='{escape(b.name)}'>{escape(short_name(b.name))}"
         for b in sorted(program.buffers, key=lambda b: (b.first, b.offset))
     )
-    head = "<tr><th class=n>offset<th class=n>bytes<th class=n>steps<th>kind<th>buffer"
+    head = "<tr><th>memory" if program.regions else "<tr>"
+    head += "<th class=n>offset<th class=n>bytes<th class=n>steps<th>kind<th>buffer"
     return f"<h2>Buffers</h2><div class=scroll><table>{head}{rows}</table></div>"
+
+
+def _memory_cell(program: Program, buffer: Buffer) -> str:
+    spread = program.spread
+    return f"<td>{escape(spread.region(buffer.offset).name)}" if spread is not None else ""
 
 
 def short_name(name: str) -> str:

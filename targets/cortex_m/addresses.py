@@ -93,6 +93,9 @@ class Addresses:
             yield f"#define {self.size_macro(region)} {region.bytes}"
         yield f"#define {self.macro}_ARENA_BYTES {self.size_macro(first)}"
         yield f"#define {self.macro}_ARENA_ALIGNMENT {self.alignment}"
+        yield "#if UINTPTR_MAX != 0xFFFFFFFFu"
+        yield '#error "several memories need pointers of 32 bits; plan the model for one memory"'
+        yield "#endif"
         for region in self.program.regions:
             yield f"extern int8_t {self.symbol(region)}[{self.size_macro(region)}];"
         yield ""
