@@ -29,7 +29,7 @@ from midge.sim import qemu
 from midge.targets import boards
 from midge.targets.cortex_m import sources
 from midge.targets.cortex_m.backend import CortexMBackend, CortexMExecutor, write_sources
-from midge.targets.cortex_m.printer import print_model
+from midge.targets.cortex_m.printer import model_under_test, print_model
 from midge.targets.cortex_m.sources import CSRC, c_name
 from midge.targets.cortex_m.toolchain import FIRMWARE, compile_files, harness_files, link_firmware
 from midge.tools.cli import main
@@ -269,7 +269,7 @@ def test_same_program_same_bytes(tmp_path):
         folder.mkdir()
         files = [*sorted((tmp_path / name).glob("*.c")), FIRMWARE / "main.c"]
         files += harness_files(BOARD, ())
-        (folder / "model_under_test.h").write_text('#include "model.h"\n')
+        (folder / "model_under_test.h").write_text(model_under_test(compiled(DIGITS.model())))
         objects = compile_files(files, [tmp_path / name, folder, FIRMWARE], BOARD, folder)
         elves.append(link_firmware(objects, BOARD, folder, "firmware.elf").read_bytes())
     assert elves[0] == elves[1]
