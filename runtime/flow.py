@@ -47,6 +47,7 @@ class Operation:
     granularity: str
     takes: bool  # `rows` are those of the input, the output is there after the last
     sums: int  # bytes kept from the first row to the last
+    lot: int  # rows that are made together, the last ones apart
 
     @property
     def home(self) -> int:
@@ -102,15 +103,15 @@ class Flow:
     places: Mapping[int, Place]  # tensor -> where it lies
 
 
-def make_flow(graph: Graph, lowered: Mapping[int, Lowered]) -> Flow:
-    """The planner's view of a lowered graph."""
+def make_flow(graph: Graph, lowered: Mapping[int, Lowered], lots: bool = False) -> Flow:
+    """The planner's view of a lowered graph; rows come one by one, or in the lots of the calls."""
     places = places_of(graph, lowered)
     made = {
         tensor: position
         for position, node in enumerate(lowered)
         for tensor in graph.nodes[node].outputs
     }
-    operations = tuple(_operation(graph, lowered, node, places, made) for node in lowered)
+    operations = tuple(_operation(graph, lowered, node, places, made, lots) for node in lowered)
     lives = tuple(_lives(graph, lowered, places, operations))
     return Flow(operations, lives, places)
 
@@ -121,6 +122,7 @@ def _operation(
     index: int,
     places: Mapping[int, Place],
     made: Mapping[int, int],
+    lots: bool,
 ) -> Operation:
     node, call = graph.nodes[index], streamed_call(graph, lowered[index], places)
     images, rows, elements = image_rows(graph.output(node).shape)
@@ -147,6 +149,7 @@ def _operation(
         granularity=call.granularity,
         takes=bool(call.takes),
         sums=sum(v.size for v in call.fields.values() if isinstance(v, Sums)),
+        lot=call.lot if lots else 1,
     )
 
 

@@ -92,13 +92,15 @@ class Lowered:
     than a row. `by_row` is such a call for the same node, where the node's own isn't one. `frugal`
     is a slower call for it that takes less scratch, for plans with no room for this one's. `lavish`
     is a call for it that takes more bytes of constants, for plans that may spend them on fewer
-    `instructions`, which a model of the kernels counts, to compare calls for one node.
+    `instructions`, which a model of the kernels counts, to compare calls for one node. `lot` is how
+    many rows a call should make if few bytes are not all that counts.
     """
 
     kernel: str
     fields: Mapping[str, Field]
     granularity: str = TENSOR
     takes: int = 0
+    lot: int = 1
     by_row: Lowered | None = None
     frugal: Lowered | None = None
     lavish: Lowered | None = None

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 
 from .assemble import assemble
 from .errors import PlanError
+from .feeding import FEED
 from .flow import make_flow
 from .graph import Graph
 from .layout import layer_distances
@@ -52,6 +53,7 @@ class Planner:
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
     given_macs: int | None = None  # of the model, where `graph` has more
     spare: Callable[[int], int] = a_few  # bytes that faster kernels may add to the least
+    lots: bool = False  # streamed rows come in the lots of their calls
     room: int | None = None  # bytes that the arena may have for them, whatever the least is
     memories: tuple[Grant, ...] = ()  # that finished plans are to be spread over
 
@@ -69,7 +71,7 @@ class Planner:
                 f"there is no strategy {strategy!r}; the strategies are {', '.join(STRATEGIES)}"
             )
         if strategy == "rows":
-            return self._rows(max_extra_macs or 0.0)
+            return self._rows_in_lots(max_extra_macs or 0.0)
         plans = [self._assemble(layer_by_layer(self.graph, self.lowered))]
         if strategy == "patches" or (strategy == "auto" and max_extra_macs):
             most = MOST_EXTRA if max_extra_macs is None else max_extra_macs
@@ -151,6 +153,21 @@ class Planner:
         rows = self._faster(*min(plans, key=lambda plan: plan[1].arena_bytes))
         more = self._recomputing(self.macs(max_extra_macs)) if max_extra_macs > 0 else ()
         return min((rows, *more), key=self.rank)
+
+    def _rows_in_lots(self, max_extra_macs: float) -> Program:
+        """Rows in the lots that kernels want, if there is room for them.
+
+        Layers, then, if those take no more bytes: kernels with lots are slow without.
+        """
+        frugal = self.spare(CACHE_BYTES) == 0
+        if frugal or all(call.lot == 1 for call in self.lowered.values()):
+            return self._rows(max_extra_macs)
+        rows = replace(self, lots=True)._rows(max_extra_macs)
+        if self.room is not None and rows.arena_bytes > self.room:
+            return self._rows(max_extra_macs)
+        layers = self._assemble(layer_by_layer(self.graph, self.lowered))
+        fed = any(call.kernel == FEED for call in self.lowered.values())
+        return rows if fed or rows.arena_bytes < layers.arena_bytes else layers
 
     def _recomputing(self, most: int) -> Iterator[Program]:
         """The fewest bytes with at most so many extra multiplications, in strips or two passes."""
@@ -274,7 +291,7 @@ class Planner:
             call = self.lowered[node].choices[-1]
             return scratch_bytes(call if alone else streamed_call(self.graph, call, places))
 
-        flow = make_flow(self.graph, self.lowered)
+        flow = make_flow(self.graph, self.lowered, self.lots)
         return SegmentCosts(flow, distance, scratch, self.alignment)
 
     def _assemble(self, schedule: Schedule) -> Program:

@@ -73,21 +73,24 @@ def _order(flow: Flow, begin: int, end: int) -> list[tuple[int, int]]:
 
     Of what a row needs, that of the latest node is made first.
     """
-    operations, works = flow.operations, []
+    operations = flow.operations
+    works: list[tuple[int, int]] = []
     made = [0] * len(operations)
     demands = [sorted(operation.reads, key=lambda read: -read.source) for operation in operations]
 
     def produce(position: int, row: int) -> None:
         while made[position] <= row:
+            count = min(operations[position].lot, operations[position].rows - made[position])
+            end = made[position] + count
             for read in demands[position]:
                 if read.source >= begin:
-                    high = read.first + made[position] * read.step + read.extent
+                    high = read.first + (end - 1) * read.step + read.extent
                     all_rows = not read.step or operations[read.source].takes
                     last = operations[read.source].rows if all_rows else min(high, read.rows)
                     if made[read.source] < last:
                         produce(read.source, last - 1)
-            works.append((position, made[position]))
-            made[position] += 1
+            works.extend((position, number) for number in range(made[position], end))
+            made[position] = end
 
     inner = {read.source for op in operations[begin:end] for read in op.reads}
     ends = [p for p in range(begin, end) if p not in inner]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -20,6 +21,7 @@ from midge.runtime.pipeline import compile_model, lower_nodes, rewrite
 from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay
+from midge.runtime.room import none
 from midge.runtime.segments import SegmentCosts, candidate_cuts, least_peak, shortest_way
 
 PROPERTY = {
@@ -112,6 +114,20 @@ def test_every_strategy_has_the_same_bits(model: bytes) -> None:
         check(plan, found.lowered, model)
     assert plans["auto"].arena_bytes == min(p.arena_bytes for p in plans.values())
     assert found.plan("fast").arena_bytes == plans["layers"].arena_bytes
+
+
+@settings(max_examples=40, **PROPERTY)
+@given(networks(), st.integers(2, 5))
+def test_rows_in_lots_have_the_same_bits(model: bytes, lot: int) -> None:
+    plain = planner(model)
+    found = replace(plain, lowered={n: replace(c, lot=lot) for n, c in plain.lowered.items()})
+    in_lots, layers = found.plan("rows"), plain.plan("layers")
+    check(in_lots, found.lowered, model)
+    assert in_lots.arena_bytes <= layers.arena_bytes
+    if in_lots.arena_bytes < layers.arena_bytes:
+        assert len(list(in_lots.calls())) <= len(list(plain.plan("rows").calls()))
+    frugal = replace(found, spare=none).plan("rows")
+    assert frugal.arena_bytes == replace(plain, spare=none).plan("rows").arena_bytes
 
 
 @settings(max_examples=80, **PROPERTY)

@@ -19,6 +19,7 @@ from ...kernels.operation import Layout, layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, ROW, TENSOR, Constant, Lowered, Scratch
 from ...runtime.shapes import image_size
+from .paired import lot
 
 # Fields as in kernels/. slots: `pixels` windows of `steps` steps.
 CONV2D = layout(
@@ -51,6 +52,7 @@ BLOCK = 4  # channels of a convolution's blocks
 UNITS = 8  # channels of a fully connected layer's
 MOST_BYTES = 2048  # that pixels may take which are made together, if two of them don't need more
 MOST_PIXELS = 32
+PIXELS = 8  # that a call should make at least, if that is several rows
 GROUP = 16  # channels that are transposed together
 COLUMN_BYTES = 4 * GROUP
 LEAST_SHIFT = -31
@@ -70,7 +72,7 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     )
     flat = weights.data.reshape(filters, -1)
     fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
-    return CONV2D.lowered(
+    call = CONV2D.lowered(
         PIXEL,
         **fields
         | {
@@ -81,6 +83,7 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
             "slots": Scratch(pixels * STEP * steps + STEP),
         },
     )
+    return replace(call, lot=lot(graph, node, PIXELS))
 
 
 def lower_depthwise_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
@@ -121,7 +124,7 @@ def _lower_column(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     pixels = _together(image_size(y.shape)[0], MOST_PIXELS)
     rule, x_zero = requantization(graph, node, channels), graph.input(node).zero_point
     fields = {name: plain.fields[name] for name in DEPTHWISE_COLUMN.fields if name in plain.fields}
-    return DEPTHWISE_COLUMN.lowered(
+    call = DEPTHWISE_COLUMN.lowered(
         TENSOR,
         **fields
         | {
@@ -131,6 +134,7 @@ def _lower_column(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
             "columns": Scratch((pixels + STEP - 4) * COLUMN_BYTES),
         },
     )
+    return replace(call, lot=PIXELS)
 
 
 def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:

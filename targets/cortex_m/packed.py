@@ -7,6 +7,7 @@ known, but the weights are: sums are taken apart before any inputs could make a 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from ...kernels.convolution import Requantization, requantization
 from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, TENSOR, Constant, Lowered, Scratch
-from .paired import folded_bias, right_shifts, without_constants, wrapped
+from .paired import folded_bias, lot, right_shifts, without_constants, wrapped
 
 # Fields as in kernels/conv2d.py. slots: the windows of four pixels, and a pixel of padding.
 CONV2D = layout(
@@ -53,7 +54,7 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
         "weights": Constant(blocks),
         "slots": Scratch(2 * PIXELS * products + depth, alignment=4),
     }
-    return CONV2D.lowered(PIXEL, **fields)
+    return replace(CONV2D.lowered(PIXEL, **fields), lot=lot(graph, node, 2 * PIXELS))
 
 
 def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:

@@ -19,6 +19,7 @@ from ...kernels.convolution import Requantization, requantization
 from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
+from ...runtime.shapes import image_size
 
 # Fields as in kernels/conv2d.py and kernels/fully_connected.py; `words` are those of the weights
 # of two filters, `weights` begins the blocks of `pack`; the windows of so many `pixels` are taken
@@ -71,8 +72,14 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     calls = []
     for pixels in range(1, min(PIXELS, math.prod(y.shape[:3])) + 1):
         columns = Scratch(4 * pixels * len(order) + bytewise, alignment=4)
-        calls.append(CONV2D.lowered(PIXEL, **fields, pixels=pixels, columns=columns))
+        call = CONV2D.lowered(PIXEL, **fields, pixels=pixels, columns=columns)
+        calls.append(replace(call, lot=lot(graph, node, pixels)))
     return with_frugal(*reversed(calls))
+
+
+def lot(graph: Graph, node: Node, pixels: int) -> int:
+    """How many output rows have that many pixels."""
+    return -(-pixels // max(image_size(graph.output(node).shape)[1], 1))
 
 
 def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
