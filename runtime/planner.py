@@ -21,7 +21,7 @@ from .places import addresses_part, places_of, streamed_call
 from .program import Program
 from .room import a_few, calls_with_room, frugal, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
-from .segments import UNREACHABLE, SegmentCosts, candidate_cuts
+from .segments import UNREACHABLE, SegmentCosts, candidate_cuts, fewest_fused
 from .strips import CLOSE, Point, StripCosts, front, least_bytes, least_extra, pareto
 from .tiles import tile
 from .two_passes import Excitation, excitations, in_two_passes
@@ -32,12 +32,15 @@ NAMES = {
     "rows": "with row streaming",
     "patches": "in patches",
     "auto": "with row streaming where that is less",
-    "fast": "layer by layer, with row streaming where that leaves the cache",
+    "fast": "layer by layer, with row streaming where that would leave the cache",
 }
 STRATEGIES = tuple(NAMES)
 PACKING_TRIES = 5
 MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
-CACHE_BYTES = 1 << 20  # the second level of most processors has this much, or half of it
+# Segments of a computer's plan take no more than this, if they can: half of the smallest second
+# level of a Raspberry Pi, an eighth of a server's; the rest is the weights'. What it saves is
+# measured by `tools/streaming_page.py`.
+FOOTPRINT = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class Planner:
         """`layers`: node after node; `rows`: segments row by row; `patches`: the first nodes patch
         by patch, the rest as layers; `auto`: what needs fewest bytes.
 
-        `fast` is what takes least time on a computer: layers, or rows if layers leave its cache.
-        With `max_extra_macs`, a part of the model's multiplications, segments by row may run in
-        strips that compute their halos anew; without, they don't, and patches may add as many as
-        the model has. Raises `PlanError` for another strategy.
+        `fast` is what takes least time on a computer: layers, and those of them row by row that
+        else would leave its cache. With `max_extra_macs`, a part of the model's multiplications,
+        segments by row may run in strips that compute their halos anew; without, they don't, and
+        patches may add as many as the model has. Raises `PlanError` for another strategy.
         """
         if strategy not in STRATEGIES:
             raise PlanError(
@@ -72,15 +75,25 @@ class Planner:
             )
         if strategy == "rows":
             return self._rows_in_lots(max_extra_macs or 0.0)
+        if strategy == "fast" and not max_extra_macs:
+            return self._fast()
         plans = [self._assemble(layer_by_layer(self.graph, self.lowered))]
         if strategy == "patches" or (strategy == "auto" and max_extra_macs):
             most = MOST_EXTRA if max_extra_macs is None else max_extra_macs
             patches = self.in_strips(least_bytes(self.patch_costs(), self.macs(most)))
             plans += [patches] if patches is not None else []
-        leaves = strategy == "fast" and plans[0].arena_bytes > CACHE_BYTES
-        if strategy == "auto" or leaves:
+        if strategy in ("auto", "fast"):
             plans.append(self._rows(max_extra_macs or 0.0))
         return min(plans, key=self.rank)
+
+    def _fast(self) -> Program:
+        layers = self._assemble(layer_by_layer(self.graph, self.lowered))
+        if layers.arena_bytes <= FOOTPRINT:
+            return layers
+        costs = self.costs()
+        cuts = fewest_fused(costs, FOOTPRINT)
+        schedule = schedule_segments(self.graph, self.lowered, cuts, costs.streamed)
+        return min(layers, self._assemble(schedule), key=self.rank)
 
     def rank(self, program: Program) -> tuple[bool, int, int]:
         """The lower the better: what fits into the memories, then little use of the slower ones."""

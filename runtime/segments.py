@@ -183,6 +183,12 @@ def candidate_cuts(costs: SegmentCosts) -> Iterator[Cuts]:
                 yield cuts
 
 
+def fewest_fused(costs: SegmentCosts, limit: float) -> Cuts:
+    """The cuts that fuse fewest nodes and take at most `limit` bytes, or the least there is."""
+    least = least_peak(len(costs.flow.operations), costs.cost, costs.floor)
+    return _way(costs, max(limit, least), lambda begin, end: end - begin - 1)
+
+
 def _way(costs: SegmentCosts, limit: float, weight: Edge) -> Cuts:
     def allowed(begin: int, end: int) -> bool:
         return costs.floor(begin, end) <= limit and costs.cost(begin, end) <= limit

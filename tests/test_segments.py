@@ -22,7 +22,13 @@ from midge.runtime.planner import Planner
 from midge.runtime.program import Program
 from midge.runtime.replay import replay
 from midge.runtime.room import none
-from midge.runtime.segments import SegmentCosts, candidate_cuts, least_peak, shortest_way
+from midge.runtime.segments import (
+    SegmentCosts,
+    candidate_cuts,
+    fewest_fused,
+    least_peak,
+    shortest_way,
+)
 
 PROPERTY = {
     "deadline": None,
@@ -60,6 +66,20 @@ def test_the_cuts_are_the_best_of_all_ways(model: bytes) -> None:
     assert peak(costs, first) == best
     fused = min(sum(e - b - 1 for b, e in w) for w in every_way(count) if peak(costs, w) == best)
     assert sum(end - begin - 1 for begin, end in first) == fused
+
+
+@settings(max_examples=60, **PROPERTY)
+@given(networks(), st.integers(0, 3000))
+def test_fewest_nodes_are_fused_within_a_limit(model: bytes, limit: int) -> None:
+    costs = planner(model).costs()
+    count = len(costs.flow.operations)
+    assume(0 < count <= 9)
+    ways = every_way(count)
+    most = max(limit, min(peak(costs, way) for way in ways))
+    found = fewest_fused(costs, limit)
+    assert peak(costs, found) <= most
+    fused = min(sum(e - b - 1 for b, e in way) for way in ways if peak(costs, way) <= most)
+    assert sum(end - begin - 1 for begin, end in found) == fused
 
 
 @settings(max_examples=60, **PROPERTY)
@@ -178,6 +198,9 @@ def test_rows_that_come_in_pieces_have_the_same_bits(model: bytes, data: st.Data
 
 def test_on_a_computer_rows_are_for_what_leaves_its_cache(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     model = MODELS[0].model()
-    assert compile_model(model, "host").strategy == "layers"
-    monkeypatch.setattr("midge.runtime.planner.CACHE_BYTES", 1000)
-    assert compile_model(model, "host").strategy == "rows"
+    layers = compile_model(model, "host")
+    monkeypatch.setattr("midge.runtime.planner.FOOTPRINT", 5000)
+    streamed, rows = (compile_model(model, "host", Options(strategy=s)) for s in (None, "rows"))
+    assert (layers.strategy, streamed.strategy) == ("layers", "rows")
+    assert rows.arena_bytes <= streamed.arena_bytes < layers.arena_bytes
+    assert_reference(find_backend("host").build(streamed).run(inputs_of(streamed)), model)
