@@ -19,7 +19,7 @@ from .ops import total_macs
 from .options import Grant
 from .places import addresses_part, places_of, streamed_call
 from .program import Program
-from .room import a_few, calls_with_room, frugal, scratch_bytes
+from .room import a_few, calls_with_room, frugal, none, scratch_bytes
 from .schedule import Schedule, layer_by_layer, schedule_segments, stream_rows
 from .segments import UNREACHABLE, SegmentCosts, candidate_cuts, fewest_fused
 from .strips import CLOSE, Point, StripCosts, front, least_bytes, least_extra, pareto
@@ -172,7 +172,7 @@ class Planner:
 
         Layers, then, if those take no more bytes: kernels with lots are slow without.
         """
-        frugal = self.spare(CACHE_BYTES) == 0
+        frugal = self.spare is none
         if frugal or all(call.lot == 1 for call in self.lowered.values()):
             return self._rows(max_extra_macs)
         rows = replace(self, lots=True)._rows(max_extra_macs)
