@@ -32,6 +32,7 @@ from .fixedpoint import (
     rounding_divide_by_pot,
 )
 from .operation import Operation, layout
+from .plain import with_plain
 from .scales import checked_log2
 
 LEFT_SHIFT = {"int8": 20, "int16": 15}
@@ -261,5 +262,6 @@ CONSTRAINTS = (
 )
 _ALL_LAYOUTS = (*(words for kind in _LAYOUTS.values() for words in kind.all), ADD_POT_S16)
 
-ADD = Operation(reference, lower, _ALL_LAYOUTS, CONSTRAINTS)
-SUB = Operation(reference, lower, _ALL_LAYOUTS, CONSTRAINTS)
+_OPERATION = Operation(reference, lower, _ALL_LAYOUTS, CONSTRAINTS)
+ADD = with_plain(_OPERATION, np.add, "float32", "int32")
+SUB = with_plain(_OPERATION, np.subtract, "float32", "int32")

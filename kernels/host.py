@@ -16,12 +16,13 @@ from ..runtime.feeding import is_fed, passes_of, unrolled_calls
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.outline import outline_of
-from ..runtime.program import Program
+from ..runtime.program import Call, Program
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
 from .native.library import addresses
 from .pieces import Shares, scratch_bytes, shares_of
 from .runner import Runner
+from .stretches import is_in_numpy, stretches
 from .threads import Team
 
 ALIGNMENT = 8  # of buffers in the arena, bytes
@@ -62,7 +63,12 @@ class HostExecutor(Runner):
     def __init__(self, program: Program, threads: int = 1) -> None:
         self.program = program
         fed = is_fed(program)
-        shares = None if fed else shares_of(program, threads)
+        self.remarks = _remarks(program)
+        if fed and self.remarks:
+            raise TargetError(
+                f"a program that takes its input by row has native kernels only; {self.remarks[0]}"
+            )
+        shares = None if fed or self.remarks else shares_of(program, threads)
         helpers = len(shares.words) - 1 if shares else 0
         self._memory = _aligned(program.arena_bytes + helpers * scratch_bytes(program) + LINE)
         self.arena = self._memory[: program.arena_bytes]
@@ -75,8 +81,8 @@ class HostExecutor(Runner):
         super().__init__(
             [outline["tensors"][index] for index in outline["inputs"]],
             [] if fed else [self.tensor(index) for index in program.graph.inputs],
-            [self._output(index) for index in program.graph.outputs],
-            self.team.run if self.team else self._dispatcher.run_all,
+            [self._value(index) for index in program.graph.outputs],
+            self._way(),
         )
         self.reset()
 
@@ -125,11 +131,13 @@ class HostExecutor(Runner):
         times = np.empty((runs, len(calls) + 2))
         for row in times:
             self.copy_in(inputs)
-            row[-2] = _timed(self._dispatcher.run_all)
+            row[-2] = _timed(self._invoke)
             row[-1] = _timed(partial(dispatcher.run, 0, 0))
             self.copy_in(inputs)
-            for i in range(len(calls)):
-                row[i] = _timed(partial(dispatcher.run, i, i + 1))
+            for i, call in enumerate(calls):
+                native = partial(dispatcher.run, i, i + 1)
+                in_numpy = partial(self._run_in_numpy, call.node)
+                row[i] = _timed(in_numpy if is_in_numpy(call) else native)
         medians = np.median(times, axis=0) * 1e3
         *each, total, nothing = medians
         costs = np.bincount(numbers, np.maximum(np.array(each) - nothing, 0))
@@ -157,7 +165,34 @@ class HostExecutor(Runner):
 
     def run_item(self, item: int) -> None:
         """Run one of the program's items (a call or a whole loop)."""
-        self._dispatcher.run(item, item + 1)
+        if is_in_numpy(self.program.items[item]):
+            self._run_in_numpy(self.program.items[item].node)  # type: ignore[union-attr]
+        else:
+            self._dispatcher.run(item, item + 1)
+
+    def _way(self) -> Callable[[], object]:
+        """How an inference runs: by threads, by one call, or in stretches between NumPy's."""
+        if self.remarks:
+            parts = stretches(self.program.items)
+            return partial(self._run_stretches, parts)
+        return self.team.run if self.team else self._dispatcher.run_all
+
+    def _run_stretches(self, parts: Sequence[tuple[int, int]]) -> None:
+        for first, end in parts:
+            if is_in_numpy(self.program.items[first]):
+                self.run_item(first)
+            else:
+                self._dispatcher.run(first, end)
+
+    def _run_in_numpy(self, number: int) -> None:
+        from .table import OPERATIONS  # every operator's arithmetic, for programs that ask for it
+
+        graph = self.program.graph
+        node = graph.nodes[number]
+        operands = [None if index is None else self._value(index) for index in node.inputs]
+        answers = OPERATIONS[node.op].reference(graph, node, operands)
+        for index, answer in zip(node.outputs, answers, strict=True):
+            self.tensor(index)[...] = answer
 
     def finished(self, item: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """(node, tensor index, value) of the tensors that are whole once an item has run."""
@@ -189,9 +224,18 @@ class HostExecutor(Runner):
         places = [each.ctypes.data for each in words]
         return Team(fields, places, known["lead"], known["follow"], held)
 
-    def _output(self, index: int) -> np.ndarray:
-        constant = self.program.graph.tensors[index].data
-        return self.tensor(index) if constant is None else constant
+    def _value(self, index: int) -> np.ndarray:
+        """A tensor's numbers; constants aren't in the arena."""
+        data = self.program.graph.tensors[index].data
+        return self.tensor(index) if data is None else data
+
+
+def _remarks(program: Program) -> list[str]:
+    """What no native kernel does, for those who wonder about the time."""
+    calls = [item for item in program.items if is_in_numpy(item)]
+    kinds = sorted({program.graph.nodes[call.node].op for call in calls if isinstance(call, Call)})
+    count = f"{len(calls)} of {len(program.items)} calls run in NumPy"
+    return [f"{count}: {', '.join(kinds)}"] if calls else []
 
 
 def _timed(run: Callable[[], object]) -> float:

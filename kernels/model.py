@@ -21,6 +21,8 @@ class Model:
 
     def __init__(self, source: str | Path | bytes) -> None:
         found = ready.find(source, 1, {}) or ready.make("host", source, 1, {})
+        if found is None:
+            raise _input_error("parts of this model run in NumPy: use Interpreter instead of Model")
         self._model = model = MappedModel(found)
         outline, memory = found.header["outline"], memoryview(model.arena)
         self.inputs: list[TensorOutline]

@@ -28,6 +28,7 @@ from .fixedpoint import (
     quantize_multiplier,
 )
 from .operation import Operation
+from .plain import with_plain
 
 _REQUANTIZED = "a_offset b_offset y_offset multiplier shift minimum maximum"
 MUL_S8 = binary_layouts("mul", "s8", _REQUANTIZED)
@@ -98,14 +99,19 @@ def lower(graph: Graph, node: Node) -> Lowered:
     return lower_binary(graph, node, _LAYOUTS[y.dtype], words)
 
 
-MUL = Operation(
-    reference,
-    lower,
-    tuple(words for kind in _LAYOUTS.values() for words in kind.all),
-    (
-        all_of("int8", "int16", "float32", "int32"),
-        is_quantized,
-        int16_is_symmetric,
-        at_most_five_axes,
+MUL = with_plain(
+    Operation(
+        reference,
+        lower,
+        tuple(words for kind in _LAYOUTS.values() for words in kind.all),
+        (
+            all_of("int8", "int16", "float32", "int32"),
+            is_quantized,
+            int16_is_symmetric,
+            at_most_five_axes,
+        ),
     ),
+    np.multiply,
+    "float32",
+    "int32",
 )

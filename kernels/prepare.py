@@ -17,17 +17,19 @@ from .native import processor
 from .native.dispatch import encode
 from .native.library import images
 from .pieces import scratch_bytes, shares_of
+from .stretches import is_in_numpy
 
 PAGE = 4096  # what code is aligned to: AArch64 addresses it by pages of this size
 
 
 def prepared(
     source: str | Path | bytes, shapes: Mapping[int, Sequence[int]], threads: int
-) -> bytes:
-    """The content of a ready file for the host."""
+) -> bytes | None:
+    """The content of a ready file for the host; None where some calls run in NumPy."""
     options = PARALLEL if threads > 1 else Options()
     graph = read_cached(source, shapes or None)
-    return packed(graph, compile_cached(source, "host", options, shapes or None), threads)
+    program = compile_cached(source, "host", options, shapes or None)
+    return None if any(map(is_in_numpy, program.items)) else packed(graph, program, threads)
 
 
 def packed(graph: Graph, program: Program, threads: int) -> bytes:

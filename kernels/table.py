@@ -17,6 +17,8 @@ from . import (
     conv2d,
     depthwise_conv2d,
     fully_connected,
+    general_functions,
+    general_tensors,
     lstm,
     mean,
     mul,
@@ -73,6 +75,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "bconv2d": bconv2d.OPERATION,
     "bdense": bconv2d.OPERATION,
     "bmax_pool2d": bmax_pool2d.OPERATION,
+    **general_functions.OPERATIONS,
+    **general_tensors.OPERATIONS,
 }
 
 

@@ -15,7 +15,10 @@ WORD_BITS = 32
 DTYPES = MappingProxyType(
     {
         name: np.dtype(name)
-        for name in ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
+        for name in (
+            *("int8", "uint8", "int16", "int32", "int64", "float32", "bool"),
+            *("uint16", "uint32", "uint64", "float16", "float64"),  # in NumPy only
+        )
     }
     | {BINARY: np.dtype("int32")}
 )

@@ -88,10 +88,11 @@ class Interpreter:
         if self._executor is not None:
             return
         if self._can_be_ready():
-            found = self._ready or ready.make(
+            self._ready = self._ready or ready.make(
                 self._target, self._source, self._threads, self._sizes
             )
-            self._executor = ready.executor(self._target, found)
+        if self._ready is not None:
+            self._executor = ready.executor(self._target, self._ready)
         else:
             self._executor = self._build()
         self._values = {

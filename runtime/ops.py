@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from . import general
 from .attributes import (
     Arithmetic,
     BConv2D,
@@ -190,6 +191,31 @@ OPERATORS: Mapping[str, Operator] = {
     # the same with weights [units, words]
     "bdense": Operator(BDense, bdense_shapes, None, _binary_macs),
     "bmax_pool2d": Operator(Pool2D, pool_shapes, window_need),
+    # of any rank and type
+    **dict.fromkeys(general.UNARY, Operator(general.Function, *_ELEMENTWISE)),
+    **dict.fromkeys(
+        (*general.BINARY, *general.PREDICATES),
+        Operator(general.Function, general.broadcast_all_shapes, pointwise_need),
+    ),
+    **dict.fromkeys(general.REDUCTIONS, Operator(general.Reduce, general.reduced_shapes)),
+    "arg_max": Operator(general.Extreme, general.extreme_shapes),
+    "arg_min": Operator(general.Extreme, general.extreme_shapes),
+    "broadcast_to": Operator(general.Broadcast, general.broadcast_to_shapes),
+    "cast": Operator(general.Cast, general.cast_shapes, pointwise_need),
+    "cumulative_product": Operator(general.Cumulate, same_shape),
+    "cumulative_sum": Operator(general.Cumulate, same_shape),
+    "einsum": Operator(general.Einsum, general.einsum_shapes, None, general.einsum_macs),
+    "gather": Operator(general.Axis, general.gather_shapes),
+    "gather_elements": Operator(general.Axis, general.second_shape),
+    "gather_nd": Operator(general.Axis, general.gather_nd_shapes),
+    "matmul": Operator(NoAttrs, general.matmul_shapes, None, general.matmul_macs),
+    "repeat": Operator(general.Repeats, general.repeat_shapes),
+    # inputs: x, indices, updates
+    "scatter_elements": Operator(general.Scatter, same_shape),
+    "scatter_nd": Operator(general.Scatter, same_shape),
+    # inputs: condition, a, b
+    "select": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
+    "top_k": Operator(general.TopK, general.top_k_shapes),
 }
 
 

@@ -74,12 +74,17 @@ def find(source: str | Path | bytes, threads: int, shapes: Shapes) -> Ready | No
         return None
 
 
-def make(target: str, source: str | Path | bytes, threads: int, shapes: Shapes) -> Ready:
-    """The same, made now, and kept if the cache can be written and the digest says all."""
+def make(target: str, source: str | Path | bytes, threads: int, shapes: Shapes) -> Ready | None:
+    """The same, made now, and kept if the cache can be written and the digest says all.
+
+    None for a model that needs more than native code.
+    """
     from .plan_cache import has_more_files, write_entry  # with it, all that planning imports
 
     maker = import_module(MAKERS[target], __package__.rpartition(".")[0])
     content = maker.prepared(source, shapes, threads)
+    if content is None:
+        return None
     path = entry(source, threads, shapes)
     if path is not None and not has_more_files(source):
         write_entry(path, content)

@@ -83,7 +83,8 @@ class InferenceSession:
 def _start(source: str | Path | bytes, target: str) -> tuple[Outline, Executor]:
     if target in ready.MAKERS:
         found = ready.find(source, 1, {}) or ready.make(target, source, 1, {})
-        return found.header["outline"], ready.executor(target, found)
+        if found is not None:
+            return found.header["outline"], ready.executor(target, found)
     from .backend import find_backend
     from .outline import outline_of
     from .plan_cache import compile_cached

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.program import Call, Loop
+from ..stretches import is_in_numpy
 from .library import addresses
 from .opcodes import CALL, CALL_HEADER, LOOP, LOOP_HEADER, NEXT, STEP_WORDS
 
@@ -27,12 +28,13 @@ class Words:
 
 
 def encode(items: Sequence[Call | Loop]) -> Words:
-    """The words of `items`; see `opcodes.py` for their form."""
+    """The words of `items`, none of those that run in NumPy; see `opcodes.py` for their form."""
     numbers: dict[str, int] = {}
     words: list[int] = []
     starts = [0]
     for item in items:
-        _encode_item(item, words, numbers)
+        if not is_in_numpy(item):
+            _encode_item(item, words, numbers)
         starts.append(len(words))
     return Words(np.array(words, np.int32), tuple(starts), tuple(numbers))
 

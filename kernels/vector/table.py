@@ -11,6 +11,7 @@ from ...runtime.lowering import Lowered
 from ...runtime.room import scratch_bytes
 from .. import table
 from ..native import processor
+from ..stretches import NUMPY_CALL
 from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup, winograd
 from .window import TIGHT
 
@@ -36,6 +37,8 @@ def lower(graph: Graph, node: Node, sets: Collection[str] | None = None) -> Lowe
     """
     module = MODULES.get(node.op)
     plain = table.lower(graph, node)
+    if plain.kernel == NUMPY_CALL:
+        return plain
     attempt: Callable[[Graph, Node], Lowered | None] | None = module.lower if module else None
     lowered = attempt(graph, node) if attempt else None
     if lowered is None:

@@ -16,25 +16,31 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
-from ..graph import Graph
+from ..graph import DTYPES, Graph
 from .onnx_building import Builder
+from .onnx_functions import definition
 from .onnx_operators import READERS
 from .onnx_qdq import fuse
 from .onnx_reading import NodeReading
 from .tflite_file import Malformed
 from .tflite_reading import Unsupported
 
-LEAST_OPSET = 11
+LEAST_OPSET = 7
 OWN_DOMAINS = ("", "ai.onnx")
+DEEPEST = 8  # definitions within definitions
 
 
 def read_onnx(
-    source: str | Path | bytes, input_shapes: Mapping[int, Sequence[int]] | None = None
+    source: str | Path | bytes,
+    input_shapes: Mapping[int, Sequence[int]] | None = None,
+    input_values: Mapping[str, np.ndarray] | None = None,
 ) -> Graph:
     """The graph of an .onnx file, or of its content.
 
     Dimensions that the file leaves open count as 1 unless `input_shapes` gives the shape of that
-    input, by its place among the inputs. Raises `ModelError` for what is no well-formed model,
+    input, by its place among the inputs. Where an operator needs a constant (a shape, axes), an
+    input of `input_values` is taken for one: the graph then has room for that value only, and says
+    so in `fixed_inputs`. Raises `ModelError` for what is no well-formed model,
     `UnsupportedModel` with every node that can't be read, `InputError` for impossible shapes.
     """
     label = "model" if isinstance(source, bytes) else str(source)
@@ -43,7 +49,7 @@ def read_onnx(
     model = _parse(content, label, folder)
     _bind_sizes(model, input_shapes or {}, label)
     digest = hashlib.sha256(content).hexdigest()
-    return fuse(_Import(model, label, digest).graph())
+    return fuse(_Import(model, label, digest, input_values or {}).graph())
 
 
 def _onnx() -> Any:
@@ -137,23 +143,27 @@ def _bind_sizes(model: Any, shapes: Mapping[int, Sequence[int]], label: str) -> 
                 f"input {value.name!r} has {len(dimensions)} axes, not the shape {list(wanted)}"
             )
         for axis, dimension in enumerate(dimensions):
-            fixed = dimension.dim_value
-            size = int(wanted[axis]) if wanted is not None else (fixed or 1)
-            if size < 1 or (fixed and size != fixed):
-                raise InputError(
-                    f"axis {axis} of input {value.name!r} is {fixed or 'at least 1'}, not {size}"
-                )
+            fixed = dimension.dim_value if dimension.HasField("dim_value") else None
+            own = 1 if fixed is None else fixed
+            size = int(wanted[axis]) if wanted is not None else own
+            if size < 0 or (fixed is None and size < 1) or (fixed is not None and size != fixed):
+                stated = "at least 1" if fixed is None else fixed
+                raise InputError(f"axis {axis} of input {value.name!r} is {stated}, not {size}")
             dimension.dim_value = size
 
 
 class _Import:
     """One model's nodes in order; constants are folded on the way."""
 
-    def __init__(self, model: Any, label: str, digest: str) -> None:
+    def __init__(
+        self, model: Any, label: str, digest: str, values: Mapping[str, np.ndarray]
+    ) -> None:
         self._onnx = _onnx()
         self.model, self.label, self.digest = model, label, digest
         self.build = Builder()
-        self.opset = {o.domain: o.version for o in model.opset_import}
+        self.build.offers.update(values)
+        self._depth = 0  # of definitions within definitions
+        self._written_out = 0
 
     def graph(self) -> Graph:
         for tensor in self.model.graph.initializer:
@@ -179,9 +189,11 @@ class _Import:
 
     def _nodes(self) -> None:
         refusals = []
+        opsets = {"": self._onnx.defs.onnx_opset_version()}
+        opsets |= {o.domain: o.version for o in self.model.opset_import}
         for number, node in enumerate(self.model.graph.node):
             try:
-                self._node(number, node)
+                self._node(number, node, opsets)
             except Unsupported as error:
                 refusals.append(Refusal(number, node.op_type, error.why, error.remedy))
             except KeyError:
@@ -194,18 +206,42 @@ class _Import:
         if refusals:
             raise UnsupportedModel(self.label, refusals)
 
-    def _node(self, number: int, node: Any) -> None:
-        if self._fold(node):
+    def _node(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
+        if self._fold(node, opsets):
             return
-        if node.domain not in (*OWN_DOMAINS, "com.microsoft") or node.op_type not in READERS:
+        self._remember(node, opsets)
+        own = node.domain in (*OWN_DOMAINS, "com.microsoft") and node.op_type in READERS
+        if own:
+            mark = len(self.build.nodes)
+            try:
+                self._read(number, node, opsets)
+                return
+            except Unsupported:
+                del self.build.nodes[mark:]
+                if not self._write_out(number, node, opsets):
+                    raise
+        elif not self._write_out(number, node, opsets):
             raise Unsupported(
                 f"the operator {node.op_type} is not supported",
                 "export it from supported operators",
             )
+
+    def _remember(self, node: Any, opsets: Mapping[str, int]) -> None:
+        """How outputs could be known after all, if an operator asks for them as constants."""
+        build = self.build
+
+        def make() -> None:
+            if all(build.known(name) is not None for name in node.input if name):
+                self._fold(node, opsets)
+
+        for name in node.output if build.offers else ():
+            build.makers[name] = make
+
+    def _read(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
         attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
         reading = NodeReading(
             self.build, number, node.op_type, list(node.input), list(node.output), attributes,
-            self.opset.get("", self.opset.get("ai.onnx", 0)),
+            opsets.get("", opsets.get("ai.onnx", 0)),
         )  # fmt: skip
         made = READERS[node.op_type](reading)
         missing = [name for name in node.output[len(made) :] if name]
@@ -214,7 +250,39 @@ class _Import:
         for name, value in zip(node.output, made, strict=False):
             self.build.values[name] = value
 
-    def _fold(self, node: Any) -> bool:
+    def _write_out(self, number: int, node: Any, opsets: Mapping[str, int]) -> bool:
+        """Read ONNX's own definition of an operator instead of it, where it has one."""
+        if self._depth >= DEEPEST:
+            return False
+        self._written_out += 1
+        prefix = f"{node.op_type}.{self._written_out}."
+        opset = opsets.get(node.domain, opsets.get("ai.onnx", 0))
+        body = definition(self._onnx, node, opset, self._type, prefix)
+        if body is None:
+            return False
+        self._depth += 1
+        try:
+            for inner in body.nodes:
+                self._node(number, inner, {**opsets, **body.opsets})
+        finally:
+            self._depth -= 1
+        return True
+
+    def _type(self, name: str) -> Any:
+        """The type and shape of a tensor as a protobuf, None if it isn't known."""
+        build = self.build
+        if name not in build.constants and name not in build.values:
+            return None
+        data = build.constants.get(name)
+        value = build.value(name) if data is None else None
+        kind = data.dtype if value is None else DTYPES[build.tensors[value.index].dtype]
+        if value is not None and value.shifted:
+            kind = np.dtype(np.uint8)
+        helper = self._onnx.helper
+        code = helper.np_dtype_to_tensor_dtype(kind)
+        return helper.make_tensor_type_proto(code, build.shape(name))
+
+    def _fold(self, node: Any, opsets: Mapping[str, int]) -> bool:
         """Evaluate a node of constants, or the shape of a tensor, with the package's own rules."""
         constants = self.build.constants
         if node.op_type == "Shape" and node.input[0] not in constants:
@@ -234,7 +302,8 @@ class _Import:
         given = [named(name) for name in dict.fromkeys(names)]
         made = [named(name) for name in node.output if name]
         alone = self._onnx.helper.make_graph([node], "constants", given, made)
-        model = self._onnx.helper.make_model(alone, opset_imports=self.model.opset_import)
+        sets = [self._onnx.helper.make_opsetid(domain, n) for domain, n in opsets.items()]
+        model = self._onnx.helper.make_model(alone, opset_imports=sets)
         evaluator = self._onnx.reference.ReferenceEvaluator(model)
         try:
             found = evaluator.run(None, {name: constants[name] for name in names})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,9 @@ class Builder:
     """Tensors and nodes so far.
 
     `scales` has the quantization of constants that were dequantized, by name. A float constant made
-    of one carries it, so that `onnx_qdq` finds its integers again.
+    of one carries it, so that `onnx_qdq` finds its integers again. `offers` has values of inputs
+    that may be taken for constants where an operator needs one, `fixed` those that were; `makers`
+    tries to make a constant of what was computed from them.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,9 @@ class Builder:
         self.values: dict[str, Value] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.scales: dict[str, Quantization] = {}
+        self.offers: dict[str, np.ndarray] = {}
+        self.fixed: dict[int, np.ndarray] = {}
+        self.makers: dict[str, Callable[[], None]] = {}
 
     # ---- tensors ----
 
@@ -71,8 +76,6 @@ class Builder:
         self, data: np.ndarray, name: str = "", quantization: Quantization | None = None
     ) -> int:
         data = np.asarray(data)
-        if data.dtype == np.float64 or data.dtype == np.float16:
-            data = data.astype(np.float32)
         if data.dtype.name not in DTYPES:
             raise Unsupported(
                 f"a constant has the type {data.dtype}", "export the model in float32 or int8"
@@ -89,21 +92,39 @@ class Builder:
         name: str = "",
         origin: int | None = None,
         outputs: int = 1,
+        dtypes: Sequence[str | None] = (),
     ) -> tuple[int, ...]:
-        """Append a node; its outputs, of the first input's type unless `dtype` says another."""
+        """Append a node; its outputs, of the first input's type unless `dtype` says another, or
+        `dtypes` does for each."""
         first = next(i for i in inputs if i is not None)
         kind = dtype or self.tensors[first].dtype
-        made = tuple(self.add(name, (), kind, quantization) for _ in range(outputs))
+        kinds = [own or kind for own in dtypes] or [kind] * outputs
+        made = tuple(self.add(name, (), own, quantization) for own in kinds)
         new = Node(op, tuple(inputs), made, attrs or NoAttrs(), name, origin)
         used = {i: self.tensors[i] for i in (*new.operands, *made)}
         shapes = OPERATORS[op].shapes(Graph((), used, (), ()), new)
-        for index, shape in zip(made, shapes, strict=True):
-            self.tensors[index] = Tensor(index, name, tuple(map(int, shape)), kind, quantization)
+        for index, shape, own in zip(made, shapes, kinds, strict=True):
+            self.tensors[index] = Tensor(index, name, tuple(map(int, shape)), own, quantization)
         self.nodes.append(new)
         return made
 
     def graph(self, inputs: tuple[int, ...], outputs: tuple[int, ...], digest: str) -> Graph:
-        return Graph(tuple(self.nodes), self.tensors, inputs, outputs, digest)
+        return Graph(
+            tuple(self.nodes), self.tensors, inputs, outputs, digest, fixed_inputs=self.fixed
+        )
+
+    def known(self, name: str) -> np.ndarray | None:
+        """The value of a constant, or of an input that is offered as one and from now on is one.
+
+        So is what follows from such values alone.
+        """
+        if name in self.offers:
+            value = self.offers.pop(name)
+            self.fixed[self.values.pop(name).index] = value
+            self.constants[name] = value
+        elif name not in self.constants and name in self.makers:
+            self.makers.pop(name)()
+        return self.constants.get(name)
 
     # ---- values ----
 

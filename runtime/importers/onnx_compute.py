@@ -6,55 +6,92 @@ Rules are those of https://onnx.ai/onnx/operators/ for opset 11 and newer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from ..attributes import (
     Arithmetic,
+    Concatenation,
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
     Mean,
-    Pad,
     Padding,
-    Pool2D,
     Relu,
     Shape,
     Softmax,
+    Split,
     TransposeConv,
 )
-from .onnx_building import FLAT, IMAGE, TO_NHWC, Value
-from .onnx_reading import REFIT, Made, NodeReading, OnnxReader, aligned, axes_of, in_own_type
+from ..general import Function, Reduce
+from ..graph import DTYPES
+from .onnx_building import FLAT, IMAGE, PLAIN, TO_NHWC, Value
+from .onnx_general import pair, product, reduced_axes
+from .onnx_reading import REFIT, Made, NodeReading, OnnxReader, aligned, in_own_type
+from .onnx_windows import as_given, image_of, window_of
 from .tflite_reading import Unsupported
 
 # ---- convolutions and products ----
 
 
 def conv(node: NodeReading) -> Made:
-    x = node.build.image(node.inputs[0])
-    filters, depth, *kernel = node.shape(1)
-    groups = node.attribute("group", 1)
-    channels = node.build.tensors[x].shape[3]
-    if len(kernel) != 2 or depth * groups != channels or filters % groups:
-        raise ValueError(f"weights {list(node.shape(1))} don't fit {channels} channels")
-    stride, dilation = _pair(node, "strides", kernel), _pair(node, "dilations", kernel)
-    padding, _ = _padding(node, kernel, stride, dilation)
-    weights, bias = node.build.plain(node.inputs[1]), _bias(node, 2, filters)
-    if groups == channels and depth == 1:
+    """Of images; of sequences as images of one row."""
+    node.build.known(node.inputs[1])
+    _, depth, *kernel = node.shape(1)
+    groups, filters = node.attribute("group", 1), node.shape(1)[0]
+    if node.shape(0)[1] != depth * groups or filters % groups:
+        raise ValueError(f"weights {list(node.shape(1))} don't fit {node.shape(0)[1]} channels")
+    window = window_of(node, kernel)
+    x, weights = image_of(node), node.build.plain(node.inputs[1])
+    if len(kernel) == 1:
+        weights = node.build.reshaped(weights, (filters, depth, 1, *kernel))
+    bias = _bias(node, 2, filters)
+    if groups > 1 and depth == 1:
         weights = node.build.transposed(weights, (1, 2, 3, 0))
-        single = DepthwiseConv2D(stride, dilation, padding, multiplier=filters // channels)
-        return [Value(node.emit("depthwise_conv2d", [x, weights, bias], single)[0], IMAGE)]
-    weights = node.build.transposed(weights, TO_NHWC)
-    attrs = Conv2D(stride, dilation, padding)
-    return [Value(node.emit("conv2d", [x, weights, bias], attrs)[0], IMAGE)]
+        attrs = DepthwiseConv2D(
+            window.stride, window.dilation, window.padding, multiplier=filters // groups
+        )
+        made = node.emit("depthwise_conv2d", [x, weights, bias], attrs)[0]
+    else:
+        weights = node.build.transposed(weights, TO_NHWC)
+        single = Conv2D(window.stride, window.dilation, window.padding)
+        made = _grouped(node, x, weights, bias, single, groups)
+    return [as_given(node, made)]
+
+
+def _grouped(
+    node: NodeReading, x: int, weights: int, bias: int | None, attrs: Conv2D, groups: int
+) -> int:
+    if groups == 1:
+        return node.emit("conv2d", [x, weights, bias], attrs)[0]
+    build = node.build
+    share = build.tensors[x].shape[3] // groups
+    parts = node.emit("split", [x], Split(3, (share,) * groups), outputs=groups)
+    filters = build.tensors[weights].shape[0] // groups
+    kernels, biases = build.tensors[weights].data, None
+    if kernels is None:
+        raise Unsupported("its weights are computed", REFIT)
+    if bias is not None:
+        biases = build.tensors[bias].data
+    made = []
+    for i, part in enumerate(parts):
+        own = slice(i * filters, (i + 1) * filters)
+        operands = [part, build.constant(kernels[own])]
+        operands += [] if biases is None else [build.constant(biases[own])]
+        made.append(node.emit("conv2d", [*operands, *[None] * (3 - len(operands))], attrs)[0])
+    return node.emit("concatenation", made, Concatenation(3))[0]
 
 
 def conv_transpose(node: NodeReading) -> Made:
+    node.build.known(node.inputs[1])
     x = node.build.image(node.inputs[0])
     _, filters, *kernel = node.shape(1)
-    dilation, stride = _pair(node, "dilations", kernel), _pair(node, "strides", kernel)
-    if node.attribute("group", 1) != 1 or dilation != (1, 1) or len(kernel) != 2:
+    if len(kernel) != 2:
+        raise Unsupported(f"its window has {len(kernel)} axes", "export it for images of two axes")
+    stride = tuple(node.attribute("strides", [1, 1]))
+    dilation = tuple(node.attribute("dilations", [1, 1]))
+    if node.attribute("group", 1) != 1 or dilation != (1, 1):
         raise Unsupported("its groups or dilations are not 1", REFIT)
     if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         raise Unsupported("it states its padding by an output shape or auto_pad", REFIT)
@@ -80,28 +117,57 @@ def conv_transpose(node: NodeReading) -> Made:
 
 
 def gemm(node: NodeReading) -> Made:
-    if node.attribute("transA", 0):
-        raise Unsupported("its first operand is transposed", REFIT)
+    """A fully connected layer where the matrix is constant, else products and a sum."""
+    alpha, beta = (np.float32(node.attribute(name, 1.0)) for name in ("alpha", "beta"))
+    bias = node.build.known(node.inputs[2]) if node.has(2) else None
+    computed_bias = node.has(2) and bias is None
+    if _matrix(node) is None or node.attribute("transA", 0) or computed_bias:
+        return [Value(_gemm_by_products(node, float(alpha), float(beta)))]
     order = (0, 1) if node.attribute("transB", 0) else (1, 0)
-    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
-    node.constant(1, "weights")
     x, weights = _flat_operand(node, node.build.transposed(node.build.plain(node.inputs[1]), order))
-    bias = None
-    if node.has(2):
-        values = node.constant(2, "bias") * np.float32(beta)
+    bias_index = None
+    if bias is not None:
         units = node.build.tensors[weights].shape[0]
-        bias = node.build.constant(np.broadcast_to(values, (1, units)).reshape(units))
+        scaled = bias if beta == 1 else bias * beta
+        if scaled.size == 1:
+            scaled = np.broadcast_to(scaled.reshape(1, 1), (1, units))
+        if scaled.size != units:
+            return [Value(_gemm_by_products(node, float(alpha), float(beta)))]
+        bias_index = node.build.constant(scaled.reshape(units))
     if alpha != 1.0:
-        scaled = node.build.tensors[weights].data
-        assert scaled is not None
-        weights = node.build.constant(scaled * np.float32(alpha))
-    return [Value(node.emit("fully_connected", [x, weights, bias], FullyConnected())[0])]
+        data = node.build.tensors[weights].data
+        assert data is not None
+        weights = node.build.constant(data * alpha)
+    return [Value(node.emit("fully_connected", [x, weights, bias_index], FullyConnected())[0])]
+
+
+def _matrix(node: NodeReading) -> np.ndarray | None:
+    """The second operand if it is a constant matrix of floats, which kernels take."""
+    data = node.build.known(node.inputs[1])
+    return data if data is not None and data.ndim == 2 and data.dtype == np.float32 else None
+
+
+def _gemm_by_products(node: NodeReading, alpha: float, beta: float) -> int:
+    a, b = (node.build.plain(name) for name in node.inputs[:2])
+    a = node.build.transposed(a, (1, 0)) if node.attribute("transA", 0) else a
+    b = node.build.transposed(b, (1, 0)) if node.attribute("transB", 0) else b
+    y = scaled(node, product(node, a, b), alpha)
+    if not node.has(2) or beta == 0:
+        return y
+    return pair(node, "add", y, scaled(node, node.build.plain(node.inputs[2]), beta))
+
+
+def scaled(node: NodeReading, x: int, factor: float) -> int:
+    if factor == 1:
+        return x
+    number = np.asarray(factor, DTYPES[node.build.tensors[x].dtype])
+    return pair(node, "mul", x, node.build.constant(number))
 
 
 def matmul(node: NodeReading) -> Made:
-    if len(node.shape(1)) != 2:
-        raise Unsupported("its second operand is no constant matrix", "export it as a Gemm")
-    node.constant(1, "weights")
+    """A fully connected layer where the second operand is a constant matrix, else a product."""
+    if len(node.shape(0)) < 2 or _matrix(node) is None:
+        return [Value(product(node, *(node.build.plain(name) for name in node.inputs)))]
     weights = node.build.transposed(node.build.plain(node.inputs[1]), (1, 0))
     x, weights = _flat_operand(node, weights)
     attrs = FullyConnected(keep_dims=len(node.build.tensors[x].shape) > 2)
@@ -134,89 +200,6 @@ def _bias(node: NodeReading, place: int, count: int) -> int | None:
     return node.build.constant(values)
 
 
-# ---- geometry ----
-
-
-def _pair(node: NodeReading, name: str, kernel: Sequence[int]) -> tuple[int, int]:
-    values = node.attribute(name, [1] * len(kernel))
-    if len(values) != 2 or min(values) < 1:
-        raise Unsupported(f"its {name} are {list(values)}, needed are two", REFIT)
-    return int(values[0]), int(values[1])
-
-
-def _padding(
-    node: NodeReading,
-    kernel: Sequence[int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int] = (1, 1),
-) -> tuple[Padding, bool]:
-    """The padding, and whether `ceil_mode` added some of it."""
-    size = node.shape(0)[2:]
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    auto = node.attribute("auto_pad", "NOTSET")
-    pads = [int(p) for p in node.attribute("pads", [0, 0, 0, 0])]
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        for i in range(2):
-            total = max((-(-size[i] // stride[i]) - 1) * stride[i] + extent[i] - size[i], 0)
-            small = total // 2
-            pads[i], pads[i + 2] = small, total - small
-            if auto == "SAME_LOWER":
-                pads[i], pads[i + 2] = pads[i + 2], pads[i]
-    elif auto == "VALID":
-        pads = [0, 0, 0, 0]
-    if len(pads) != 4 or min(pads) < 0:
-        raise Unsupported(f"its padding is {pads}", REFIT)
-    added = False
-    if node.attribute("ceil_mode", 0):
-        for i in range(2):
-            space = size[i] + pads[i] + pads[i + 2] - extent[i]
-            last = -(-space // stride[i])
-            if last * stride[i] >= size[i] + pads[i]:
-                last -= 1  # a window must begin inside the image or its first padding
-            missing = last * stride[i] - space
-            added |= missing > 0
-            pads[i + 2] += max(missing, 0)
-    return Padding(pads[0], pads[2], pads[1], pads[3]), added
-
-
-def pool(op: str) -> OnnxReader:
-    def read(node: NodeReading) -> Made:
-        x = node.build.image(node.inputs[0])
-        kernel = [int(k) for k in node.attribute("kernel_shape", [])]
-        stride, dilation = _pair(node, "strides", kernel), _pair(node, "dilations", kernel)
-        if dilation != (1, 1) or len(node.outputs) > 1:
-            raise Unsupported("it has dilations or indices", REFIT)
-        padding, added = _padding(node, kernel, stride)
-        padded = padding != Padding()
-        if op == "average_pool2d" and node.attribute("count_include_pad", 0) and padded:
-            if added:
-                raise Unsupported("it counts its padding and rounds its size up", REFIT)
-            x = _padded(node, x, padding)
-            padding = Padding()
-        attrs = Pool2D((kernel[0], kernel[1]), stride, padding)
-        return [Value(node.emit(op, [x], attrs)[0], IMAGE)]
-
-    return read
-
-
-def _padded(node: NodeReading, x: int, padding: Padding) -> int:
-    """The image with its padding as zeros."""
-    attrs = Pad((0, padding.top, padding.left, 0), (0, padding.bottom, padding.right, 0), 0.0)
-    return node.emit("pad", [x], attrs)[0]
-
-
-def global_average_pool(node: NodeReading) -> Made:
-    x = node.build.image(node.inputs[0])
-    return [Value(node.emit("mean", [x], Mean((1, 2), True))[0], IMAGE)]
-
-
-def global_max_pool(node: NodeReading) -> Made:
-    x = node.build.image(node.inputs[0])
-    _, height, width, _ = node.build.tensors[x].shape
-    attrs = Pool2D((height, width), (1, 1))
-    return [Value(node.emit("max_pool2d", [x], attrs)[0], IMAGE)]
-
-
 # ---- elementwise ----
 
 
@@ -238,64 +221,84 @@ def unary(op: str, attrs: Callable[[NodeReading], object] = lambda node: None) -
 
 
 def clip(node: NodeReading) -> Made:
-    low = node.optional_constant(1, "minimum")
-    high = node.optional_constant(2, "maximum")
-    least = None if low is None else float(low)
-    most = None if high is None else float(high)
+    """A clamp; with computed bounds or on other numbers than floats, a maximum and a minimum."""
+    bounds = [node.build.known(node.inputs[i]) if node.has(i) else None for i in (1, 2)]
     value = in_own_type(node)
-    if least is not None and math.isinf(least):
-        least = None
-    if most is not None and math.isinf(most):
-        most = None
-    if least is None and most is None:
+    if node.opset < 11:
+        bounds = [
+            None if node.attribute(name) is None else np.float32(node.attribute(name))
+            for name in ("min", "max")
+        ]
+    computed = any(node.has(i) and bounds[i - 1] is None for i in (1, 2))
+    if computed or node.build.tensors[value.index].dtype != "float32":
+        made = value.index
+        for place, op in ((1, "maximum"), (2, "minimum")):
+            if node.has(place):
+                made = pair(node, op, made, node.build.plain(node.inputs[place]))
+        return [Value(made, value.layout, value.image)]
+    low, high = (
+        None if bound is None or math.isinf(float(bound)) else float(bound) for bound in bounds
+    )
+    if low is None and high is None:
         return [value]
-    made = node.emit("relu", [value.index], Relu(least, most))[0]
+    if low is not None and high is not None and low > high:
+        low = high  # all numbers become the upper bound
+    made = node.emit("relu", [value.index], Relu(low, high))[0]
     return [Value(made, value.layout, value.image)]
 
 
 def softmax(node: NodeReading) -> Made:
+    """Over one axis; before opset 13 over all axes from one on."""
     x = node.build.plain(node.inputs[0])
-    rank = len(node.build.tensors[x].shape)
-    axis = node.attribute("axis", 1 if node.opset < 13 else -1)
-    axis += rank if axis < 0 else 0
-    if axis == rank - 1:
-        return [Value(node.emit("softmax", [x], Softmax())[0])]
+    shape = node.build.tensors[x].shape
+    rank = len(shape)
+    axis = node.attribute("axis", 1 if node.opset < 13 else -1) % rank
     if node.opset < 13:
-        raise Unsupported(f"it is over the axes from {axis} on", "export it with opset 13 or newer")
-    order = [i for i in range(rank) if i != axis] + [axis]
-    moved = node.build.transposed(x, tuple(order))
-    made = node.emit("softmax", [moved], Softmax())[0]
+        flat = node.build.reshaped(x, (math.prod(shape[:axis]), math.prod(shape[axis:])))
+        return [Value(node.build.reshaped(_softmax(node, flat), shape))]
+    order = tuple(i for i in range(rank) if i != axis) + (axis,)
+    if order == tuple(range(rank)):
+        return [Value(_softmax(node, x))]
+    made = _softmax(node, node.build.transposed(x, order))
     return [Value(node.build.transposed(made, tuple(order.index(i) for i in range(rank))))]
+
+
+def _softmax(node: NodeReading, x: int) -> int:
+    """Over the last axis; types that the operator doesn't have by its definition."""
+    rank, kind = len(node.build.tensors[x].shape), node.build.tensors[x].dtype
+    if kind == "float32":
+        return node.emit("softmax", [x], Softmax())[0]
+    last = Reduce((rank - 1,), True)
+    most = node.emit("reduce_max", [x], last)[0]
+    powers = node.emit("exp", [pair(node, "sub", x, most)], Function())[0]
+    return pair(node, "divide", powers, node.emit("sum", [powers], last)[0])
 
 
 def batch_normalization(node: NodeReading) -> Made:
     """A product and a sum with constants (inference mode)."""
+    if node.attribute("training_mode", 0):
+        raise Unsupported("it is in training mode", "export the model for inference")
     gamma, beta, mean, variance = (node.constant(i, "statistics") for i in range(1, 5))
     factor = gamma / np.sqrt(variance + np.float32(node.attribute("epsilon", 1e-5)))
+    return _scaled_channels(node, factor, beta - mean * factor)
+
+
+def _scaled_channels(node: NodeReading, factor: np.ndarray, offset: np.ndarray) -> Made:
     rank = len(node.shape(0))
-    value = node.build.value(node.inputs[0])
     if rank == 4:
         x, layout = node.build.image(node.inputs[0]), IMAGE
         shape: Shape = (1, 1, 1, -1)
     else:
-        x, layout = node.build.plain(node.inputs[0]), value.layout
+        x, layout = node.build.plain(node.inputs[0]), PLAIN
         shape = (1, -1) + (1,) * (rank - 2)
-    scale, offset = (
-        node.build.constant(v.astype(np.float32).reshape(shape))
-        for v in (factor, beta - mean * factor)
-    )
-    product = node.emit("mul", [x, scale], Arithmetic())[0]
-    return [Value(node.emit("add", [product, offset], Arithmetic())[0], layout)]
+    kind = DTYPES[node.build.tensors[x].dtype]
+    scale, added = (node.build.constant(v.astype(kind).reshape(shape)) for v in (factor, offset))
+    return [Value(pair(node, "add", pair(node, "mul", x, scale), added), layout)]
 
 
 def reduce_mean(node: NodeReading) -> Made:
-    rank = len(node.shape(0))
-    axes = [a % rank for a in (axes_of(node) or range(rank))]
-    keep = bool(node.attribute("keepdims", 1))
-    value = in_own_type(node)
-    if value.layout == FLAT or (value.layout == IMAGE and not keep):
-        value = Value(node.build.plain(node.inputs[0]))
-    if value.layout == IMAGE:
-        axes = [TO_NHWC.index(a) for a in axes]
-    made = node.emit("mean", [value.index], Mean(tuple(sorted(axes)), keep))[0]
-    return [Value(made, value.layout)]
+    value, axes = reduced_axes(node)
+    if axes is None:
+        return [value]
+    attrs = Mean(axes, bool(node.attribute("keepdims", 1)))
+    return [Value(node.emit("mean", [value.index], attrs)[0], value.layout)]

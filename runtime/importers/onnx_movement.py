@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from ..attributes import Concatenation, Pad, Resize, Shape, Split, StridedSlice
+from ..attributes import Concatenation, Pad, Shape, Split, StridedSlice
 from .onnx_building import FLAT, IMAGE, PLAIN, TO_NHWC, Value
-from .onnx_reading import REFIT, Made, NodeReading, aligned, axes_of, in_own_type
+from .onnx_placing import picked
+from .onnx_reading import Made, NodeReading, aligned, axes_of, in_own_type
 from .tflite_reading import Unsupported
 
 
@@ -113,17 +115,10 @@ def split(node: NodeReading) -> Made:
 
 def slice_(node: NodeReading) -> Made:
     shape = list(node.shape(0))
-    starts, ends = ([int(v) for v in node.constant(i, "bounds")] for i in (1, 2))
-    axes = node.optional_constant(3, "axes")
-    steps = node.optional_constant(4, "steps")
-    places = list(range(len(starts))) if axes is None else [int(a) for a in axes]
-    strides = [1] * len(starts) if steps is None else [int(s) for s in steps]
-    if min(strides, default=1) < 1:
-        raise Unsupported("it steps backwards", REFIT)
     begin, stride, size = [0] * len(shape), [1] * len(shape), shape[:]
-    for first, end, axis, step in zip(starts, ends, places, strides, strict=True):
-        first, end, _ = slice(first, end, step).indices(shape[axis])
-        begin[axis], stride[axis], size[axis] = first, step, max(-(-(end - first) // step), 0)
+    for axis, first, end, step in _bounds(node, len(shape)):
+        first, end, step = slice(first, end, step).indices(shape[axis])
+        begin[axis], stride[axis], size[axis] = first, step, len(range(first, end, step))
     value = in_own_type(node)
     if value.layout == FLAT:
         value = Value(node.build.plain(node.inputs[0]))
@@ -134,54 +129,67 @@ def slice_(node: NodeReading) -> Made:
     return [Value(node.emit("strided_slice", [value.index], attrs)[0], value.layout)]
 
 
+def _bounds(node: NodeReading, rank: int) -> Iterator[tuple[int, int, int, int]]:
+    """(axis, first, end, step); attributes before opset 10."""
+    if node.opset < 10:
+        starts, ends = node.attribute("starts"), node.attribute("ends")
+        axes, steps = node.attribute("axes"), None
+    else:
+        starts, ends = (node.constant(i, "bounds") for i in (1, 2))
+        axes, steps = (node.optional_constant(i, n) for i, n in ((3, "axes"), (4, "steps")))
+    places = range(len(starts)) if axes is None else axes
+    strides = [1] * len(starts) if steps is None else steps
+    for axis, first, end, step in zip(places, starts, ends, strides, strict=True):
+        if not -rank <= axis < rank or step == 0:
+            raise ValueError(f"axis {axis} of {rank} in steps of {step}")
+        least = -(2**62)  # an end before the first number, where steps go backwards
+        yield int(axis) % rank, int(first), max(int(end), least), int(step)
+
+
 def pad(node: NodeReading) -> Made:
-    if node.attribute("mode", "constant") != "constant":
-        raise Unsupported(f"its mode is {node.attribute('mode')}", "pad with a constant")
+    """Constants round a tensor, or its own numbers again; negative padding cuts off."""
     rank = len(node.shape(0))
-    amounts = [int(p) for p in node.constant(1, "pads")]
-    axes = node.optional_constant(3, "axes")
-    before, after = [0] * rank, [0] * rank
-    places = range(rank) if axes is None else [int(a) % rank for a in axes]
-    for i, axis in enumerate(places):
-        before[axis], after[axis] = amounts[i], amounts[i + len(amounts) // 2]
-    if min(before + after) < 0:
-        raise Unsupported("it cuts off by negative padding", "use Slice")
-    fill = node.optional_constant(2, "value")
-    number = 0.0 if fill is None or fill.size == 0 else float(fill.reshape(-1)[0])
+    before, after = _amounts(node, rank)
+    mode = node.attribute("mode", "constant")
+    if mode != "constant" or min(before + after, default=0) < 0:
+        return [Value(_padded_by_choice(node, before, after, mode))]
     value = in_own_type(node)
     if value.layout == FLAT:
         value = Value(node.build.plain(node.inputs[0]))
     if value.layout == IMAGE:
         before, after = ([part[i] for i in TO_NHWC] for part in (before, after))
-    attrs = Pad(tuple(before), tuple(after), number)
+    attrs = Pad(tuple(before), tuple(after), _fill(node))
     return [Value(node.emit("pad", [value.index], attrs)[0], value.layout)]
 
 
-def resize(node: NodeReading) -> Made:
-    x = node.build.image(node.inputs[0])
-    size = node.shape(0)
-    mode = node.attribute("mode", "nearest")
-    how = node.attribute("coordinate_transformation_mode", "half_pixel")
-    sizes = node.optional_constant(3, "sizes")
-    if sizes is None:
-        scales = node.constant(2, "scales")
-        sizes = np.floor(np.array(size) * scales).astype(int)
-    height, width = (int(n) for n in sizes[2:])
-    if list(sizes[:2]) != list(size[:2]):
-        raise Unsupported("it resizes batches or channels", REFIT)
-    same = {
-        "half_pixel": (False, True),
-        "align_corners": (True, False),
-        "asymmetric": (False, False),
-    }
-    if mode == "linear" and how in same:
-        corners, half = same[how]
-        attrs = Resize((height, width), corners, half)
-        return [Value(node.emit("resize_bilinear", [x], attrs)[0], IMAGE)]
-    down = node.attribute("nearest_mode", "round_prefer_floor") == "floor"
-    whole = height % size[2] == 0 and width % size[3] == 0
-    if mode == "nearest" and ((how == "asymmetric" and down) or whole):
-        # Enlarged a whole number of times every rule picks the same pixel as rounding down does.
-        attrs = Resize((height, width))
-        return [Value(node.emit("resize_nearest", [x], attrs)[0], IMAGE)]
-    raise Unsupported(f"its mode is {mode} with {how}", REFIT)
+def _amounts(node: NodeReading, rank: int) -> tuple[list[int], list[int]]:
+    """Padding before and after every axis; attributes before opset 11."""
+    given = node.attribute("pads") if node.opset < 11 else list(node.constant(1, "pads"))
+    amounts = [int(p) for p in given]
+    axes = node.optional_constant(3, "axes")
+    before, after = [0] * rank, [0] * rank
+    places = range(rank) if axes is None else [int(a) % rank for a in axes]
+    for i, axis in enumerate(places):
+        before[axis], after[axis] = amounts[i], amounts[i + len(amounts) // 2]
+    return before, after
+
+
+def _fill(node: NodeReading) -> float:
+    if node.opset < 11:
+        return float(node.attribute("value", 0.0))
+    fill = node.optional_constant(2, "value")
+    return 0.0 if fill is None or fill.size == 0 else float(fill.reshape(-1)[0])
+
+
+def _padded_by_choice(node: NodeReading, before: list[int], after: list[int], mode: str) -> int:
+    """Every axis as a choice of what is there."""
+    x = node.build.plain(node.inputs[0])
+    how = {"reflect": "reflect", "edge": "edge", "wrap": "wrap", "constant": "edge"}[mode]
+    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
+        size = node.build.tensors[x].shape[axis]
+        places = np.pad(np.arange(size), (max(first, 0), max(last, 0)), how)  # type: ignore[call-overload]
+        places = places[max(-first, 0) : len(places) - max(-last, 0)]
+        x = picked(node, x, places, axis)
+    if mode == "constant" and max(before + after) > 0:
+        raise Unsupported("it pads and cuts off at once", "use Slice")
+    return x

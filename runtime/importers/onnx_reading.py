@@ -36,9 +36,10 @@ class NodeReading:
         """A constant input; `Unsupported` where it is computed."""
         if not self.has(place):
             raise ValueError(f"it lacks its {what}")
-        if self.inputs[place] not in self.build.constants:
+        value = self.build.known(self.inputs[place])
+        if value is None:
             raise Unsupported(f"its {what} is computed", f"export it with a constant {what}")
-        return self.build.constants[self.inputs[place]]
+        return value
 
     def optional_constant(self, place: int, what: str) -> np.ndarray | None:
         return self.constant(place, what) if self.has(place) else None

@@ -15,6 +15,7 @@ import numpy as np
 from ...kernels import table
 from ...kernels.host import ALIGNMENT
 from ...kernels.native import processor
+from ...kernels.stretches import NUMPY_CALL
 from ...kernels.vector import table as vector
 from ...runtime.backend import Measurement, check_inputs
 from ...runtime.errors import Refusal, TargetError
@@ -43,7 +44,12 @@ class LibraryBackend:
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:
         """Why there is no kernel for this node, or None."""
-        return table.refusal(graph, node, graph.nodes.index(node))
+        index = graph.nodes.index(node)
+        refused = table.refusal(graph, node, index)
+        if refused is None and self.lower(graph, node).kernel == NUMPY_CALL:
+            why = f"{node.op} runs in NumPy, which a library doesn't have"
+            return Refusal(index, node.op, why, "run it on target host")
+        return refused
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The host's: programs for both are alike, of processors with the same instructions."""

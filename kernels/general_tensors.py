@@ -1,0 +1,247 @@
+"""Reductions, products and movement on tensors of any rank and type, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..runtime.errors import InputError
+from ..runtime.graph import DTYPES, Graph, Node
+from .general_functions import not_quantized, one_dtype
+from .in_numpy import IN_NUMPY, lower
+from .operation import Constraint, Operation
+
+Arrays = Sequence[np.ndarray | None]
+
+
+def _given(arrays: Arrays) -> list[np.ndarray]:
+    return [array for array in arrays if array is not None]
+
+
+# ---- reductions --------------------------------------------------------------------------------
+
+_REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {
+    "sum": np.sum,
+    "product": np.prod,
+    "reduce_max": np.max,
+    "reduce_min": np.min,
+    "reduce_all": np.all,
+    "reduce_any": np.any,
+}
+
+
+def _least(dtype: np.dtype) -> float | int:
+    """What is no greater than any number of a type."""
+    if dtype.kind == "f":
+        return -np.inf
+    return False if dtype.kind == "b" else int(np.iinfo(dtype).min)
+
+
+def _most(dtype: np.dtype) -> float | int:
+    if dtype.kind == "f":
+        return np.inf
+    return True if dtype.kind == "b" else int(np.iinfo(dtype).max)
+
+
+def reduce_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Numbers along `axes` made one; float32 sums run in float64 and are rounded once."""
+    (x,), attrs, kind = _given(arrays), node.attrs, DTYPES[graph.output(node).dtype]
+    extra: dict[str, object] = {}
+    if node.op in ("sum", "product"):
+        extra["dtype"] = np.float64 if x.dtype.kind == "f" else x.dtype
+    elif node.op == "reduce_max":
+        extra["initial"] = _least(x.dtype)
+    elif node.op == "reduce_min":
+        extra["initial"] = _most(x.dtype)
+    with np.errstate(all="ignore"):
+        answer = _REDUCERS[node.op](x, axis=attrs.axes, keepdims=attrs.keep_dims, **extra)
+    return [np.asarray(answer).astype(kind)]
+
+
+def extreme_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """The place of the greatest or least along an axis."""
+    (x,), attrs = _given(arrays), node.attrs
+    find = np.argmax if node.op == "arg_max" else np.argmin
+    seen = np.flip(x, attrs.axis) if attrs.last else x
+    place = find(seen, axis=attrs.axis, keepdims=attrs.keep_dims)
+    place = x.shape[attrs.axis] - 1 - place if attrs.last else place
+    return [np.asarray(place).astype(DTYPES[graph.output(node).dtype])]
+
+
+def cumulate_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Sums or products of all numbers so far along an axis."""
+    (x,), attrs = _given(arrays), node.attrs
+    start, run = (0, np.cumsum) if node.op == "cumulative_sum" else (1, np.cumprod)
+    seen = np.flip(x, attrs.axis) if attrs.reverse else x
+    if attrs.exclusive:
+        first = np.full_like(seen.take([0], attrs.axis), start)
+        before = seen.take(range(seen.shape[attrs.axis] - 1), attrs.axis)
+        seen = np.concatenate([first, before], attrs.axis)
+    total = run(seen, axis=attrs.axis, dtype=x.dtype)
+    return [np.ascontiguousarray(np.flip(total, attrs.axis) if attrs.reverse else total)]
+
+
+def top_k_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """The greatest (least) numbers along an axis in order, and their places; of equals the first."""
+    (x,), attrs = _given(arrays), node.attrs
+    if attrs.largest:
+        # A stable sort of the reversed numbers from the end keeps the first of equals first.
+        places = np.flip(np.argsort(np.flip(x, attrs.axis), attrs.axis, kind="stable"), attrs.axis)
+        places = x.shape[attrs.axis] - 1 - places
+    else:
+        places = np.argsort(x, attrs.axis, kind="stable")
+    places = places.take(range(attrs.count), attrs.axis)
+    kind = DTYPES[graph.output(node, 1).dtype]
+    return [np.take_along_axis(x, places, attrs.axis), places.astype(kind)]
+
+
+# ---- products ----------------------------------------------------------------------------------
+
+
+def matmul_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Matrix products, stacks of them broadcast; float32 sums in float64, rounded once."""
+    a, b = _given(arrays)
+    kind = DTYPES[graph.output(node).dtype]
+    wide = np.float64 if kind.kind == "f" else kind
+    with np.errstate(all="ignore"):
+        return [np.asarray(np.matmul(a.astype(wide), b.astype(wide))).astype(kind)]
+
+
+def einsum_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """NumPy's einsum, float32 in float64 and rounded once."""
+    operands, kind = _given(arrays), DTYPES[graph.output(node).dtype]
+    wide = np.float64 if kind.kind == "f" else kind
+    answer = np.einsum(node.attrs.equation, *(x.astype(wide) for x in operands))
+    return [np.asarray(answer).astype(kind)]
+
+
+# ---- movement ----------------------------------------------------------------------------------
+
+
+def _counted(indices: np.ndarray, size: int) -> np.ndarray:
+    """Indices from 0 on; negative ones count from the end. Those outside are an error."""
+    counted = np.where(indices < 0, indices.astype(np.int64) + size, indices)
+    if counted.size and (counted.min() < 0 or counted.max() >= size):
+        span = f"{int(indices.min())} to {int(indices.max())}"
+        raise InputError(f"indices from {span} came, an axis of {size} has {-size} to {size - 1}")
+    return counted.astype(np.int64)
+
+
+def gather_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Slices of x along an axis, in the order of the indices."""
+    (x, indices), attrs = _given(arrays), node.attrs
+    counted = _counted(indices, x.shape[attrs.axis])
+    if not attrs.batch_dims:
+        return [np.take(x, counted, attrs.axis)]
+    shape, batch = graph.output(node).shape, attrs.batch_dims
+    y = np.empty(shape, x.dtype)
+    for place in np.ndindex(*x.shape[:batch]):
+        y[place] = np.take(x[place], counted[place], attrs.axis - batch)
+    return [y]
+
+
+def gather_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """For every place of `indices` the number of x there, but along the axis at the index."""
+    (x, indices), axis = _given(arrays), node.attrs.axis
+    return [x[_along(x, indices, axis)]]
+
+
+def _along(x: np.ndarray, indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
+    places = list(np.indices(indices.shape, sparse=True))
+    places[axis] = _counted(indices, x.shape[axis])
+    return tuple(places)
+
+
+def gather_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Slices of x at the index tuples in the last axis of `indices`."""
+    (x, indices), batch = _given(arrays), node.attrs.batch_dims
+    y = np.empty(graph.output(node).shape, x.dtype)
+    for place in np.ndindex(*indices.shape[:batch]):
+        y[place] = x[place][_tuples(x[place].shape, indices[place])]
+    return [y]
+
+
+def _tuples(shape: Sequence[int], indices: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(_counted(indices[..., i], shape[i]) for i in range(indices.shape[-1]))
+
+
+_COMBINE: Mapping[str, Callable[..., None]] = {
+    "add": np.add.at,
+    "mul": np.multiply.at,
+    "max": np.maximum.at,
+    "min": np.minimum.at,
+}
+
+
+def _put(y: np.ndarray, places: tuple[np.ndarray, ...], values: np.ndarray, how: str) -> None:
+    if how == "none":
+        y[places] = values
+    else:
+        _COMBINE[how](y, places, values)
+
+
+def scatter_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """x with each update put (or combined) at its place, along the axis at its index."""
+    (x, indices, updates), attrs = _given(arrays), node.attrs
+    y = x.copy()
+    _put(y, _along(x, indices, attrs.axis), updates, attrs.combine)
+    return [y]
+
+
+def scatter_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """x with slices put (or combined) at the index tuples in the last axis of `indices`."""
+    x, indices, updates = _given(arrays)
+    y = x.copy()
+    _put(y, _tuples(x.shape, indices), updates, node.attrs.combine)
+    return [y]
+
+
+def repeat_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """x again and again along every axis."""
+    (x,) = _given(arrays)
+    return [np.tile(x, node.attrs.counts).reshape(graph.output(node).shape)]
+
+
+def broadcast_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """x repeated along axes where it has one element."""
+    (x,) = _given(arrays)
+    return [np.broadcast_to(x, node.attrs.shape).copy()]
+
+
+def whole_indices(graph: Graph, node: Node) -> bool:
+    """Indices must be int32 or int64."""
+    return graph.input(node, 1).dtype in ("int32", "int64")
+
+
+def moved_dtype(graph: Graph, node: Node) -> bool:
+    """Input and output must be of one dtype."""
+    return graph.input(node).dtype == graph.output(node).dtype
+
+
+def _operation(reference: Callable[..., list[np.ndarray]], *constraints: Constraint) -> Operation:
+    return Operation(reference, lower, (IN_NUMPY,), (not_quantized, *constraints))
+
+
+def _movement(reference: Callable[..., list[np.ndarray]], *constraints: Constraint) -> Operation:
+    """Quantized numbers may be moved as well."""
+    return Operation(reference, lower, (IN_NUMPY,), (moved_dtype, *constraints))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    **{name: _operation(reduce_reference, one_dtype) for name in _REDUCERS},
+    "arg_max": _operation(extreme_reference),
+    "arg_min": _operation(extreme_reference),
+    "cumulative_product": _operation(cumulate_reference, one_dtype),
+    "cumulative_sum": _operation(cumulate_reference, one_dtype),
+    "top_k": _operation(top_k_reference),
+    "matmul": _operation(matmul_reference),
+    "einsum": _operation(einsum_reference, one_dtype),
+    "gather": _movement(gather_reference, whole_indices),
+    "gather_elements": _movement(gather_elements_reference, whole_indices),
+    "gather_nd": _movement(gather_nd_reference, whole_indices),
+    "scatter_elements": _movement(scatter_elements_reference, whole_indices),
+    "scatter_nd": _movement(scatter_nd_reference, whole_indices),
+    "repeat": _movement(repeat_reference),
+    "broadcast_to": _movement(broadcast_reference),
+}

@@ -1,0 +1,49 @@
+"""Operators on numbers that no kernel of theirs takes: whole numbers as they are, float64, ...
+
+They run in NumPy. Quantized numbers, and those that kernels take, go the operator's own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+
+import numpy as np
+
+from ..runtime.graph import Graph, Node
+from ..runtime.lowering import Lowered
+from .in_numpy import IN_NUMPY
+from .operation import Constraint, Operation
+
+
+def with_plain(
+    operation: Operation, function: Callable[..., np.ndarray], *native: str
+) -> Operation:
+    """The operation, with `function` of its operands for plain numbers not of the `native` types."""
+
+    def is_plain(graph: Graph, node: Node) -> bool:
+        tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
+        kinds = {tensor.dtype for tensor in tensors}
+        quantized = any(tensor.quantization is not None for tensor in tensors)
+        return not quantized and len(kinds) == 1 and not kinds & set(native)
+
+    def unless_plain(constraint: Constraint) -> Constraint:
+        return wraps(constraint)(
+            lambda graph, node: is_plain(graph, node) or constraint(graph, node)
+        )
+
+    @wraps(operation.reference)
+    def reference(
+        graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        if not is_plain(graph, node):
+            return operation.reference(graph, node, arrays)
+        with np.errstate(all="ignore"):
+            return [np.asarray(function(*arrays))]
+
+    @wraps(operation.lower)
+    def lower(graph: Graph, node: Node) -> Lowered:
+        return IN_NUMPY.lowered() if is_plain(graph, node) else operation.lower(graph, node)
+
+    constraints = tuple(unless_plain(constraint) for constraint in operation.constraints)
+    return Operation(reference, lower, (*operation.layouts, IN_NUMPY), constraints)

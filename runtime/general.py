@@ -1,0 +1,207 @@
+"""General operators: functions of numbers, reductions and movement on tensors of any rank and type.
+
+Attributes and shape rules of the operators that ONNX and TFLite share with NumPy; `ops` takes them
+into its table. What they compute, `kernels/general_*.py` says.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .attributes import Shape
+from .graph import Graph, Node
+
+# Functions of one number, of two, and those of two that answer true or false.
+UNARY = (
+    "abs acos acosh asin asinh atan atanh ceil cos cosh elu erf exp floor is_infinite is_nan log "
+    "logical_not bit_not negate reciprocal round rsqrt sin sinh softplus sqrt square tan"
+).split()
+BINARY = (
+    "bit_and bit_or bit_xor divide floor_divide floor_modulo maximum minimum power prelu remainder "
+    "shift_left shift_right squared_difference"
+).split()
+PREDICATES = (
+    "equal greater greater_equal less less_equal logical_and logical_or logical_xor not_equal"
+).split()
+REDUCTIONS = "sum product reduce_max reduce_min reduce_all reduce_any".split()
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of single numbers; what its parameters are depends on it (an alpha, a sign)."""
+
+    parameters: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reduce:
+    axes: tuple[int, ...] = ()
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The place of the greatest or least number along an axis, the first of equals or the last."""
+
+    axis: int = 0
+    keep_dims: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Cumulate:
+    axis: int = 0
+    exclusive: bool = False
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class TopK:
+    count: int = 1
+    axis: int = -1
+    largest: bool = True
+
+
+@dataclass(frozen=True)
+class Axis:
+    axis: int = 0
+    batch_dims: int = 0
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """`combine`: none, add, mul, max or min, of what is there with what comes."""
+
+    axis: int = 0
+    combine: str = "none"
+
+
+@dataclass(frozen=True)
+class Repeats:
+    counts: Shape = ()
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Cast:
+    """To the output's dtype: by value, or the same `bits`."""
+
+    bits: bool = False
+
+
+@dataclass(frozen=True)
+class Einsum:
+    """`equation` in NumPy's form, with all its output's letters written out."""
+
+    equation: str = ""
+
+
+def broadcast_all_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return (np.broadcast_shapes(*(graph.tensors[t].shape for t in node.operands)),)
+
+
+def reduced_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axes = graph.input(node).shape, node.attrs.axes
+    if any(not 0 <= axis < len(shape) for axis in axes):
+        raise ValueError(f"axes {list(axes)} of a tensor with {len(shape)}")
+    if node.attrs.keep_dims:
+        return (tuple(1 if i in axes else n for i, n in enumerate(shape)),)
+    return (tuple(n for i, n in enumerate(shape) if i not in axes),)
+
+
+def extreme_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axis = list(graph.input(node).shape), node.attrs.axis
+    if shape[axis] == 0:
+        raise ValueError("there is no greatest of nothing")
+    shape[axis : axis + 1] = [1] if node.attrs.keep_dims else []
+    return (tuple(shape),)
+
+
+def top_k_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, attrs = list(graph.input(node).shape), node.attrs
+    if not 0 <= attrs.count <= shape[attrs.axis]:
+        raise ValueError(f"{attrs.count} of {shape[attrs.axis]} are asked for")
+    shape[attrs.axis] = attrs.count
+    return tuple(shape), tuple(shape)
+
+
+def gather_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    """inputs: x, indices. Leading `batch_dims` axes of both are gone through together."""
+    x, indices = graph.input(node, 0).shape, graph.input(node, 1).shape
+    axis, batch = node.attrs.axis, node.attrs.batch_dims
+    if not batch <= axis < len(x) or x[:batch] != indices[:batch]:
+        raise ValueError(f"axis {axis} of {list(x)} by indices {list(indices)}")
+    return (x[:axis] + indices[batch:] + x[axis + 1 :],)
+
+
+def gather_nd_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, indices = graph.input(node, 0).shape, graph.input(node, 1).shape
+    batch = node.attrs.batch_dims
+    depth = batch + indices[-1]
+    if depth > len(x) or x[:batch] != indices[:batch]:
+        raise ValueError(f"{list(x)} by indices {list(indices)}")
+    return (indices[:-1] + x[depth:],)
+
+
+def second_shape(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return (graph.input(node, 1).shape,)
+
+
+def repeat_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, counts = graph.input(node).shape, node.attrs.counts
+    return (tuple(n * count for n, count in zip(shape, counts, strict=True)),)
+
+
+def broadcast_to_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, wanted = graph.input(node).shape, node.attrs.shape
+    if np.broadcast_shapes(shape, wanted) != tuple(wanted):
+        raise ValueError(f"{list(shape)} is no part of {list(wanted)}")
+    return (tuple(wanted),)
+
+
+def cast_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, y = graph.input(node), graph.output(node)
+    if node.attrs.bits and x.itemsize != y.itemsize:
+        raise ValueError(f"the bits of {x.dtype} are no {y.dtype}")
+    return (x.shape,)
+
+
+def matmul_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    """inputs: a [..., m, k], b [..., k, n]; a vector is a row on the left, a column on the right."""
+    a, b = graph.input(node, 0).shape, graph.input(node, 1).shape
+    rows, columns = (1, *a)[-2:], (*b, 1) if len(b) == 1 else b[-2:]
+    if rows[1] != columns[0]:
+        raise ValueError(f"{list(a)} by {list(b)}")
+    batch = np.broadcast_shapes(a[:-2], b[:-2])
+    return (batch + rows[:1] * (len(a) > 1) + columns[1:] * (len(b) > 1),)
+
+
+def matmul_macs(graph: Graph, node: Node) -> int:
+    return graph.output(node).elements * (1, *graph.input(node).shape)[-1]
+
+
+def einsum_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    operands, answer = node.attrs.equation.split("->")
+    sizes: dict[str, int] = {}
+    for letters, tensor in zip(operands.split(","), node.operands, strict=True):
+        for letter, size in zip(letters, graph.tensors[tensor].shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ValueError(f"{letter} has the sizes {sizes[letter]} and {size}")
+    return (tuple(sizes[letter] for letter in answer),)
+
+
+def einsum_macs(graph: Graph, node: Node) -> int:
+    operands = node.attrs.equation.split("->")[0].split(",")
+    sizes = {
+        letter: size
+        for letters, tensor in zip(operands, node.operands, strict=True)
+        for letter, size in zip(letters, graph.tensors[tensor].shape, strict=True)
+    }
+    return math.prod(sizes.values())
