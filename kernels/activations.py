@@ -24,6 +24,7 @@ from .fixedpoint import (
     rounding_divide_by_pot,
 )
 from .operation import Operation, Reference, layout
+from .plain import in_float64, with_plain
 from .scales import checked_log2, quantize_bound, round_half_away
 
 Arrays = Sequence[np.ndarray | None]
@@ -416,11 +417,6 @@ def tanh_output_is_fixed(graph: Graph, node: Node) -> bool:
     return (y.scale, y.zero_point) == fixed.get(y.dtype)
 
 
-def tanh_is_not_float(graph: Graph, node: Node) -> bool:
-    """tanh must be int8 or int16: C libraries disagree on the last bits of float32's."""
-    return graph.input(node).dtype != "float32"
-
-
 def int16_argument_in_range(graph: Graph, node: Node) -> bool:
     """An int16 input of logistic or tanh must have a scale under 2.6."""
     x = graph.input(node)
@@ -447,28 +443,33 @@ LEAKY_RELU = Operation(
     (LOOKUP_S8, LEAKY_RELU_S16, LEAKY_RELU_F32),
     (all_of("int8", "int16", "float32"), *_QUANTIZED, scale_ratio_in_range),
 )
-LOGISTIC = Operation(
-    logistic_reference,
-    lower_logistic,
-    (LOOKUP_S8, LOGISTIC_S16, LOGISTIC_F32),
-    (
-        all_of("int8", "int16", "float32"),
-        *_QUANTIZED,
-        logistic_output_is_fixed,
-        int16_argument_in_range,
+LOGISTIC = with_plain(
+    Operation(
+        logistic_reference,
+        lower_logistic,
+        (LOOKUP_S8, LOGISTIC_S16, LOGISTIC_F32),
+        (
+            all_of("int8", "int16", "float32"),
+            *_QUANTIZED,
+            logistic_output_is_fixed,
+            int16_argument_in_range,
+        ),
     ),
+    in_float64(lambda x: 1 / (1 + np.exp(-x))),
+    "float32",
 )
-TANH = Operation(
-    tanh_reference,
-    lower_tanh,
-    (LOOKUP_S8, TANH_S16),
-    (
-        tanh_is_not_float,
-        all_of("int8", "int16"),
-        *_QUANTIZED,
-        tanh_output_is_fixed,
-        int16_argument_in_range,
+# C libraries disagree on the last bits of a float32 tanh: ours is the nearest float32, as glibc's
+# is from 2.41 on.
+TANH = with_plain(
+    Operation(
+        tanh_reference,
+        lower_tanh,
+        (LOOKUP_S8, TANH_S16),
+        (all_of("int8", "int16"), *_QUANTIZED, tanh_output_is_fixed, int16_argument_in_range),
     ),
+    in_float64(np.tanh),
+    "int8",
+    "int16",
 )
 HARD_SWISH = Operation(
     hard_swish_reference,

@@ -14,21 +14,12 @@ import numpy as np
 from ..runtime.graph import DTYPES, Graph, Node
 from .in_numpy import IN_NUMPY, lower
 from .operation import Constraint, Operation
+from .plain import in_float64
 
 Arrays = Sequence[np.ndarray | None]
 Numbers = tuple[float, ...]
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
-def _widened(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """The function in float64, rounded to its operands' own type."""
-
-    def apply(*operands: np.ndarray) -> np.ndarray:
-        wide = function(*(x.astype(np.float64) for x in operands))
-        return np.asarray(wide).astype(operands[0].dtype)
-
-    return apply
 
 
 def _elu(x: np.ndarray, parameters: Numbers) -> np.ndarray:
@@ -84,7 +75,7 @@ _NARROW: Mapping[str, Callable[..., np.ndarray]] = {
     "square": lambda x: x * x,
 }
 _ONE: Mapping[str, Callable[[np.ndarray, Numbers], np.ndarray]] = {
-    **{name: _plain(_widened(function)) for name, function in _WIDE.items()},
+    **{name: _plain(in_float64(function)) for name, function in _WIDE.items()},
     **{name: _plain(function) for name, function in _NARROW.items()},
     "elu": _elu,
     "is_infinite": _is_infinite,

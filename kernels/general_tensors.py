@@ -83,7 +83,7 @@ def cumulate_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndar
 
 
 def top_k_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
-    """The greatest (least) numbers along an axis in order, and their places; of equals the first."""
+    """The greatest (least) numbers along an axis in order, and where they stand."""
     (x,), attrs = _given(arrays), node.attrs
     if attrs.largest:
         # A stable sort of the reversed numbers from the end keeps the first of equals first.

@@ -16,10 +16,20 @@ from .in_numpy import IN_NUMPY
 from .operation import Constraint, Operation
 
 
+def in_float64(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """The function in float64, rounded to its operands' own type."""
+
+    def apply(*operands: np.ndarray) -> np.ndarray:
+        wide = function(*(x.astype(np.float64) for x in operands))
+        return np.asarray(wide).astype(operands[0].dtype)
+
+    return apply
+
+
 def with_plain(
     operation: Operation, function: Callable[..., np.ndarray], *native: str
 ) -> Operation:
-    """The operation, with `function` of its operands for plain numbers not of the `native` types."""
+    """The operation, with `function` for plain numbers that are not of the `native` types."""
 
     def is_plain(graph: Graph, node: Node) -> bool:
         tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]

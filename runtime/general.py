@@ -174,7 +174,7 @@ def cast_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
 
 
 def matmul_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
-    """inputs: a [..., m, k], b [..., k, n]; a vector is a row on the left, a column on the right."""
+    """inputs: a [..., m, k], b [..., k, n]; a vector is a row of a, a column of b."""
     a, b = graph.input(node, 0).shape, graph.input(node, 1).shape
     rows, columns = (1, *a)[-2:], (*b, 1) if len(b) == 1 else b[-2:]
     if rows[1] != columns[0]:

@@ -18,9 +18,11 @@ import numpy as np
 from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
 from ..graph import DTYPES, Graph
 from .onnx_building import Builder
-from .onnx_functions import definition
+from .onnx_control import CONTROL, Control
+from .onnx_functions import bound, definition
 from .onnx_operators import READERS
 from .onnx_qdq import fuse
+from .onnx_qlinear import written_out
 from .onnx_reading import NodeReading
 from .tflite_file import Malformed
 from .tflite_reading import Unsupported
@@ -220,7 +222,7 @@ class _Import:
                 del self.build.nodes[mark:]
                 if not self._write_out(number, node, opsets):
                     raise
-        elif not self._write_out(number, node, opsets):
+        elif not self._control(number, node, opsets) and not self._write_out(number, node, opsets):
             raise Unsupported(
                 f"the operator {node.op_type} is not supported",
                 "export it from supported operators",
@@ -254,8 +256,12 @@ class _Import:
         """Read ONNX's own definition of an operator instead of it, where it has one."""
         if self._depth >= DEEPEST:
             return False
-        self._written_out += 1
-        prefix = f"{node.op_type}.{self._written_out}."
+        prefix = self._fresh(node.op_type)
+        nodes = written_out(self._onnx.helper.make_node, node, prefix)
+        if nodes:
+            for inner in nodes:
+                self._node(number, inner, {**opsets, "": max(opsets.get("", 0), 13)})
+            return True
         opset = opsets.get(node.domain, opsets.get("ai.onnx", 0))
         body = definition(self._onnx, node, opset, self._type, prefix)
         if body is None:
@@ -267,6 +273,40 @@ class _Import:
         finally:
             self._depth -= 1
         return True
+
+    def _control(self, number: int, node: Any, opsets: Mapping[str, int]) -> bool:
+        """Write out an If, Loop or Scan whose course is known."""
+        if node.op_type not in CONTROL or node.domain not in OWN_DOMAINS:
+            return False
+        newest = {**opsets, "": self._onnx.defs.onnx_opset_version()}
+
+        def emit(op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+            if "value" in attributes:
+                attributes["value"] = self._onnx.numpy_helper.from_array(attributes["value"])
+            made = self._onnx.helper.make_node(op, inputs, outputs, **attributes)
+            self._node(number, made, newest)
+
+        def inline(graph: Any, names: Mapping[str, str]) -> list[str]:
+            prefix = self._fresh(node.op_type)
+            names = {**names, **{t.name: prefix + t.name for t in graph.initializer}}
+            for tensor in graph.initializer:
+                value = self._onnx.numpy_helper.to_array(tensor)
+                self.build.constants[names[tensor.name]] = value
+            for inner in bound(self._onnx, graph.node, names, prefix):
+                self._node(number, inner, opsets)
+            made = {name for each in graph.node for name in each.output}
+            return [
+                names.get(v.name, prefix + v.name if v.name in made else v.name)
+                for v in graph.output
+            ]
+
+        control = Control(self.build.known, inline, emit, self._fresh)
+        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        return control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
+
+    def _fresh(self, stem: str) -> str:
+        self._written_out += 1
+        return f"{stem}.{self._written_out}."
 
     def _type(self, name: str) -> Any:
         """The type and shape of a tensor as a protobuf, None if it isn't known."""

@@ -6,7 +6,7 @@ Rules are those of https://onnx.ai/onnx/operators/ for opset 11 and newer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..attributes import (
     FullyConnected,
     Mean,
     Padding,
+    Pair,
     Relu,
     Shape,
     Softmax,
@@ -25,7 +26,8 @@ from ..attributes import (
     TransposeConv,
 )
 from ..general import Function, Reduce
-from ..graph import DTYPES
+from ..graph import DTYPES, Quantization
+from ..shapes import effective
 from .onnx_building import FLAT, IMAGE, PLAIN, TO_NHWC, Value
 from .onnx_general import pair, product, reduced_axes
 from .onnx_reading import REFIT, Made, NodeReading, OnnxReader, aligned, in_own_type
@@ -84,36 +86,74 @@ def _grouped(
 
 
 def conv_transpose(node: NodeReading) -> Made:
-    node.build.known(node.inputs[1])
-    x = node.build.image(node.inputs[0])
-    _, filters, *kernel = node.shape(1)
+    """Of images; dilated weights are written out with zeros between, groups run one by one."""
+    data = node.constant(1, "weights")
+    _, depth, *kernel = data.shape
     if len(kernel) != 2:
         raise Unsupported(f"its window has {len(kernel)} axes", "export it for images of two axes")
-    stride = tuple(node.attribute("strides", [1, 1]))
     dilation = tuple(node.attribute("dilations", [1, 1]))
-    if node.attribute("group", 1) != 1 or dilation != (1, 1):
-        raise Unsupported("its groups or dilations are not 1", REFIT)
-    if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
-        raise Unsupported("it states its padding by an output shape or auto_pad", REFIT)
-    pads = node.attribute("pads", [0, 0, 0, 0])
+    spread = np.zeros((*data.shape[:2], *effective(_two(kernel), _two(dilation))), data.dtype)
+    spread[:, :, :: dilation[0], :: dilation[1]] = data
+    weights = node.build.constant(
+        spread.transpose(1, 2, 3, 0), quantization=_moved_axis(node, node.inputs[1])
+    )
+    x, groups = node.build.image(node.inputs[0]), node.attribute("group", 1)
+    bias = _bias(node, 2, depth * groups)
+    attrs = _transposed_window(node, x, spread.shape[2:], depth)
+    if groups == 1:
+        return [Value(_transpose_conv(node, weights, x, bias, attrs), IMAGE)]
+    share = node.build.tensors[x].shape[3] // groups
+    parts = node.emit("split", [x], Split(3, (share,) * groups), outputs=groups)
+    made = []
+    for i, part in enumerate(parts):
+        own = spread[i * share : (i + 1) * share].transpose(1, 2, 3, 0)
+        values = None if bias is None else node.build.tensors[bias].data
+        piece = None if values is None else values[i * depth : (i + 1) * depth]
+        own_bias = None if piece is None else node.build.constant(piece)
+        made.append(_transpose_conv(node, node.build.constant(own), part, own_bias, attrs))
+    return [Value(node.emit("concatenation", made, Concatenation(3))[0], IMAGE)]
+
+
+def _two(values: Sequence[int]) -> Pair:
+    return int(values[0]), int(values[1])
+
+
+def _moved_axis(node: NodeReading, name: str) -> Quantization | None:
+    """Scales of ONNX's [in, out, h, w] weights along the first axis of TFLite's."""
+    scales = node.build.scales.get(name)
+    if scales is None or not scales.per_axis:
+        return scales
+    return Quantization(scales.scales, scales.zero_points, 0 if scales.axis == 1 else 3)
+
+
+def _transpose_conv(
+    node: NodeReading, weights: int, x: int, bias: int | None, attrs: TransposeConv
+) -> int:
+    shape = node.build.constant(np.array(attrs.output_shape, np.int32))
+    return node.emit("transpose_conv", [shape, weights, x, bias], attrs, dtype="float32")[0]
+
+
+def _transposed_window(
+    node: NodeReading, x: int, extent: Sequence[int], filters: int
+) -> TransposeConv:
+    """Stride, padding and output shape, whichever of them the node states."""
+    stride = _two(node.attribute("strides", [1, 1]))
     extra = node.attribute("output_padding", [0, 0])
-    batch, height, width, _ = node.build.tensors[x].shape
-    size = [
-        (n - 1) * s + k - pads[i] - pads[i + 2] + extra[i]
-        for i, (n, s, k) in enumerate(zip((height, width), stride, kernel, strict=True))
-    ]
-    shape = np.array([batch, *size, filters], np.int32)
-    weights = node.build.transposed(node.build.plain(node.inputs[1]), (1, 2, 3, 0))
-    attrs = TransposeConv(
-        stride, Padding(pads[0], pads[2], pads[1], pads[3]), output_shape=tuple(map(int, shape))
-    )
-    made = node.emit(
-        "transpose_conv",
-        [node.build.constant(shape), weights, x, _bias(node, 2, filters)],
-        attrs,
-        dtype="float32",
-    )
-    return [Value(made[0], IMAGE)]
+    batch, *size, _ = node.build.tensors[x].shape
+    full = [(n - 1) * s + k + e for n, s, k, e in zip(size, stride, extent, extra, strict=True)]
+    pads = [int(p) for p in node.attribute("pads", [0, 0, 0, 0])]
+    wanted, auto = node.attribute("output_shape"), node.attribute("auto_pad", "NOTSET")
+    if wanted is None and auto.startswith("SAME"):
+        wanted = [n * s for n, s in zip(size, stride, strict=True)]
+    if wanted is not None:
+        total = [max(f - w, 0) for f, w in zip(full, wanted[-2:], strict=True)]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = [*small, *large] if auto != "SAME_LOWER" else [*large, *small]
+        out = [int(w) for w in wanted[-2:]]
+    else:
+        out = [f - pads[i] - pads[i + 2] for i, f in enumerate(full)]
+    padding = Padding(pads[0], pads[2], pads[1], pads[3])
+    return TransposeConv(stride, padding, output_shape=(batch, out[0], out[1], filters))
 
 
 def gemm(node: NodeReading) -> Made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ def definition(
     attributes = {name: a.default_value for name, a in schema.attributes.items()}
     attributes = {name: a for name, a in attributes.items() if a.name}
     attributes |= {a.name: a for a in node.attribute}
-    nodes = tuple(_bound(onnx, inner, names, attributes, prefix) for inner in function.node)
+    nodes = tuple(bound(onnx, function.node, names, prefix, attributes))
     return Body(nodes, {o.domain: o.version for o in function.opset_import})
 
 
@@ -64,24 +64,57 @@ def _function(
     return function if function.node else None
 
 
-def _bound(
-    onnx: Any, node: Any, names: dict[str, str], attributes: Mapping[str, Any], prefix: str
+def bound(
+    onnx: Any,
+    nodes: Iterable[Any],
+    names: Mapping[str, str],
+    prefix: str,
+    attributes: Mapping[str, Any] | None = None,
+) -> Iterator[Any]:
+    """Nodes with formal names replaced, and what they make named anew.
+
+    `attributes` has values of the attributes that the nodes take from their function.
+    """
+    nodes = list(nodes)
+    inner = {name: f"{prefix}{name}" for node in nodes for name in node.output if name}
+    everything = {**inner, **names}
+    for node in nodes:
+        yield _renamed(onnx, node, everything, everything, attributes or {})
+
+
+def _renamed(
+    onnx: Any,
+    node: Any,
+    reads: Mapping[str, str],
+    makes: Mapping[str, str],
+    attributes: Mapping[str, Any],
 ) -> Any:
-    """A node of the definition with the graph's names and the operator's attributes."""
     made = onnx.NodeProto()
     made.CopyFrom(node)
-    made.input[:] = [names.get(name, f"{prefix}{name}" if name else "") for name in node.input]
-    for name in node.output:
-        if name:
-            names.setdefault(name, f"{prefix}{name}")
-    made.output[:] = [names[name] if name else "" for name in node.output]
+    made.input[:] = [reads.get(name, name) for name in node.input]
+    made.output[:] = [makes.get(name, name) for name in node.output]
     del made.attribute[:]
     for attribute in node.attribute:
         wanted = attribute.ref_attr_name
-        if not wanted:
-            made.attribute.append(attribute)
-        elif wanted in attributes:
-            own = made.attribute.add()
-            own.CopyFrom(attributes[wanted])
-            own.name = attribute.name
+        if wanted and wanted not in attributes:
+            continue
+        own = made.attribute.add()
+        own.CopyFrom(attributes[wanted] if wanted else attribute)
+        own.name = attribute.name
+        if own.HasField("g"):
+            _rename_graph(onnx, own.g, reads, attributes)
     return made
+
+
+def _rename_graph(
+    onnx: Any, graph: Any, reads: Mapping[str, str], attributes: Mapping[str, Any]
+) -> None:
+    """What an inner graph reads from outside gets its new name; its own names stay."""
+    own = {value.name for value in (*graph.input, *graph.initializer)}
+    own.update(name for node in graph.node for name in node.output)
+    outside = {name: new for name, new in reads.items() if name not in own}
+    nodes = [_renamed(onnx, node, outside, {}, attributes) for node in graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    for value in graph.output:
+        value.name = outside.get(value.name, value.name)

@@ -164,9 +164,9 @@ def matmul_integer(node: NodeReading) -> Made:
     """int32 sums of products of bytes less their zero points."""
     operands = []
     for place, zero_place in ((0, 2), (1, 3)):
-        x = _as(node, node.build.plain(node.inputs[place]), "int32")
+        x = as_type(node, node.build.plain(node.inputs[place]), "int32")
         if node.has(zero_place):
-            zero = _as(node, node.build.plain(node.inputs[zero_place]), "int32")
+            zero = as_type(node, node.build.plain(node.inputs[zero_place]), "int32")
             shape = node.build.tensors[zero].shape
             if place == 0 and len(shape) == 1 and shape[0] > 1:
                 zero = node.build.reshaped(zero, (*shape, 1))  # one for each row
@@ -175,7 +175,10 @@ def matmul_integer(node: NodeReading) -> Made:
     return [Value(product(node, *operands))]
 
 
-def _as(node: NodeReading, index: int, kind: str) -> int:
+def as_type(node: NodeReading, index: int, kind: str) -> int:
+    """A tensor's numbers in another type."""
+    if node.build.tensors[index].dtype == kind:
+        return index
     tensor = node.build.tensors[index]
     if tensor.data is not None:
         return node.build.constant(tensor.data.astype(DTYPES[kind]))

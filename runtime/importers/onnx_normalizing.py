@@ -11,6 +11,7 @@ from ..general import Function, Reduce
 from ..graph import DTYPES
 from .onnx_building import Value
 from .onnx_general import pair
+from .onnx_placing import picked
 from .onnx_reading import Made, NodeReading
 
 
@@ -63,8 +64,6 @@ def local_response(node: NodeReading) -> Made:
     before, after = (tuple(n if i == 1 else 0 for i in range(rank)) for n in (low, size - 1 - low))
     squares = node.emit("pad", [of_one(node, "square", x)], Pad(before, after, 0.0))[0]
     total: int | None = None
-    from .onnx_placing import picked
-
     for shift in range(size):
         part = picked(node, squares, range(shift, shift + shape[1]), 1)
         total = part if total is None else pair(node, "add", total, part)

@@ -23,6 +23,7 @@ READERS: Mapping[str, OnnxReader] = {
     "Clip": compute.clip,
     "Concat": movement.concat,
     "Conv": compute.conv,
+    "ConvInteger": windows.conv_integer,
     "ConvTranspose": compute.conv_transpose,
     "DequantizeLinear": quantization.dequantize_linear,
     "Dropout": movement.dropout,

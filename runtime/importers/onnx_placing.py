@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..attributes import NoAttrs, Shape
-from ..general import Axis, Broadcast, Function, Repeats, Scatter
+from ..attributes import Arithmetic, NoAttrs, Shape
+from ..general import Axis, Broadcast, Cast, Extreme, Function, Repeats, Scatter
 from ..graph import DTYPES
 from .onnx_building import Value
-from .onnx_reading import REFIT, Made, NodeReading
+from .onnx_reading import Made, NodeReading
 from .tflite_reading import Unsupported
 
 
@@ -127,7 +127,7 @@ def one_hot(node: NodeReading) -> Made:
     rank = len(node.build.tensors[indices].shape) + 1
     axis = node.attribute("axis", -1) % rank
     number = node.build.constant(np.int64(depth))
-    added = node.emit("add", [indices, number], _arithmetic())[0]
+    added = node.emit("add", [indices, number], Arithmetic())[0]
     negative = _less_than_zero(node, indices)
     counted = node.emit("select", [negative, added, indices], NoAttrs(), dtype="int64")[0]
     shape = list(node.build.tensors[counted].shape)
@@ -144,15 +144,7 @@ def one_hot(node: NodeReading) -> Made:
     return [Value(node.emit("select", [hot, on, off], NoAttrs(), dtype=kind)[0])]
 
 
-def _arithmetic() -> object:
-    from ..attributes import Arithmetic
-
-    return Arithmetic()
-
-
 def _whole(node: NodeReading, index: int) -> int:
-    from ..general import Cast
-
     if node.build.tensors[index].dtype == "int64":
         return index
     return node.emit("cast", [index], Cast(), dtype="int64")[0]
@@ -165,8 +157,6 @@ def _less_than_zero(node: NodeReading, index: int) -> int:
 
 def hardmax(node: NodeReading) -> Made:
     """One at the first of the greatest along an axis, else zero."""
-    from ..general import Cast, Extreme
-
     x = node.build.plain(node.inputs[0])
     tensor = node.build.tensors[x]
     axis = node.attribute("axis", 1 if node.opset < 13 else -1) % len(tensor.shape)
@@ -191,8 +181,6 @@ def eye_like(node: NodeReading) -> Made:
 
 def reverse_sequence(node: NodeReading) -> Made:
     """The first of each sequence's numbers in the opposite order."""
-    from ..general import Axis as Along
-
     lengths = node.constant(1, "lengths")
     x = node.build.plain(node.inputs[0])
     shape = node.build.tensors[x].shape
@@ -201,22 +189,32 @@ def reverse_sequence(node: NodeReading) -> Made:
     reach = np.take(lengths, places[batch])
     turned = np.where(places[time] < reach, reach - 1 - places[time], places[time])
     indices = node.build.constant(turned.astype(np.int64))
-    return [Value(node.emit("gather_elements", [x, indices], Along(time))[0])]
+    return [Value(node.emit("gather_elements", [x, indices], Axis(time))[0])]
+
+
+def constant_of_shape(node: NodeReading) -> Made:
+    import onnx
+
+    value = node.attribute("value")
+    filled = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)
+    shape = [int(n) for n in node.constant(0, "shape")]
+    return [Value(node.build.constant(np.full(shape, filled[0], filled.dtype)))]
+
+
+def range_(node: NodeReading) -> Made:
+    start, limit, step = (node.constant(i, "bounds").reshape(()) for i in range(3))
+    count = max(math.ceil((limit - start) / step), 0)
+    steps = [start.dtype.type(start + i * step) for i in range(count)]
+    return [Value(node.build.constant(np.array(steps, start.dtype)))]
 
 
 def size_of(node: NodeReading) -> Made:
     return [Value(node.build.constant(np.int64(math.prod(node.shape(0)))))]
 
 
-def refused(why: str) -> Callable[[NodeReading], Made]:
-    def read(node: NodeReading) -> Made:
-        raise Unsupported(why, REFIT)
-
-    return read
-
-
 READERS: Mapping[str, Callable[[NodeReading], Made]] = {
     "Compress": compress,
+    "ConstantOfShape": constant_of_shape,
     "DepthToSpace": depth_to_space,
     "Expand": expand,
     "EyeLike": eye_like,
@@ -225,6 +223,7 @@ READERS: Mapping[str, Callable[[NodeReading], Made]] = {
     "GatherND": gather_nd,
     "Hardmax": hardmax,
     "OneHot": one_hot,
+    "Range": range_,
     "ReverseSequence": reverse_sequence,
     "Scatter": scatter("scatter_elements"),
     "ScatterElements": scatter("scatter_elements"),

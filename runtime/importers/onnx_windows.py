@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..attributes import Mean, Pad, Padding, Pair, Pool2D
+from ..general import Function
 from ..graph import DTYPES
 from .onnx_building import IMAGE, TO_NHWC, Value
+from .onnx_general import as_type, pair, product
+from .onnx_placing import picked
 from .onnx_reading import REFIT, Made, NodeReading, OnnxReader
 from .tflite_reading import Unsupported
 
@@ -103,6 +106,50 @@ def as_given(node: NodeReading, made: int) -> Value:
     return Value(node.build.transposed(flat, (0, 2, 1)))
 
 
+def conv_integer(node: NodeReading) -> Made:
+    """int32 sums of products of bytes less their zero points: windows as rows of a matrix."""
+    build, (filters, depth, *kernel) = node.build, node.shape(1)
+    window = window_of(node, kernel)
+    if node.attribute("group", 1) != 1 or len(kernel) != 2:
+        raise Unsupported("it has groups, or no images of two axes", REFIT)
+    operands = []
+    for place in (0, 1):
+        operand = as_type(node, build.plain(node.inputs[place]), "int32")
+        if node.has(place + 2):
+            zero = as_type(node, build.plain(node.inputs[place + 2]), "int32")
+            count = build.tensors[zero].elements
+            zero = build.reshaped(zero, (count, 1, 1, 1) if place and count > 1 else ())
+            operand = pair(node, "sub", operand, zero)
+        operands.append(operand)
+    pad = window.padding
+    x = node.emit(
+        "pad", operands[:1], Pad((0, 0, pad.top, pad.left), (0, 0, pad.bottom, pad.right), 0)
+    )[0]
+    batch, _, height, width = build.tensors[x].shape
+    places, size = _places((height, width), window)
+    columns = picked(node, build.reshaped(x, (batch, depth, height * width)), places.reshape(-1), 2)
+    split = build.reshaped(columns, (batch, depth, *places.shape))
+    moved = build.transposed(split, (0, 2, 1, 3))
+    rows = build.reshaped(moved, (batch, places.shape[0], depth * places.shape[1]))
+    matrix = build.transposed(
+        build.reshaped(operands[1], (filters, depth * places.shape[1])), (1, 0)
+    )
+    made = build.transposed(product(node, rows, matrix), (0, 2, 1))
+    return [Value(build.reshaped(made, (batch, filters, *size)))]
+
+
+def _places(image: Pair, window: Window) -> tuple[np.ndarray, Pair]:
+    """[windows, numbers of one]: where in the flat image each stands; and how many windows."""
+    spans = [
+        np.arange((n - (k - 1) * d - 1) // s + 1)[:, None] * s + np.arange(k) * d
+        for n, k, s, d in zip(image, window.size, window.stride, window.dilation, strict=True)
+    ]
+    rows, columns = spans
+    grid = rows[:, None, :, None] * image[1] + columns[None, :, None, :]
+    size = (len(rows), len(columns))
+    return grid.reshape(size[0] * size[1], -1), size
+
+
 # ---- pools -------------------------------------------------------------------------------------
 
 
@@ -147,8 +194,6 @@ def global_max_pool(node: NodeReading) -> Made:
 
 def lp_pool(node: NodeReading) -> Made:
     """The pth root of the sum of the pth powers in each window."""
-    from .onnx_general import pair
-
     power = float(node.attribute("p", 2))
     window = window_of(node, [int(k) for k in node.attribute("kernel_shape", [])])
     if window.dilation != (1, 1) or window.rounded_up:
@@ -158,8 +203,6 @@ def lp_pool(node: NodeReading) -> Made:
 
     def number(value: float) -> int:
         return node.build.constant(np.asarray(value, kind))
-
-    from ..general import Function
 
     size = node.emit("abs", [x], Function())[0]
     powered = pair(node, "power", size, number(power))

@@ -1,0 +1,117 @@
+"""ONNX's operators on quantized numbers (QLinearConv, QGemm, ...), as what they stand for.
+
+Each is its float operator between DequantizeLinear and QuantizeLinear, which `onnx_qdq` makes an
+integer operator again. ConvInteger and MatMulInteger are whole numbers by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Make = Callable[..., Any]  # onnx.helper.make_node
+
+
+class Writer:
+    """Nodes that stand for one node, over new names."""
+
+    def __init__(self, make: Make, node: Any, prefix: str) -> None:
+        self._make, self._prefix = make, prefix
+        self.inputs = list(node.input)
+        self.output = node.output[0]
+        self.attributes = list(node.attribute)
+        self.nodes: list[Any] = []
+
+    def op(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        made = self._make(op, list(inputs), [name], **attributes)
+        self.nodes.append(made)
+        return name
+
+    def fresh(self, stem: str) -> str:
+        return f"{self._prefix}{stem}{len(self.nodes)}"
+
+    def real(self, first: int, **attributes: Any) -> str:
+        """What the operand at `first`, its scale and its zero point stand for."""
+        operands = [name for name in self.inputs[first : first + 3] if name]
+        return self.op("DequantizeLinear", operands, self.fresh("real"), **attributes)
+
+    def real_bias(self, place: int, scales: tuple[int, int]) -> list[str]:
+        """A bias in the scale of its products; nothing where there is none."""
+        if place >= len(self.inputs) or not self.inputs[place]:
+            return []
+        factors = [self.inputs[i] for i in scales]
+        step = self.op("Mul", factors, self.fresh("step"))
+        operands = [self.inputs[place], step]
+        return [self.op("DequantizeLinear", operands, self.fresh("bias"), axis=0)]
+
+    def quantized(self, name: str, scale: int) -> None:
+        """The output, in the scale at `scale` and the zero point after it."""
+        operands = [name, *(n for n in self.inputs[scale : scale + 2] if n)]
+        self.op("QuantizeLinear", operands, self.output)
+
+    def same(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """The float operator with this node's own attributes."""
+        made = self.op(op, inputs, self.fresh("y"), **attributes)
+        self.nodes[-1].attribute.extend(self.attributes)
+        return made
+
+
+def _conv(w: Writer) -> None:
+    operands = [w.real(0), w.real(3, axis=0), *w.real_bias(8, (1, 4))]
+    w.quantized(w.same("Conv", operands), 6)
+
+
+def _matmul(w: Writer) -> None:
+    w.quantized(w.op("MatMul", [w.real(0), w.real(3, axis=1)], w.fresh("y")), 6)
+
+
+def _gemm(w: Writer) -> None:
+    axis = 0 if any(a.name == "transB" and a.i for a in w.attributes) else 1
+    operands = [w.real(0), w.real(3, axis=axis), *w.real_bias(6, (1, 4))]
+    w.quantized(w.same("Gemm", operands), 7)
+
+
+def _two(op: str) -> Callable[[Writer], None]:
+    return lambda w: w.quantized(w.op(op, [w.real(0), w.real(3)], w.fresh("y")), 6)
+
+
+def _one(op: str) -> Callable[[Writer], None]:
+    return lambda w: w.quantized(w.same(op, [w.real(0)]), 3)
+
+
+def _global_pool(w: Writer) -> None:
+    w.attributes = [a for a in w.attributes if a.name != "channels_last"]
+    w.quantized(w.same("GlobalAveragePool", [w.real(0)]), 3)
+
+
+def _concat(w: Writer) -> None:
+    operands = [w.real(i) for i in range(2, len(w.inputs), 3)]
+    w.quantized(w.same("Concat", operands), 0)
+
+
+def _softmax(w: Writer) -> None:
+    w.attributes = [a for a in w.attributes if a.name != "opset"]
+    w.quantized(w.same("Softmax", [w.real(0)]), 3)
+
+
+WRITERS: Mapping[str, Callable[[Writer], None]] = {
+    "QGemm": _gemm,
+    "QLinearAdd": _two("Add"),
+    "QLinearAveragePool": _one("AveragePool"),
+    "QLinearConcat": _concat,
+    "QLinearConv": _conv,
+    "QLinearGlobalAveragePool": _global_pool,
+    "QLinearLeakyRelu": _one("LeakyRelu"),
+    "QLinearMatMul": _matmul,
+    "QLinearMul": _two("Mul"),
+    "QLinearSigmoid": _one("Sigmoid"),
+    "QLinearSoftmax": _softmax,
+}
+
+
+def written_out(make: Make, node: Any, prefix: str) -> list[Any]:
+    """The nodes that a quantized operator stands for; none if it is no such operator."""
+    writer = Writer(make, node, prefix)
+    if node.op_type in WRITERS:
+        WRITERS[node.op_type](writer)
+    return writer.nodes
