@@ -142,6 +142,7 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
     "relu": (0.0, None),
     "relu6": (0.0, 6.0),
     "relu_n1_to_1": (-1.0, 1.0),
+    "unbounded": (-math.inf, math.inf),  # float sums and products of models that aren't TFLite's
 }
 
 

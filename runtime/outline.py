@@ -88,7 +88,7 @@ def checked_arrays(
                 f"input {tensor['name']!r} must be {fixed.tolist()}, the value that the model was "
                 f"compiled for, not {array.tolist()}"
             )
-        arrays.append(np.ascontiguousarray(array))
+        arrays.append(np.ascontiguousarray(array).reshape(array.shape))  # () stays ()
     return arrays
 
 

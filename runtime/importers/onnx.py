@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..graph import DTYPES, Graph
 from .onnx_building import Builder
 from .onnx_control import CONTROL, Control
 from .onnx_functions import bound, definition
+from .onnx_infinity import keep_infinity
 from .onnx_operators import READERS
 from .onnx_qdq import fuse
 from .onnx_qlinear import written_out
@@ -51,7 +53,7 @@ def read_onnx(
     model = _parse(content, label, folder)
     _bind_sizes(model, input_shapes or {}, label)
     digest = hashlib.sha256(content).hexdigest()
-    return fuse(_Import(model, label, digest, input_values or {}).graph())
+    return keep_infinity(fuse(_Import(model, label, digest, input_values or {}).graph()))
 
 
 def _onnx() -> Any:
@@ -233,7 +235,7 @@ class _Import:
         build = self.build
 
         def make() -> None:
-            if all(build.known(name) is not None for name in node.input if name):
+            if all(build.known(name, insist=True) is not None for name in node.input if name):
                 self._fold(node, opsets)
 
         for name in node.output if build.offers else ():
@@ -300,7 +302,7 @@ class _Import:
                 for v in graph.output
             ]
 
-        control = Control(self.build.known, inline, emit, self._fresh)
+        control = Control(partial(self.build.known, insist=True), inline, emit, self._fresh)
         attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
         return control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
 

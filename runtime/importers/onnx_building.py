@@ -113,16 +113,16 @@ class Builder:
             tuple(self.nodes), self.tensors, inputs, outputs, digest, fixed_inputs=self.fixed
         )
 
-    def known(self, name: str) -> np.ndarray | None:
+    def known(self, name: str, insist: bool = False) -> np.ndarray | None:
         """The value of a constant, or of an input that is offered as one and from now on is one.
 
-        So is what follows from such values alone.
+        If it is asked for in earnest, so is what follows from such values alone.
         """
         if name in self.offers:
             value = self.offers.pop(name)
             self.fixed[self.values.pop(name).index] = value
             self.constants[name] = value
-        elif name not in self.constants and name in self.makers:
+        elif insist and name not in self.constants and name in self.makers:
             self.makers.pop(name)()
         return self.constants.get(name)
 

@@ -129,8 +129,7 @@ def _moved_axis(node: NodeReading, name: str) -> Quantization | None:
 def _transpose_conv(
     node: NodeReading, weights: int, x: int, bias: int | None, attrs: TransposeConv
 ) -> int:
-    shape = node.build.constant(np.array(attrs.output_shape, np.int32))
-    return node.emit("transpose_conv", [shape, weights, x, bias], attrs, dtype="float32")[0]
+    return node.emit("transpose_conv", [x, weights, bias], attrs)[0]
 
 
 def _transposed_window(

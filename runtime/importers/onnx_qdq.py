@@ -16,10 +16,10 @@ import numpy as np
 from ..attributes import NoAttrs, Relu
 from ..graph import Graph, Node, Quantization, Tensor
 
-WEIGHTED = {"conv2d": 0, "depthwise_conv2d": 0, "fully_connected": 0, "transpose_conv": 2}
+WEIGHTED = ("conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv")
 MOVERS = (
     "average_pool2d", "max_pool2d", "reshape", "transpose", "strided_slice", "resize_nearest",
-    "resize_bilinear",
+    "resize_bilinear", "gather", "repeat", "broadcast_to",
 )  # fmt: skip
 FREE = ("mean", "relu", "leaky_relu", "hard_swish", "add", "sub", "mul")
 FIXED = {"softmax": (1 / 256, -128), "logistic": (1 / 256, -128), "tanh": (1 / 128, 0)}
@@ -146,12 +146,14 @@ class _Fusion:
                 source, activation = before, kind
         if source.op in WEIGHTED:
             return self._weighted(source, activation, y)
-        operands = [self._integer(t) for t in source.operands]
+        # Of a choice, the indices are whole numbers already.
+        moved = source.operands[:1] if source.op == "gather" else source.operands
+        operands = [self._integer(t) for t in moved]
         if y.dtype != "int8" or any(t is None for t in operands):
             return False
         if any(self.tensors[t].dtype != "int8" for t in operands):  # type: ignore[index]
             return False
-        return self._plain(source, tuple(operands), activation, y)
+        return self._plain(source, (*operands, *source.operands[len(moved) :]), activation, y)
 
     def _only_producer(self, index: int) -> Node | None:
         producer = self.graph.producers.get(index)
@@ -203,8 +205,7 @@ class _Fusion:
 
     def _weighted(self, node: Node, activation: str, y: Tensor) -> bool:
         """Convolutions and products: int8 weights and a bias at the product of the scales."""
-        place = WEIGHTED[node.op]
-        source, float_weights = node.operands[place], node.operands[1]
+        source, float_weights = node.operands[:2]
         x_index, weights = self._integer(source), self._integer(float_weights)
         if x_index is None or weights is None or y.dtype != "int8":
             return False
@@ -214,7 +215,7 @@ class _Fusion:
         if kernel.quantization.per_axis and kernel.quantization.zero_points.any():
             return False
         integers: dict[int, int] = {source: x_index, float_weights: weights}
-        bias = self.graph.operand(node, max(place + 1, 2))
+        bias = self.graph.operand(node, 2)
         if bias is not None:
             made = self._bias(bias, x, kernel)
             if made is None:

@@ -36,7 +36,7 @@ class NodeReading:
         """A constant input; `Unsupported` where it is computed."""
         if not self.has(place):
             raise ValueError(f"it lacks its {what}")
-        value = self.build.known(self.inputs[place])
+        value = self.build.known(self.inputs[place], insist=True)
         if value is None:
             raise Unsupported(f"its {what} is computed", f"export it with a constant {what}")
         return value

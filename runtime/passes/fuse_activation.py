@@ -9,6 +9,7 @@ import numpy as np
 from ..graph import Graph, Node, Tensor
 
 _MOVERS = ("concatenation",)  # their files can name an activation, but the kernels only move bytes
+_FREE = ("none", "unbounded")
 _NAMES = {(0.0, None): "relu", (0.0, 6.0): "relu6", (-1.0, 1.0): "relu_n1_to_1"}
 
 
@@ -48,7 +49,7 @@ def _fusable(graph: Graph, node: Node) -> int | None:
         return None
     if graph.nodes[source].op in _MOVERS:
         return None
-    free = getattr(graph.nodes[source].attrs, "activation", None) == "none"
+    free = getattr(graph.nodes[source].attrs, "activation", None) in _FREE
     return source if free and _same_numbers(before, after) else None
 
 
