@@ -111,7 +111,7 @@ class Interpreter:
         return self._target in ready.MAKERS and not special
 
     def _find_outline(self) -> Outline:
-        self._ready = None
+        self._ready: ready.Ready | None = None
         if self._can_be_ready():
             self._ready = ready.find(self._source, self._threads, self._sizes)
         if self._ready is not None:

@@ -24,7 +24,7 @@ def two_float_tanhs() -> bytes:
 
 def test_numbers_are_the_files() -> None:
     with pytest.raises(UnsupportedModel) as caught:
-        compile_model(two_float_tanhs(), "host")
+        compile_model(two_float_tanhs(), "cortex-m4")
     assert [(r.node, r.operator) for r in caught.value.refusals] == [(1, "tanh"), (2, "tanh")]
     for refusal in caught.value.refusals:
         assert refusal.why and refusal.remedy

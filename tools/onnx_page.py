@@ -64,7 +64,7 @@ def node_tests() -> list[Any]:
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
 
-        cases: list[Any] = collect_testcases(None)
+        cases: list[Any] = collect_testcases(None)  # type: ignore[arg-type]
     return cases
 
 

@@ -10,28 +10,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
-from ..graph import DTYPES, Graph
+from ..graph import Graph
 from .onnx_building import Builder
-from .onnx_control import CONTROL, Control
-from .onnx_functions import bound, definition
 from .onnx_infinity import keep_infinity
-from .onnx_operators import READERS
+from .onnx_nodes import OWN_DOMAINS, Walk
 from .onnx_qdq import fuse
-from .onnx_qlinear import written_out
-from .onnx_reading import NodeReading
 from .tflite_file import Malformed
 from .tflite_reading import Unsupported
 
 LEAST_OPSET = 7
-OWN_DOMAINS = ("", "ai.onnx")
-DEEPEST = 8  # definitions within definitions
 
 
 def read_onnx(
@@ -157,7 +150,7 @@ def _bind_sizes(model: Any, shapes: Mapping[int, Sequence[int]], label: str) -> 
 
 
 class _Import:
-    """One model's nodes in order; constants are folded on the way."""
+    """One model's inputs, nodes in order, and outputs."""
 
     def __init__(
         self, model: Any, label: str, digest: str, values: Mapping[str, np.ndarray]
@@ -166,8 +159,7 @@ class _Import:
         self.model, self.label, self.digest = model, label, digest
         self.build = Builder()
         self.build.offers.update(values)
-        self._depth = 0  # of definitions within definitions
-        self._written_out = 0
+        self.walk = Walk(self._onnx, self.build)
 
     def graph(self) -> Graph:
         for tensor in self.model.graph.initializer:
@@ -197,7 +189,7 @@ class _Import:
         opsets |= {o.domain: o.version for o in self.model.opset_import}
         for number, node in enumerate(self.model.graph.node):
             try:
-                self._node(number, node, opsets)
+                self.walk.node(number, node, opsets)
             except Unsupported as error:
                 refusals.append(Refusal(number, node.op_type, error.why, error.remedy))
             except KeyError:
@@ -209,148 +201,3 @@ class _Import:
                     raise ModelError(self.label, f"{title}: {_first_line(error)}") from None
         if refusals:
             raise UnsupportedModel(self.label, refusals)
-
-    def _node(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
-        if self._fold(node, opsets):
-            return
-        self._remember(node, opsets)
-        own = node.domain in (*OWN_DOMAINS, "com.microsoft") and node.op_type in READERS
-        if own:
-            mark = len(self.build.nodes)
-            try:
-                self._read(number, node, opsets)
-                return
-            except Unsupported:
-                del self.build.nodes[mark:]
-                if not self._write_out(number, node, opsets):
-                    raise
-        elif not self._control(number, node, opsets) and not self._write_out(number, node, opsets):
-            raise Unsupported(
-                f"the operator {node.op_type} is not supported",
-                "export it from supported operators",
-            )
-
-    def _remember(self, node: Any, opsets: Mapping[str, int]) -> None:
-        """How outputs could be known after all, if an operator asks for them as constants."""
-        build = self.build
-
-        def make() -> None:
-            if all(build.known(name, insist=True) is not None for name in node.input if name):
-                self._fold(node, opsets)
-
-        for name in node.output if build.offers else ():
-            build.makers[name] = make
-
-    def _read(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
-        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
-        reading = NodeReading(
-            self.build, number, node.op_type, list(node.input), list(node.output), attributes,
-            opsets.get("", opsets.get("ai.onnx", 0)),
-        )  # fmt: skip
-        made = READERS[node.op_type](reading)
-        missing = [name for name in node.output[len(made) :] if name]
-        if missing and missing[0] not in self.build.constants:
-            raise Unsupported(f"its output {missing[0]!r} is asked for", "leave that output out")
-        for name, value in zip(node.output, made, strict=False):
-            self.build.values[name] = value
-
-    def _write_out(self, number: int, node: Any, opsets: Mapping[str, int]) -> bool:
-        """Read ONNX's own definition of an operator instead of it, where it has one."""
-        if self._depth >= DEEPEST:
-            return False
-        prefix = self._fresh(node.op_type)
-        nodes = written_out(self._onnx.helper.make_node, node, prefix)
-        if nodes:
-            for inner in nodes:
-                self._node(number, inner, {**opsets, "": max(opsets.get("", 0), 13)})
-            return True
-        opset = opsets.get(node.domain, opsets.get("ai.onnx", 0))
-        body = definition(self._onnx, node, opset, self._type, prefix)
-        if body is None:
-            return False
-        self._depth += 1
-        try:
-            for inner in body.nodes:
-                self._node(number, inner, {**opsets, **body.opsets})
-        finally:
-            self._depth -= 1
-        return True
-
-    def _control(self, number: int, node: Any, opsets: Mapping[str, int]) -> bool:
-        """Write out an If, Loop or Scan whose course is known."""
-        if node.op_type not in CONTROL or node.domain not in OWN_DOMAINS:
-            return False
-        newest = {**opsets, "": self._onnx.defs.onnx_opset_version()}
-
-        def emit(op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
-            if "value" in attributes:
-                attributes["value"] = self._onnx.numpy_helper.from_array(attributes["value"])
-            made = self._onnx.helper.make_node(op, inputs, outputs, **attributes)
-            self._node(number, made, newest)
-
-        def inline(graph: Any, names: Mapping[str, str]) -> list[str]:
-            prefix = self._fresh(node.op_type)
-            names = {**names, **{t.name: prefix + t.name for t in graph.initializer}}
-            for tensor in graph.initializer:
-                value = self._onnx.numpy_helper.to_array(tensor)
-                self.build.constants[names[tensor.name]] = value
-            for inner in bound(self._onnx, graph.node, names, prefix):
-                self._node(number, inner, opsets)
-            made = {name for each in graph.node for name in each.output}
-            return [
-                names.get(v.name, prefix + v.name if v.name in made else v.name)
-                for v in graph.output
-            ]
-
-        control = Control(partial(self.build.known, insist=True), inline, emit, self._fresh)
-        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
-        return control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
-
-    def _fresh(self, stem: str) -> str:
-        self._written_out += 1
-        return f"{stem}.{self._written_out}."
-
-    def _type(self, name: str) -> Any:
-        """The type and shape of a tensor as a protobuf, None if it isn't known."""
-        build = self.build
-        if name not in build.constants and name not in build.values:
-            return None
-        data = build.constants.get(name)
-        value = build.value(name) if data is None else None
-        kind = data.dtype if value is None else DTYPES[build.tensors[value.index].dtype]
-        if value is not None and value.shifted:
-            kind = np.dtype(np.uint8)
-        helper = self._onnx.helper
-        code = helper.np_dtype_to_tensor_dtype(kind)
-        return helper.make_tensor_type_proto(code, build.shape(name))
-
-    def _fold(self, node: Any, opsets: Mapping[str, int]) -> bool:
-        """Evaluate a node of constants, or the shape of a tensor, with the package's own rules."""
-        constants = self.build.constants
-        if node.op_type == "Shape" and node.input[0] not in constants:
-            shape = self.build.shape(node.input[0])
-            begin = next((a.i for a in node.attribute if a.name == "start"), 0)
-            end = next((a.i for a in node.attribute if a.name == "end"), len(shape))
-            constants[node.output[0]] = np.array(shape[begin:end], np.int64)
-            return True
-        names = [name for name in node.input if name]
-        quantizing = node.op_type in ("DequantizeLinear", "QuantizeLinear")
-        random = node.op_type.startswith("Random")
-        if quantizing or random or any(name not in constants for name in names):
-            return False
-        if any(a.type == self._onnx.AttributeProto.GRAPH for a in node.attribute):
-            return False
-        named = self._onnx.helper.make_empty_tensor_value_info
-        given = [named(name) for name in dict.fromkeys(names)]
-        made = [named(name) for name in node.output if name]
-        alone = self._onnx.helper.make_graph([node], "constants", given, made)
-        sets = [self._onnx.helper.make_opsetid(domain, n) for domain, n in opsets.items()]
-        model = self._onnx.helper.make_model(alone, opset_imports=sets)
-        evaluator = self._onnx.reference.ReferenceEvaluator(model)
-        try:
-            found = evaluator.run(None, {name: constants[name] for name in names})
-        except Exception:  # an operator that the evaluator doesn't have either
-            return False
-        for name, value in zip([n for n in node.output if n], found, strict=True):
-            constants[name] = np.asarray(value)
-        return True

@@ -206,7 +206,8 @@ def scaled(node: NodeReading, x: int, factor: float) -> int:
 def matmul(node: NodeReading) -> Made:
     """A fully connected layer where the second operand is a constant matrix, else a product."""
     if len(node.shape(0)) < 2 or _matrix(node) is None:
-        return [Value(product(node, *(node.build.plain(name) for name in node.inputs)))]
+        a, b = (node.build.plain(name) for name in node.inputs)
+        return [Value(product(node, a, b))]
     weights = node.build.transposed(node.build.plain(node.inputs[1]), (1, 0))
     x, weights = _flat_operand(node, weights)
     attrs = FullyConnected(keep_dims=len(node.build.tensors[x].shape) > 2)
@@ -265,7 +266,7 @@ def clip(node: NodeReading) -> Made:
     value = in_own_type(node)
     if node.opset < 11:
         bounds = [
-            None if node.attribute(name) is None else np.float32(node.attribute(name))
+            None if node.attribute(name) is None else np.array(node.attribute(name))
             for name in ("min", "max")
         ]
     computed = any(node.has(i) and bounds[i - 1] is None for i in (1, 2))

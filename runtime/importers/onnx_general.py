@@ -172,7 +172,7 @@ def matmul_integer(node: NodeReading) -> Made:
                 zero = node.build.reshaped(zero, (*shape, 1))  # one for each row
             x = pair(node, "sub", x, zero)
         operands.append(x)
-    return [Value(product(node, *operands))]
+    return [Value(product(node, operands[0], operands[1]))]
 
 
 def as_type(node: NodeReading, index: int, kind: str) -> int:

@@ -126,7 +126,7 @@ def one_hot(node: NodeReading) -> Made:
     indices = _whole(node, node.build.plain(node.inputs[0]))
     rank = len(node.build.tensors[indices].shape) + 1
     axis = node.attribute("axis", -1) % rank
-    number = node.build.constant(np.int64(depth))
+    number = node.build.constant(np.array(depth))
     added = node.emit("add", [indices, number], Arithmetic())[0]
     negative = _less_than_zero(node, indices)
     counted = node.emit("select", [negative, added, indices], NoAttrs(), dtype="int64")[0]
@@ -151,7 +151,7 @@ def _whole(node: NodeReading, index: int) -> int:
 
 
 def _less_than_zero(node: NodeReading, index: int) -> int:
-    zero = node.build.constant(np.int64(0))
+    zero = node.build.constant(np.array(0))
     return node.emit("less", [index, zero], Function(), dtype="bool")[0]
 
 
@@ -176,7 +176,11 @@ def eye_like(node: NodeReading) -> Made:
     kind = DTYPES[node.build.tensors[node.build.value(node.inputs[0]).index].dtype]
     if code is not None:
         kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
-    return [Value(node.build.constant(np.eye(*shape, node.attribute("k", 0), dtype=kind)))]
+    return [
+        Value(
+            node.build.constant(np.eye(shape[0], shape[1], int(node.attribute("k", 0)), dtype=kind))
+        )
+    ]
 
 
 def reverse_sequence(node: NodeReading) -> Made:
@@ -209,7 +213,7 @@ def range_(node: NodeReading) -> Made:
 
 
 def size_of(node: NodeReading) -> Made:
-    return [Value(node.build.constant(np.int64(math.prod(node.shape(0)))))]
+    return [Value(node.build.constant(np.array(math.prod(node.shape(0)))))]
 
 
 READERS: Mapping[str, Callable[[NodeReading], Made]] = {

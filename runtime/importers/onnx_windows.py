@@ -37,10 +37,10 @@ def window_of(node: NodeReading, kernel: Sequence[int]) -> Window:
     stride, dilation = (_each(node, name, rank) for name in ("strides", "dilations"))
     begin, end, up = _padding(node, kernel, stride, dilation)
     ones, zeros = [1] * (2 - rank), [0] * (2 - rank)
-    size, stride, dilation = ((*ones, *v) for v in (kernel, stride, dilation))
+    size, step, apart = ((*ones, *v) for v in (kernel, stride, dilation))
     (top, left), (bottom, right) = (*zeros, *begin), (*zeros, *end)
     padding = Padding(top, bottom, left, right)
-    return Window(_two(size), _two(stride), _two(dilation), padding, up)
+    return Window(_two(size), _two(step), _two(apart), padding, up)
 
 
 def _two(values: Sequence[int]) -> Pair:
