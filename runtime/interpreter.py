@@ -74,6 +74,7 @@ class Interpreter:
         self._threads = max(num_threads or 1, 1) if self._target == "host" else 1
         self._source: str | Path | bytes = model_content if model_path is None else model_path  # type: ignore[assignment]
         self._sizes: dict[int, tuple[int, ...]] = {}
+        self._ready: ready.Ready | None = None
         self._program: Program | None = None
         self._executor: Executor | None = None
         self._values: dict[int, np.ndarray] = {}
@@ -111,7 +112,7 @@ class Interpreter:
         return self._target in ready.MAKERS and not special
 
     def _find_outline(self) -> Outline:
-        self._ready: ready.Ready | None = None
+        self._ready = None
         if self._can_be_ready():
             self._ready = ready.find(self._source, self._threads, self._sizes)
         if self._ready is not None:
