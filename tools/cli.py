@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from .. import __version__
+from ..kernels.native import progress
 from ..runtime.backend import missing_package
 from ..runtime.errors import MidgeError
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script."""
     parser, modules = _parser()
     args = parser.parse_args(arguments)
+    progress.shown = not args.json
     notes = Console(stderr=True)
     try:
         verb = modules[args.verb]

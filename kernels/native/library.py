@@ -7,17 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...runtime.errors import ToolError
 from . import cache, loader, processor
 from .linker import Image, link
 
-if TYPE_CHECKING:
-    import subprocess
-
 _addresses: dict[str, int] = {}
-SECONDS_EACH = 2.5  # to compile one function, on a PC
 
 
 def address(name: str) -> int:
@@ -63,7 +58,9 @@ def _compiled(names: list[str], instructions: str | None) -> dict[str, bytes]:
     """Object files, from a process of its own: it is made for one instruction set."""
     if not names:
         return {}
-    import subprocess  # a warm start has no use for it
+    import subprocess  # of use to a cold start alone
+
+    from . import progress
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment["NUMBA_OPT"] = "0"  # as lowered: to optimise for the target is the compiler's work
@@ -75,30 +72,10 @@ def _compiled(names: list[str], instructions: str | None) -> dict[str, bytes]:
         with subprocess.Popen(
             worker, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            _follow(process, names, instructions)
+            assert process.stdout is not None
+            progress.follow(process.stdout, names, instructions or "this processor")
             _, errors = process.communicate()
         if process.returncode:
             last = errors.strip().rpartition("\n")[2]
             raise ToolError(f"compiling the kernels {', '.join(names)} failed: {last}")
         return {name: (Path(folder) / name).read_bytes() for name in names}
-
-
-def _follow(process: subprocess.Popen[str], names: list[str], instructions: str | None) -> None:
-    """Show on a terminal what is compiled, and how long it will take."""
-    assert process.stdout is not None
-    if not sys.stderr.isatty():
-        process.stdout.read()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    text = TextColumn("{task.description}")
-    with Progress(text, BarColumn(), TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        about = f"about {len(names) * SECONDS_EACH:.0f} s, once"
-        for_what = instructions or "this processor"
-        task = progress.add_task("", total=len(names))
-        for number, name in enumerate([*names, ""]):
-            told = f"compiling {name} for {for_what} ({about})" if name else "compiled"
-            progress.update(task, description=told, completed=number)
-            if name:
-                process.stdout.readline()
