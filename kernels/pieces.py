@@ -17,7 +17,6 @@ from ..runtime.program import Call, Loop, Program
 from .native.dispatch import Words, encode
 
 LINE = 64
-PIECES = 1  # of a call for each thread: with more, rows wander between the cores' caches
 LEAST_NS = 200  # of a piece, by estimate: less is not worth the way
 LEAST_SHARED_NS = 15_000  # of all pieces: followers would be late to less
 # Products in a nanosecond, about, on one thread of a PC. On a slower processor pieces take longer.
@@ -37,15 +36,19 @@ _SCRATCH = "buffer"
 _ENTRY = 4  # bytes of a row table's entry
 
 
-def pieces_of(program: Program, item: Call | Loop, threads: int) -> list[Call]:
-    """An item in pieces, each some rows of its output; none if it is better done by one thread."""
+def pieces_of(program: Program, item: Call | Loop, threads: int, small: bool = False) -> list[Call]:
+    """An item in pieces, each some rows of its output; none if it is better done by one thread.
+
+    Pieces that take less than LEAST_NS by estimate are made only if `small` ones are asked for.
+    """
     if isinstance(item, Loop) or item.kernel not in _CURSORS or _overlaps(program, item):
         return []
     rows = item.args["rows"]
-    count = min(rows, PIECES * threads, _duration_ns(program, item) // LEAST_NS)
+    most = rows if small else _duration_ns(program, item) // LEAST_NS
+    count = min(rows, threads, most)
     if count < 2:
         return []
-    ends = [rows * i // count for i in range(count + 1)]
+    ends = [-(-rows * i // count) for i in range(count + 1)]  # the leader has the most
     return [_some_rows(item, begin, end) for begin, end in pairwise(ends)]
 
 
@@ -70,16 +73,10 @@ def _duration_ns(program: Program, call: Call) -> int:
 def _overlaps(program: Program, call: Call) -> bool:
     """Whether the output lies over an operand: its rows must then be made in order."""
     node, tensors = program.graph.nodes[call.node], program.graph.tensors
-
-    def span(index: int) -> range | None:
-        begin = program.addresses.get(index)
-        return None if begin is None else range(begin, begin + tensors[index].bytes)
-
-    spans = [span(index) for index in node.operands if tensors[index].data is None]
-    y = span(node.outputs[0])
-    if y is None or None in spans:
+    operands = [index for index in node.operands if tensors[index].data is None]
+    if any(index not in program.addresses for index in (*operands, node.outputs[0])):
         return True  # something streams through a ring
-    return any(max(s.start, y.start) < min(s.stop, y.stop) for s in spans if s is not None)
+    return _meet(_spans(program, node.outputs[:1]), _spans(program, operands))
 
 
 def scratch_bytes(program: Program) -> int:
@@ -88,40 +85,142 @@ def scratch_bytes(program: Program) -> int:
     return -(-max(sizes, default=0) // LINE) * LINE + LINE
 
 
+@dataclass
+class Phase:
+    """Items that threads run without waiting for one another. No pieces: the leader's alone."""
+
+    items: list[int]
+    pieces: list[list[Call | Loop]]  # calls of each piece, one after the other
+
+
+def phases_of(program: Program, threads: int) -> list[Phase]:
+    """All items, in their order. Threads wait for each other between two phases.
+
+    An item joins those before it if its pieces need but what the same piece of them made, and write
+    over nothing that another piece of them may still read.
+    """
+    phases: list[Phase] = []
+    for number, item in enumerate(program.items):
+        last = phases[-1] if phases else None
+        small = pieces_of(
+            program, item, threads, small=True
+        )  # a way that is gone anyway costs nothing
+        if last and small and _joins(program, last, number, len(small)):
+            last.items.append(number)
+            last.pieces = [[*before, call] for before, call in zip(last.pieces, small)]
+            continue
+        own = pieces_of(program, item, threads)
+        if last and not own and not last.pieces:
+            last.items.append(number)
+        else:
+            phases.append(Phase([number], [[call] for call in own]))
+    return phases
+
+
+def _joins(program: Program, phase: Phase, number: int, pieces: int) -> bool:
+    call = program.items[number]
+    assert isinstance(call, Call)
+    if len(phase.pieces) != pieces:
+        return False
+    reads, makes = _reads(program, number), _makes(program, number)
+    for other in phase.items:
+        before = program.items[other]
+        assert isinstance(before, Call)
+        made = _makes(program, other)
+        if _meet(makes + _scratch(program, number), made + _reads(program, other)):
+            return False
+        if _meet(makes, _scratch(program, other)):  # a thread's own scratch never minds
+            return False
+        same_rows = before.args["rows"] == call.args["rows"]
+        if _meet(reads, made) and not (same_rows and _by_rows(program, call)):
+            return False
+    return True
+
+
+def _by_rows(program: Program, call: Call) -> bool:
+    """Whether a row of the output needs but the same row of each operand."""
+    if "conv2d" in call.kernel:
+        return call.args["kernel_height"] == 1 and call.args["stride_height"] == 1
+    y = program.graph.output(program.graph.nodes[call.node])
+    inputs = program.graph.nodes[call.node].operands
+    return all(
+        program.graph.tensors[index].elements == y.elements
+        for index in inputs
+        if program.graph.is_activation(index)
+    )
+
+
+def _reads(program: Program, number: int) -> list[range]:
+    """What an item reads of the arena."""
+    item = program.items[number]
+    assert isinstance(item, Call)
+    operands = program.graph.nodes[item.node].operands
+    return _spans(program, [i for i in operands if program.graph.tensors[i].data is None])
+
+
+def _makes(program: Program, number: int) -> list[range]:
+    """Where an item's output lies."""
+    item = program.items[number]
+    assert isinstance(item, Call)
+    return _spans(program, program.graph.nodes[item.node].outputs)
+
+
+def _scratch(program: Program, number: int) -> list[range]:
+    """The leader's scratch of an item."""
+    item = program.items[number]
+    assert isinstance(item, Call)
+    at = item.args.get(_SCRATCH, -1)
+    return [
+        range(buffer.offset, buffer.offset + buffer.size)
+        for buffer in program.buffers
+        if buffer.kind == "scratch"
+        and buffer.first <= number <= buffer.last
+        and 0 <= at - buffer.offset < buffer.size
+    ]
+
+
+def _spans(program: Program, tensors: Sequence[int]) -> list[range]:
+    places = ((program.addresses[index], program.graph.tensors[index].bytes) for index in tensors)
+    return [range(begin, begin + size) for begin, size in places]
+
+
+def _meet(some: Sequence[range], others: Sequence[range]) -> bool:
+    return any(max(a.start, b.start) < min(a.stop, b.stop) for a in some for b in others)
+
+
 @dataclass(frozen=True, eq=False)
 class Shares:
     """A program cut for some threads. `words` are theirs, alike but for the scratch; `phases` is
-    int64 [items, 2], how many pieces an item has (0: the leader's alone) and its first entry.
+    int64 [phases, 2], how many pieces each has (0: the leader's alone) and its first entry;
+    `entries` int64 [entries, 2], where the words of each piece begin and end.
     """
 
     words: tuple[Words, ...]
     phases: NDArray[np.int64]
-
-    @property
-    def entries(self) -> NDArray[np.int64]:
-        """int64 [entries, 2]: where the words of each begin and end."""
-        return np.array(list(pairwise(self.words[0].starts)), np.int64)
+    entries: NDArray[np.int64]
 
 
 def shares_of(program: Program, threads: int) -> Shares | None:
     """How `threads` share a program; None if it is better left to one."""
-    pieces = [pieces_of(program, item, threads) for item in program.items]
-    shared_ns = sum(
-        _duration_ns(program, item)
-        for item, own in zip(program.items, pieces, strict=True)
-        if own and isinstance(item, Call)
-    )
+    phases = phases_of(program, threads)
+    shared = [program.items[n] for phase in phases if phase.pieces for n in phase.items]
+    shared_ns = sum(_duration_ns(program, item) for item in shared if isinstance(item, Call))
     if threads < 2 or shared_ns < LEAST_SHARED_NS:
         return None
-    flat: list[Call | Loop] = []
-    for item, own in zip(program.items, pieces, strict=True):
-        flat += own or [item]
-    counts = [len(own) for own in pieces]
+    runs = [run for phase in phases for run in phase.pieces or [_alone(program, phase)]]
+    flat = [item for run in runs for item in run]
+    counts = [len(phase.pieces) for phase in phases]
     firsts = np.cumsum([0, *(max(n, 1) for n in counts)])[:-1]
-    phases = np.array(list(zip(counts, firsts, strict=True)), np.int64)
     size, base = scratch_bytes(program), program.arena_bytes + LINE
     followers = (_moved(flat, base + number * size) for number in range(threads - 1))
-    return Shares(tuple(encode(items) for items in (flat, *followers)), phases)
+    words = tuple(encode(items) for items in (flat, *followers))
+    ends = np.array(words[0].starts)[np.cumsum([0, *map(len, runs)])]
+    entries = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64)
+    return Shares(words, np.stack([counts, firsts], axis=1).astype(np.int64), entries)
+
+
+def _alone(program: Program, phase: Phase) -> list[Call | Loop]:
+    return [program.items[number] for number in phase.items]
 
 
 def _moved(items: Sequence[Call | Loop], scratch: int) -> list[Call | Loop]:

@@ -40,13 +40,15 @@ def assemble(
     exact: bool = True,
     overlap: bool = True,
     memories: Sequence[Grant] = (),
+    linger: int = 0,
 ) -> Program:
     """A program of these calls in this order, with the arena packed for `alignment` bytes.
 
-    Where memories are granted it is packed into them; `NoRoom` if it doesn't fit.
+    Where memories are granted it is packed into them; `NoRoom` if it doesn't fit. Tensors are kept
+    for `linger` items after the last that needs them.
     """
     lowered = _calls_of(graph, lowered, schedule)
-    layout = lay_out(graph, lowered, schedule, overlap)
+    layout = lay_out(graph, lowered, schedule, overlap, linger)
     packed = layout.requests, layout.overlaps
     if memories:
         accesses = buffer_accesses(graph, lowered, schedule, layout)

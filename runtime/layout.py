@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .schedule import Repeat, Schedule
 from .shapes import image_size
 
 SUM_BYTES = 4  # of one of the sums that a node keeps
+LINGER = 2  # items: enough that what a layer writes lies apart from all that the one before needs
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,16 @@ class Layout:
 
 
 def lay_out(
-    graph: Graph, lowered: Mapping[int, Lowered], schedule: Schedule, overlap: bool
+    graph: Graph,
+    lowered: Mapping[int, Lowered],
+    schedule: Schedule,
+    overlap: bool,
+    linger: int = 0,
 ) -> Layout:
-    """The buffers of these calls; with `overlap`, outputs may lie over dying inputs."""
+    """The buffers of these calls; with `overlap`, outputs may lie over dying inputs.
+
+    Tensors are kept for `linger` items after the last that needs them, scratch for at most LINGER.
+    """
     places = places_of(graph, lowered)
     places |= {tensor: places[into] for tensor, into in schedule.merged.items()}
     span = _lifetimes(graph, lowered, schedule, places)
@@ -44,7 +52,9 @@ def lay_out(
         Request(str(home), _storage_size(graph, schedule, home), *span[home], widest[home])
         for home in span
     ]
-    requests.extend(_scratches(lowered, schedule))
+    requests = [replace(request, last=request.last + linger) for request in requests]
+    for scratch in _scratches(lowered, schedule):
+        requests.append(replace(scratch, last=scratch.last + min(linger, LINGER)))
     requests.extend(_sums(lowered, schedule))
     overlaps = _overlaps(graph, lowered, schedule, places, span) if overlap else ()
     return Layout(places, tuple(requests), tuple(overlaps))

@@ -77,11 +77,13 @@ def plan_memory(
 ) -> MemoryPlan:
     """Pack the buffers; with `exact`, use CP-SAT where first-fit doesn't reach the bound.
 
+    Without, take little time rather than little memory.
+
     Each starts at a multiple of `alignment`, and of its own where that is a multiple of it.
     """
     problem = Problem(requests, overlaps, alignment)
     bound = problem.bound()
-    offsets = problem.first_fit(bound)
+    offsets = problem.first_fit(bound, FIRST_FIT_ORDERS if exact else 0)
     method = "first-fit"
     if exact and problem.end(offsets) > bound:
         solved = _solve_exactly(problem, offsets, bound)
@@ -186,7 +188,7 @@ class Problem:
             placed[i] = min(at for at in self.candidates(i, placed) if self.fits(i, at, placed))
         return [placed[i] for i in range(len(self.requests))]
 
-    def first_fit(self, bound: int, orders: int = FIRST_FIT_ORDERS) -> list[int]:
+    def first_fit(self, bound: int, orders: int) -> list[int]:
         """The best of first-fit by size, by time, and over shuffles near the order by size."""
         count = range(len(self.requests))
         by_size = sorted(count, key=lambda i: (-self.sizes[i], self.requests[i].first))

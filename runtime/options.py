@@ -24,6 +24,7 @@ class Options:
 
     int8_io: bool = False  # the caller quantizes and dequantizes at the border
     overlap: bool = True  # outputs may be written over dying inputs
+    apart: bool = False  # what one layer needs lies apart from what the next ones write
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed
     strategy: str | None = None
     frugal: bool = False  # no bytes for speed: scratch only where it costs none
@@ -38,5 +39,6 @@ class Options:
     segments: tuple[tuple[int, ...], ...] = ()
 
 
-# For several threads: a layer's rows are made in any order.
-PARALLEL = Options(overlap=False, strategy="layers")
+# For several threads: a layer's rows are made in any order, and one thread may be in the next layer
+# while another is still in this. Nor is the least arena worth seconds of planning then.
+PARALLEL = Options(overlap=False, apart=True, exact=False, strategy="layers")

@@ -146,6 +146,7 @@ def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
         backend.alignment,
         options.exact,
         options.overlap,
+        options.apart,
         lower,
         spare=_spare(backend, options),
         memories=options.memories,

@@ -12,7 +12,7 @@ from .errors import PlanError
 from .feeding import FEED
 from .flow import make_flow
 from .graph import Graph
-from .layout import layer_distances
+from .layout import LINGER, layer_distances
 from .lowering import Lowered
 from .memories import NoRoom
 from .ops import total_macs
@@ -53,6 +53,7 @@ class Planner:
     alignment: int
     exact: bool = True
     overlap: bool = True
+    apart: bool = False
     lower: Callable[[Graph], Mapping[int, Lowered]] | None = None  # of a graph in parts
     given_macs: int | None = None  # of the model, where `graph` has more
     spare: Callable[[int], int] = a_few  # bytes that faster kernels may add to the least
@@ -340,5 +341,9 @@ class Planner:
         self, schedule: Schedule, calls: Mapping[int, Lowered], memories: Sequence[Grant] = ()
     ) -> Program:
         settings = self.target, self.alignment, self.exact, self.overlap, memories
-        program = assemble(self.graph, calls, schedule, *settings)
+        # Apart from all others a buffer stays in the caches of those who made it.
+        for linger in (len(schedule.items), LINGER) if self.apart else (0,):
+            program = assemble(self.graph, calls, schedule, *settings, linger)
+            if program.arena_bytes <= CACHE_BYTES:
+                break
         return replace(program, extra_macs=self.extra_macs)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import time
+from dataclasses import replace
 
 import build_tflite as build_model
 import numpy as np
@@ -15,7 +17,8 @@ from cases import model
 from midge import Interpreter
 from midge.kernels import pieces as rules
 from midge.kernels.host import HostExecutor
-from midge.kernels.threads import DESCRIPTOR
+from midge.kernels.native.dispatch import Dispatcher
+from midge.kernels.threads import DESCRIPTOR, Account
 from midge.runtime.backend import build
 from midge.runtime.errors import TargetError
 from midge.runtime.options import PARALLEL, Options
@@ -31,11 +34,16 @@ def pieces_of_anything(monkeypatch):
     monkeypatch.setattr(rules, "LEAST_SHARED_NS", 0)
 
 
+@pytest.fixture(autouse=True)
+def always_together(monkeypatch):
+    """Whatever else the machine does."""
+    monkeypatch.setattr(Account, "pays", lambda _: True)
+    monkeypatch.setattr(Account, "enter", lambda *_: None)
+
+
 @pytest.mark.parametrize("threads", [2, 3, 5])
-@pytest.mark.parametrize("pieces", [1, 4])
 @pytest.mark.parametrize("name", NAMES[:2])
-def test_same_bits(name, threads, pieces, monkeypatch):
-    monkeypatch.setattr(rules, "PIECES", pieces)
+def test_same_bits(name, threads):
     content = model(name).model()
     alone = build(compile_model(content, "host"))
     shared = build(compile_model(content, "host", PARALLEL), threads)
@@ -48,6 +56,45 @@ def test_same_bits(name, threads, pieces, monkeypatch):
         for one, other in zip(alone.run(inputs), shared.run(inputs), strict=True):
             np.testing.assert_array_equal(one, other)
     shared.close()
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_phase_is_the_same_in_any_order_of_its_pieces(name, apart, threads):
+    """No piece needs what another of its phase makes, nor writes over what it reads."""
+    content, inputs = model(name).model(), random_inputs(model(name).model())
+    program = compile_model(content, "host", replace(PARALLEL, apart=apart))
+    phases = rules.phases_of(program, threads)
+    assert len(phases) < len(program.items)
+    assert [n for phase in phases for n in phase.items] == list(range(len(program.items)))
+    executor = build(program)
+    wanted, draw = executor.run(inputs), random.Random(0)
+    for _ in range(5):
+        executor.arena[:] = 77
+        executor.copy_in(inputs)
+        for phase in phases:
+            runs = phase.pieces or [[program.items[n] for n in phase.items]]
+            for run in draw.sample(runs, len(runs)):
+                Dispatcher(run, executor.arena, executor._constants).run_all()
+        for one, other in zip(executor.copy_out(), wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_threads_run_together_while_that_pays(monkeypatch):
+    monkeypatch.undo()
+
+    def counted(alone: int, together: int, runs: int = 1000) -> int:
+        account, shared = Account(), 0
+        for _ in range(runs):
+            both = account.pays()
+            shared += both
+            account.enter(both, together if both else alone)
+        return shared
+
+    assert counted(100_000, 60_000) > 990
+    assert counted(100_000, 3_000_000) < 25
+    assert counted(100_000, 105_000) < 500
 
 
 def test_followers_take_pieces():

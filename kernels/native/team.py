@@ -1,14 +1,12 @@
-"""Several threads through one program: a leader, and followers that take pieces of its calls.
+"""Several threads through one program: a leader, and followers that make pieces of its calls.
 
-A call that can be made in pieces is a phase. The leader opens one phase after the other; whoever is
-there takes pieces until none is left. A follower that comes late or not at all costs nothing: the
-leader makes the pieces itself, and waits only for those that were taken.
-
-The leader takes pieces from the front and followers from the back, so that rows stay in one core's
-cache from layer to layer. `shared` is three cache lines: the ticket (number of the phase, pieces
-taken from the back, from the front), how many pieces are done, and whether followers shall leave.
-Phases are numbered through all inferences, so that a ticket is never seen twice. See
-`kernels/threads.py` for the other tables.
+A call that can be made in pieces is a phase. Each follower has a box, a cache line that says what
+it does: it waits there (IDLE), the leader puts the number of a piece into it (GIVEN), the follower
+takes that (TAKEN), makes the piece, and is idle again. When a phase begins the leader gives pieces
+to those that wait, makes the others itself, and takes back what was not taken by then: a follower
+that is late, or has no processor, costs nothing but what it has begun. Pieces are given from the
+back, so that rows stay in one core's cache from layer to layer. See `kernels/pieces.py` for the
+tables.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ..threads import CLOSED, DESCRIPTOR, DONE, LEAVE, PHASE_BITS, PIECE_BITS, TICKET
+from ..threads import ACTIVE, ASLEEP, BOX, DESCRIPTOR, GIVEN, IDLE, STATE_BITS, TAKEN
 from .fixedpoint import inline
 from .memory import INT64_POINTER, pointer_to
 from .processor import SETS, instruction_set
@@ -27,8 +25,8 @@ from .registry import native
 from .vectors import intrinsic as llvm_function
 
 D = DESCRIPTOR
-FRONT = (1 << PIECE_BITS) - 1  # the bits of a ticket that count pieces taken by the leader
-BACK_ONE = 1 << PIECE_BITS  # a piece taken by a follower
+STATE = (1 << STATE_BITS) - 1
+QUICK = 200  # looks at a box before each is followed by a pause
 
 
 @intrinsic
@@ -49,24 +47,11 @@ def _store(typing_context, pointer, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _count(typing_context, pointer):  # type: ignore[no-untyped-def]
-    """Add one."""
+def _swap(typing_context, pointer, seen, value):  # type: ignore[no-untyped-def]
+    """Store a value if what is there is still what was seen; whether it was."""
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        builder.atomic_rmw("add", arguments[0], ir.IntType(64)(1), "acq_rel")
-        return context.get_dummy_value()
-
-    return types.void(INT64_POINTER), emit
-
-
-@intrinsic
-def _take(typing_context, pointer, seen, count):  # type: ignore[no-untyped-def]
-    """Add `count` if it is still what was seen; whether it was."""
-
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        pointer, seen, count = arguments
-        following = builder.add(seen, count)
-        pair = builder.cmpxchg(pointer, seen, following, "acq_rel", "acquire")
+        pair = builder.cmpxchg(*arguments, "acq_rel", "acquire")
         return builder.extract_value(pair, 1)
 
     return types.boolean(INT64_POINTER, types.int64, types.int64), emit
@@ -110,63 +95,65 @@ def _run(descriptor, entry):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _shared(descriptor, line):  # type: ignore[no-untyped-def]
-    return pointer_to(descriptor[D.shared] + line, INT64_POINTER)
-
-
-@inline
-def _front(ticket):  # type: ignore[no-untyped-def]
-    return ticket & FRONT
-
-
-@inline
-def _back(ticket):  # type: ignore[no-untyped-def]
-    return (ticket >> PIECE_BITS) & FRONT
+def _box(descriptor, number):  # type: ignore[no-untyped-def]
+    """Of follower `number`, from 1 on."""
+    return pointer_to(descriptor[D.shared] + BOX * number, INT64_POINTER)
 
 
 @native(INT64_POINTER)
 def lead(descriptor):  # type: ignore[no-untyped-def]
     """One inference."""
-    ticket, done = _shared(descriptor, TICKET), _shared(descriptor, DONE)
     phases = pointer_to(descriptor[D.phases], INT64_POINTER)
-    number = (_load(ticket) >> PHASE_BITS) + 1
+    followers = descriptor[D.followers]
+    _store(pointer_to(descriptor[D.shared] + ACTIVE, INT64_POINTER), followers)
     for phase in range(descriptor[D.phase_count]):
-        pieces, first = phases[2 * phase], phases[2 * phase + 1]
-        if pieces == 0:  # nothing to share: the ticket stays closed
-            _store(ticket, (number + phase) << PHASE_BITS | CLOSED)
-            _run(descriptor, first)
+        own, first = phases[2 * phase], phases[2 * phase + 1]
+        for number in range(1, followers + 1):
+            box = _box(descriptor, number)
+            if own > 1 and _load(box) == IDLE:
+                own -= 1
+                _store(box, (first + own) << STATE_BITS | GIVEN)
+        _run(descriptor, first)
+        for piece in range(1, own):
+            _run(descriptor, first + piece)
+        for number in range(1, followers + 1):
+            _collect(descriptor, _box(descriptor, number))
+    _store(pointer_to(descriptor[D.shared] + ACTIVE, INT64_POINTER), 0)
+
+
+@inline
+def _collect(descriptor, box):  # type: ignore[no-untyped-def]
+    """Wait for what a follower has begun, and make what it hasn't."""
+    looks = 0
+    seen = _load(box)
+    while seen & STATE != IDLE and seen & STATE != ASLEEP:
+        if seen & STATE == GIVEN:
+            if _swap(box, seen, IDLE):
+                _run(descriptor, seen >> STATE_BITS)
         else:
-            _store(done, 0)
-            _store(ticket, (number + phase) << PHASE_BITS)
-            left = pieces
-            while left > 0:
-                seen = _load(ticket)
-                left = pieces - _front(seen) - _back(seen)
-                if left > 0 and _take(ticket, seen, 1):
-                    _run(descriptor, first + _front(seen))
-                    _count(done)
-            while _load(done) < pieces:
+            looks += 1
+            if looks > QUICK:
                 _pause()
-    _store(ticket, (number + descriptor[D.phase_count] - 1) << PHASE_BITS | CLOSED)
+        seen = _load(box)
 
 
 @native(INT64_POINTER)
 def follow(descriptor):  # type: ignore[no-untyped-def]
-    """Take pieces until there were none for a while."""
-    ticket, done = _shared(descriptor, TICKET), _shared(descriptor, DONE)
-    leave = _shared(descriptor, LEAVE)
-    phases, count = pointer_to(descriptor[D.phases], INT64_POINTER), descriptor[D.phase_count]
+    """Make pieces until there were none for a while."""
+    box, leave = _box(descriptor, descriptor[D.number]), _box(descriptor, 0)
+    active = pointer_to(descriptor[D.shared] + ACTIVE, INT64_POINTER)
     patience = descriptor[D.patience]
     waited = 0
-    while waited < patience and _load(leave) == 0:
-        seen = _load(ticket)
-        phase = ((seen >> PHASE_BITS) - 1) % count
-        pieces, first = phases[2 * phase], phases[2 * phase + 1]
-        taken = _front(seen) + _back(seen)
-        if taken < pieces and _take(ticket, seen, BACK_ONE):
-            _run(descriptor, first + pieces - 1 - _back(seen))
-            _count(done)
+    _store(box, IDLE)
+    while waited < patience or not _swap(box, IDLE, ASLEEP):
+        seen = _load(box)
+        if seen & STATE == GIVEN and _swap(box, seen, TAKEN):
+            _run(descriptor, seen >> STATE_BITS)
+            _store(box, IDLE)
             waited = 0
+        elif _load(leave) != 0:
+            waited = patience
         else:
-            _pause()
-            waited += 1
+            waited = min(waited + 1, QUICK) if _load(active) != 0 else waited + 1
+            if waited >= QUICK:
+                _pause()

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,10 @@ from ..zoo import find_model
 
 HELP = "measure inference time, interleaved with another runtime in the same process"
 WARM_UP = 5  # runs of each that are not counted
-LAYERS = "layers"
+OWN = {
+    "layers": Options(strategy="layers"),
+    "one-thread": Options(),
+}  # this runtime's other ways
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planning(parser)
     parser.add_argument(
         "--vs",
-        choices=[*sorted(RIVALS), LAYERS],
-        help="another runtime to measure against, or this one's own plan layer by layer",
+        choices=[*sorted(RIVALS), *OWN],
+        help="another runtime to measure against, or this one layer by layer, or with one thread",
     )
     parser.add_argument(
         "--vs-model",
@@ -57,8 +61,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     other = None
     if args.vs:
         path = args.vs_model or str(find_model(args.model))
-        if args.vs == LAYERS:
-            other = _layer_by_layer(path, args, inputs)
+        if args.vs in OWN:
+            other = _own(path, args, inputs)
         else:
             other = rival(args.vs, path, inputs, args.threads)
         runs.append(other.run)
@@ -81,9 +85,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _layer_by_layer(path: str, args: argparse.Namespace, inputs: Sequence[np.ndarray]) -> Rival:
-    """The same model and target by the strategy that needs no rings."""
-    options = Options(int8_io=args.int8_io, strategy=LAYERS)
+def _own(path: str, args: argparse.Namespace, inputs: Sequence[np.ndarray]) -> Rival:
+    """The same model and target, planned and run in another way."""
+    options = replace(OWN[args.vs], int8_io=args.int8_io)
     program = compile_cached(path, args.target, options)
     given = [x.reshape(t.shape) for x, t in zip(inputs, program.inputs, strict=True)]
     executor = find_backend(args.target).build(program)
