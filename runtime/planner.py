@@ -41,6 +41,7 @@ MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit
 # level of a Raspberry Pi, an eighth of a server's; the rest is the weights'. What it saves is
 # measured by `tools/streaming_page.py`.
 FOOTPRINT = 1 << 18
+APART_BYTES = 1 << 20  # of arena, to keep all buffers apart: the caches of two cores
 
 
 @dataclass(frozen=True)
@@ -344,6 +345,6 @@ class Planner:
         # Apart from all others a buffer stays in the caches of those who made it.
         for linger in (len(schedule.items), LINGER) if self.apart else (0,):
             program = assemble(self.graph, calls, schedule, *settings, linger)
-            if program.arena_bytes <= CACHE_BYTES:
+            if program.arena_bytes <= APART_BYTES:
                 break
         return replace(program, extra_macs=self.extra_macs)
