@@ -25,6 +25,7 @@ from midge.runtime.lowering import Lowered
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool
 from midge.targets.cortex_m.lowering import lower
+from midge.targets.cortex_m.sources import c_kernels
 from midge.tools import arguments
 
 try:
@@ -154,6 +155,11 @@ def test_pool2d(data, dtype, op):
         dtype=dtype,
     )
     assert_same(model, data.draw(st.integers(0, 3)))
+
+
+def test_every_kernel_has_a_twin_in_c():
+    missing = {words.kernel for op in table.OPERATIONS.values() for words in op.layouts}
+    assert missing - c_kernels().keys() == set()
 
 
 @pytest.mark.parametrize("case", OPERATORS, ids=str)

@@ -112,6 +112,7 @@ class Board:
     startup: str  # file of firmware/ that the core begins with
     library: tuple[str, ...] = ()  # files of targets/riscv/, for a compiler without a C library
     vectors: Memory | None = None  # where the core looks for its vectors, if not in the flash
+    constants: Memory | None = None  # where the flash is read, if not where it is executed
     emulator: Emulator | None = None
     sources: tuple[str, ...] = ()  # documents that this was taken from
     boot: str | None = None  # file boot_<boot>.c of device/, in front of the vectors
@@ -167,6 +168,7 @@ def _read(path: Path) -> Board:
         startup=data["startup"],
         library=tuple(data.get("library", ())),
         vectors=Memory(**data["vectors"]) if "vectors" in data else None,
+        constants=Memory(**data["constants"]) if "constants" in data else None,
         emulator=_emulator(data["emulator"]) if "emulator" in data else None,
         sources=tuple(data.get("sources", ())),
         boot=data.get("boot"),

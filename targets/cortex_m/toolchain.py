@@ -147,13 +147,19 @@ def memory_script(board: Board, regions: Sequence[Region] = ()) -> str:
     if board.vectors is not None:
         begin, size = board.vectors.origin, board.vectors.bytes
         vectors, alias = f"  VECTORS (rx) : ORIGIN = {begin:#x}, LENGTH = {size}\n", ""
+    constants, apart = "", int(board.constants is not None)
+    alias += "" if apart else 'REGION_ALIAS("CONSTANTS", FLASH);\n'
+    if board.constants is not None:
+        begin, size = board.constants.origin, board.constants.bytes
+        constants = f"  CONSTANTS (r) : ORIGIN = {begin:#x}, LENGTH = {size}\n"
     return (
         "MEMORY {\n"
         f"  FLASH (rx) : ORIGIN = {board.flash.origin:#x}, LENGTH = {board.flash.bytes}\n"
         f"  RAM (rwx) : ORIGIN = {board.ram.origin:#x}, LENGTH = {board.ram.bytes}\n"
-        f"{vectors}{others}"
+        f"{vectors}{constants}{others}"
         "}\n"
         f"{alias}"
+        f"MIDGE_CONSTANTS_APART = {apart};\n"
         f"MIDGE_STACK_BYTES = {board.stack_bytes};\n"
         f"{sections}"
     )

@@ -17,7 +17,8 @@ __attribute__((used)) static void begin(void)
     start_main();
 }
 
-__attribute__((aligned(4), noreturn)) static void trap(void)
+/* ESP32-C3 takes traps at multiples of 256 only. */
+__attribute__((aligned(256), noreturn)) static void trap(void)
 {
     semihosting_say("fault\n");
     semihosting_say_hex("pc", CONTROL_REGISTER("mepc"));
