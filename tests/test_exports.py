@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 
 import build_tflite as b
+import numpy as np
 import pytest
 
-from midge.runtime.errors import ToolError
+from midge.kernels.reference import ReferenceBackend
+from midge.runtime.errors import MissingTool, ToolError
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_tool
@@ -19,12 +21,13 @@ from midge.targets.cortex_m.exports import FORMATS, export
 from midge.tools.cli import main
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+MODEL = b.conv2d((1, 9, 7, 3), stride=(2, 2))
 
 
 @pytest.fixture(params=[False, True], ids=["whole", "by_row"])
 def program(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
     options = Options(input_by_row=request.param)
-    return compile_model(b.conv2d((1, 9, 7, 3), stride=(2, 2)), "cortex-m4", options)
+    return compile_model(MODEL, "cortex-m4", options)
 
 
 def written(form: str, program, folder: Path) -> Path:  # type: ignore[no-untyped-def]
@@ -77,19 +80,85 @@ def test_arduino_library(program, tmp_path: Path) -> None:  # type: ignore[no-un
     compile_all(folder, [folder / "src"])
 
 
-def test_arduino_sketch_is_cpp(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+# What the frameworks give an example, as far as it uses them; it prints to standard output.
+SERIAL = """
+#include <cstdio>
+struct Port {
+    void begin(int) {}
+    template <class T> void println(T value) { std::printf("%g\\n", static_cast<double>(value)); }
+    operator bool() const { return true; }
+};
+static Port Serial;
+static void delay(int) {}
+"""
+ARDUINO_MAIN = "\nint main() { setup(); return setup_and_run(); }\n"
+KERNEL = "#include <stdio.h>\n#define printk printf\n"
+# An Arduino core's flags for a Cortex-M4 with an FPU, as its platform.txt has them.
+NANO_33_BLE = (
+    "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 -mthumb -Os -g -fno-exceptions".split()
+)
+
+
+def arduino_objects(folder: Path, compiler: str, flags: list[str]) -> list[Path]:
+    """As the Arduino builder: each C file by itself, the sketch as C++ behind its core's header."""
+    build, src = folder.parent / f"{compiler}build", folder / "src"
+    build.mkdir()
+    (build / "Arduino.h").write_text(SERIAL)
+    sketch = (folder / "examples" / "Run" / "Run.ino").read_text()
+    (build / "sketch.cpp").write_text(f"#include <Arduino.h>\n{sketch}{ARDUINO_MAIN}")
+    sources = [*src.rglob("*.c"), build / "sketch.cpp"]
+    for source in sources:
+        tool = find_tool(compiler + ("gcc" if source.suffix == ".c" else "g++"))
+        standard = "-std=gnu11" if source.suffix == ".c" else "-std=gnu++14"
+        words = [tool, *flags, standard, *WARNINGS, "-I", src, "-I", build, "-c", source]
+        run_tool([*words, "-o", build / f"{source.stem}.o"], build, 120)
+    return [build / f"{source.stem}.o" for source in sources]
+
+
+def zeros_give(program) -> list[float]:  # type: ignore[no-untyped-def]
+    """What the examples show: the answer to an input of zeros."""
+    reference = ReferenceBackend().build(compile_model(MODEL, "reference"))
+    tensor = program.inputs[0]
+    (answer,) = reference.run([np.full(tensor.shape, tensor.zero_point, np.int8)])
+    return [float(value) for value in answer.reshape(-1)]
+
+
+def shown_by(program: Path) -> list[float]:
+    done = subprocess.run([program], capture_output=True, text=True, check=True, timeout=60)
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_arduino_sketch_runs(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = written("arduino", program, tmp_path)
-    board = "#include <stddef.h>\nstruct { void begin(int); template <class T> void println(T);\n"
-    board += "operator bool() const; } Serial;\nvoid delay(int);\n"
-    (tmp_path / "sketch.cpp").write_text(
-        board + (folder / "examples" / "Run" / "Run.ino").read_text()
-    )
     try:
-        gcc = find_tool("g++")
-    except ToolError as error:
+        objects = arduino_objects(folder, "", ["-O1"])
+        run_tool([find_tool("g++"), *objects, "-o", tmp_path / "sketch"], tmp_path, 60)
+        arduino_objects(folder, "arm-none-eabi-", NANO_33_BLE)
+    except MissingTool as error:
         pytest.skip(str(error))
-    words = [gcc, *WARNINGS, "-Wno-undefined-internal", "-I", folder / "src", "-fsyntax-only"]
-    run_tool([*words, tmp_path / "sketch.cpp"], tmp_path, 60)
+    assert shown_by(tmp_path / "sketch") == zeros_give(program)
+
+
+@pytest.mark.parametrize(
+    ("form", "example"),
+    [("platformio", "examples/run/src/main.c"), ("zephyr", "samples/run/src/main.c")],
+)
+def test_example_runs(program, tmp_path: Path, form: str, example: str) -> None:  # type: ignore[no-untyped-def]
+    folder, stubs = written(form, program, tmp_path), tmp_path / "stubs" / "zephyr"
+    stubs.mkdir(parents=True)
+    (stubs / "kernel.h").write_text(KERNEL)
+    sources = [*(folder / "src").glob("*.c"), folder / example]
+    include = [word for p in (folder / "include", stubs.parent) for word in ("-I", p)]
+    try:
+        words = [find_tool("gcc"), "-std=c99", *WARNINGS, "-ffp-contract=off", *include, *sources]
+        run_tool([*words, "-o", tmp_path / "example"], tmp_path, 120)
+    except MissingTool as error:
+        pytest.skip(str(error))
+    if form == "zephyr":
+        assert shown_by(tmp_path / "example") == zeros_give(program)
+    else:  # without a port to print on, it ends with the greatest output's number
+        answer = zeros_give(program)
+        assert subprocess.run([tmp_path / "example"]).returncode == np.argmax(answer) % 256
 
 
 def test_arduino_sums_are_not_fused(tmp_path: Path) -> None:
