@@ -64,7 +64,8 @@ def check_image(image: Image, board: Board) -> None:
     """Every segment lies in a memory, the forms of the image agree, and the core can start."""
     entry, loaded = segments(image.elf.read_bytes())
     stored = {load: content for _, load, content, _ in loaded if content}
-    readable = [board.flash, board.ram, *(m for m in (board.vectors, board.constants) if m)]
+    apart = (board.vectors, board.constants)
+    readable = [board.flash, board.ram, *filter(None, apart), *board.faster, *board.slower]
     for at, load, content, taken in loaded:
         assert any(inside(memory, at, taken) for memory in readable), hex(at)
         assert not content or any(inside(m, load, len(content)) for m in readable), hex(load)

@@ -80,4 +80,5 @@ def test_cppcheck_finds_nothing(tmp_path):
     for name, text in sources(c_kernels().keys()).items():
         (tmp_path / name).write_text(text)
     checks = ["--enable=warning,portability", "--std=c99", "-D__GNUC__", "--error-exitcode=1"]
-    qemu.run_tool([cppcheck, "-q", *checks, "."], tmp_path, 120)
+    for extension in ((), ("-D__ARM_FEATURE_DSP", "-D__thumb2__"), ("-D__ARM_FEATURE_MVE",)):
+        qemu.run_tool([cppcheck, "-q", *checks, *extension, "."], tmp_path, 120)
