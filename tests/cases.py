@@ -46,7 +46,7 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
     return Case(name, partial(make, **arguments))
 
 
-def larq(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
+def apart(name: str, make: Callable[..., bytes], **arguments: object) -> Case:
     return Case(name, partial(make, **arguments), builtin=False)
 
 
@@ -157,19 +157,19 @@ OPERATORS = [
     case("lstm", b.lstm),
     case("lstm_time_major", b.lstm, batch=2, time_major=True),
     case("svdf", b.svdf),
-    larq("bconv2d", bits.bconv2d),
-    larq("bconv2d_zero_padding", bits.bconv2d, pad_value=0, stride=(2, 1), activation="relu"),
-    larq("bconv2d_dilated_bits", bits.bconv2d, dilation=(1, 2), bitpacked=True),
-    larq(
+    apart("bconv2d", bits.bconv2d),
+    apart("bconv2d_zero_padding", bits.bconv2d, pad_value=0, stride=(2, 1), activation="relu"),
+    apart("bconv2d_dilated_bits", bits.bconv2d, dilation=(1, 2), bitpacked=True),
+    apart(
         "bconv2d_groups_int8", bits.bconv2d, shape=(1, 5, 4, 64), filters=6, groups=2, dtype="int8"
     ),
-    larq("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation="relu6", dtype="int8"),
+    apart("bconv2d_int8_relu6", bits.bconv2d, padding="VALID", activation="relu6", dtype="int8"),
     other("onnx_residual_qdq", onnx.qdq_residual),
     other("onnx_separable_qdq", onnx.qdq_separable),
-    larq("larq_add", bits.larq_add),
-    larq("larq_add_with_rests", bits.larq_add, shapes=((1, 7, 7, 19), (19,))),
-    larq("bmax_pool2d", bits.bmax_pool2d),
-    larq("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
+    apart("larq_add", bits.larq_add),
+    apart("larq_add_with_rests", bits.larq_add, shapes=((1, 7, 7, 19), (19,))),
+    apart("bmax_pool2d", bits.bmax_pool2d),
+    apart("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
 ]
 
 MODELS = [
@@ -177,5 +177,62 @@ MODELS = [
     *(model(name) for name in catalogue()),
 ]
 BINARIZED = Case("digits_bnn", partial(_read, "digits_bnn"), builtin=False)
+
+# The same operators in their other types, for the kernels in C: each is compiled and run for each
+# core. On other backends each operator's own tests draw them.
+FLOAT = ("float32", None, 0)
+TYPES = [
+    *(
+        case(f"{op.lower()}_{name}_{dtype}", b.arithmetic, op=op, other=other, dtype=dtype)
+        for op in ("ADD", "MUL")
+        for name, other in (("same", None), ("row", (1, 1, 4, 1)), ("grid", (1, 4, 1, 1)))
+        for dtype in ("int8", "int16", "float32", "int32")
+    ),
+    *(
+        case(f"{op.lower()}_{dtype}", b.unary, op=op, dtype=dtype)
+        for op, dtypes in (
+            ("LOGISTIC", ("int16",)),
+            ("TANH", ("int16",)),
+            ("HARD_SWISH", ("float32",)),
+            ("RELU", ("int16", "float32")),
+            ("LEAKY_RELU", ("float32",)),
+        )
+        for dtype in dtypes
+    ),
+    *(
+        case(f"{name}_{dtype}", make, dtype=dtype, **arguments)
+        for name, make, arguments in (
+            ("average_pool2d", b.pool2d, {"padding": "SAME", "window": (3, 3)}),
+            ("max_pool2d", b.pool2d, {"op": "MAX_POOL_2D"}),
+            ("mean", b.mean, {}),
+            ("resize_bilinear", b.resize, {}),
+        )
+        for dtype in ("int16", "float32")
+    ),
+    *(
+        case(f"{make.__name__}_float32", make, dtype="float32")
+        for make in (b.depthwise_conv2d, b.fully_connected, b.transpose_conv, b.svdf)
+    ),
+    *(
+        case(f"quantize_{source[0]}_{target[0]}", b.convert, source=source, target=target)
+        for source, target in (
+            (FLOAT, ("int16", 0.001, 0)),
+            (FLOAT, ("uint8", 0.02, 100)),
+            (("int16", 0.001, 0), FLOAT),
+            (("uint8", 0.02, 100), FLOAT),
+            (("int16", 0.001, 0), ("int8", 0.05, -5)),
+            (("int16", 0.001, 0), ("int16", 0.002, 0)),
+            (("int16", 0.001, 0), ("int32", 0.0001, 0)),
+            (("int32", 0.0001, 0), ("int8", 0.05, -5)),
+            (("int32", 0.0001, 0), ("int16", 0.001, 0)),
+        )
+    ),
+    # TFLite's own kernel doesn't widen; TFLM's does.
+    apart("quantize_int8_int16", b.convert, target=("int16", 0.001, 0)),
+    apart("quantize_int8_int32", b.convert, target=("int32", 0.0001, 0)),
+    case("concatenation_batch", b.concatenation, shapes=((1, 2, 3, 4), (2, 2, 3, 4)), axis=0),
+    case("pad_flat", b.pad, shape=(3, 4, 2), pads=((1, 0), (2, 1), (0, 1))),
+    case("fully_connected_wide", b.fully_connected, shape=(1, 512), units=8),
+]
 
 CASES = [*OPERATORS, *MODELS, BINARIZED]

@@ -6,10 +6,10 @@ from functools import cache, lru_cache
 
 import numpy as np
 import pytest
-from cores import BARE_METAL, BATCHED, Answers, available, on_armv7, on_board, sanitized
+from cores import BARE_METAL, BATCHED, TYPED, Answers, available, on_armv7, on_board, sanitized
 from oracle import tflite_reference_runs
 
-from cases import CASES, MODELS, OPERATORS, Case
+from cases import CASES, MODELS, OPERATORS, TYPES, Case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
@@ -30,12 +30,13 @@ BACKENDS = {
     "host": CASES,
     "x86-64": [*MODELS[:3], *OPERATORS[:2]],
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
-    **dict.fromkeys(BARE_METAL, BATCHED),
+    **dict.fromkeys(BARE_METAL, TYPED),
     "armv7": BATCHED,
     **dict.fromkeys((*SANITIZERS, *FLASH), BATCHED),
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }
+EVERY = [*CASES, *TYPES]
 SEEDS = {True: (0, 1, 2), False: (0,)}  # by case.small
 
 
@@ -48,7 +49,7 @@ def make_inputs(case: Case) -> list[list[np.ndarray]]:
 @cache
 def core_answers(core: str) -> Answers:
     """All cases on a core, at once."""
-    given = {case: make_inputs(case) for case in available(BATCHED)}
+    given = {case: make_inputs(case) for case in available(BACKENDS[core])}
     options = Options(flash=1 << 22) if core.endswith("flash") else None
     if core in SANITIZERS:
         return sanitized(SANITIZERS[core], given, options)
@@ -83,7 +84,7 @@ def assert_same(actual: list[np.ndarray], wanted: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(a, w)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.builtin], ids=str)
+@pytest.mark.parametrize("case", [case for case in EVERY if case.builtin], ids=str)
 def test_reference_has_the_bits_of_tflite(case: Case) -> None:
     inputs, outputs = expected(case)
     for actual, wanted in zip(outputs, tflite_reference_runs(case.model(), inputs), strict=True):
@@ -92,11 +93,11 @@ def test_reference_has_the_bits_of_tflite(case: Case) -> None:
 
 @pytest.mark.parametrize(
     ("backend", "case"),
-    [(backend, case) for case in CASES for backend, cases in BACKENDS.items() if case in cases],
+    [(name, case) for case in EVERY for name, cases in BACKENDS.items() if case in cases],
     ids=str,
 )
 def test_same_bits(backend: str, case: Case) -> None:
-    if BACKENDS[backend] is BATCHED:
+    if BACKENDS[backend] in (BATCHED, TYPED):
         assert_batched(backend, case)
         return
     try:
