@@ -202,7 +202,7 @@ TYPES = [
     *(
         case(f"{name}_{dtype}", make, dtype=dtype, **arguments)
         for name, make, arguments in (
-            ("average_pool2d", b.pool2d, {"padding": "SAME", "window": (3, 3)}),
+            ("average_pool2d_3x3", b.pool2d, {"padding": "SAME", "window": (3, 3)}),
             ("max_pool2d", b.pool2d, {"op": "MAX_POOL_2D"}),
             ("mean", b.mean, {}),
             ("resize_bilinear", b.resize, {}),
