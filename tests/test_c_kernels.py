@@ -158,8 +158,9 @@ def test_pool2d(data, dtype, op):
 
 
 def test_every_kernel_has_a_twin_in_c():
-    missing = {words.kernel for op in table.OPERATIONS.values() for words in op.layouts}
-    assert missing - c_kernels().keys() == set()
+    """But for the one that calls NumPy."""
+    every = {words.kernel for op in table.OPERATIONS.values() for words in op.layouts}
+    assert every - c_kernels().keys() <= {"in_numpy"}
 
 
 @pytest.mark.parametrize("case", OPERATORS, ids=str)
