@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
+from .exponential import exp
 from .in_numpy import IN_NUMPY, lower
 from .operation import Constraint, Operation
 from .plain import in_float64
@@ -54,7 +55,6 @@ _WIDE: Mapping[str, Callable[..., np.ndarray]] = {
     "cos": np.cos,
     "cosh": np.cosh,
     "erf": _erf,
-    "exp": np.exp,
     "log": np.log,
     "sin": np.sin,
     "sinh": np.sinh,
@@ -78,6 +78,7 @@ _ONE: Mapping[str, Callable[[np.ndarray, Numbers], np.ndarray]] = {
     **{name: _plain(in_float64(function)) for name, function in _WIDE.items()},
     **{name: _plain(function) for name, function in _NARROW.items()},
     "elu": _elu,
+    "exp": lambda x, parameters: exp(x) if x.dtype == np.float32 else in_float64(np.exp)(x),
     "is_infinite": _is_infinite,
     "round": _round,
 }
@@ -179,6 +180,16 @@ def not_quantized(graph: Graph, node: Node) -> bool:
     return all(tensor.quantization is None for tensor in tensors)
 
 
+def one_scale(graph: Graph, node: Node) -> bool:
+    """Quantized operands and output must have one scale and one zero point."""
+    tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
+    pairs = {
+        None if t.quantization is None else (t.scale, t.zero_point, t.quantization.per_axis)
+        for t in tensors
+    }
+    return len(pairs) == 1
+
+
 def one_dtype(graph: Graph, node: Node) -> bool:
     """Operands and output must be of one dtype."""
     return len({graph.tensors[t].dtype for t in (*node.operands, *node.outputs)}) == 1
@@ -214,6 +225,8 @@ OPERATIONS: Mapping[str, Operation] = {
         )
         for name in _TWO
     },
+    "maximum": Operation(two_reference, lower, (IN_NUMPY,), (one_dtype, one_scale)),
+    "minimum": Operation(two_reference, lower, (IN_NUMPY,), (one_dtype, one_scale)),
     "power": _operation(two_reference),
     "shift_left": _operation(two_reference, one_dtype),
     "select": _operation(select_reference, chosen_by_bool),

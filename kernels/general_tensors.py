@@ -8,6 +8,7 @@ import numpy as np
 
 from ..runtime.errors import InputError
 from ..runtime.graph import DTYPES, Graph, Node
+from ..runtime.rearranging import FILL, sources
 from .general_functions import not_quantized, one_dtype
 from .in_numpy import IN_NUMPY, lower
 from .operation import Constraint, Operation
@@ -45,9 +46,11 @@ def _most(dtype: np.dtype) -> float | int:
 
 
 def reduce_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
-    """Numbers along `axes` made one; float32 sums run in float64 and are rounded once."""
+    """Numbers along `axes` made one; float32 sums one after the other, as TFLite's."""
     (x,), attrs, kind = _given(arrays), node.attrs, DTYPES[graph.output(node).dtype]
     extra: dict[str, object] = {}
+    if x.dtype == np.float32 and node.op in ("sum", "product"):
+        return [_in_order(x, attrs.axes, node.op).reshape(graph.output(node).shape)]
     if node.op in ("sum", "product"):
         extra["dtype"] = np.float64 if x.dtype.kind == "f" else x.dtype
     elif node.op == "reduce_max":
@@ -57,6 +60,17 @@ def reduce_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarra
     with np.errstate(all="ignore"):
         answer = _REDUCERS[node.op](x, axis=attrs.axes, keepdims=attrs.keep_dims, **extra)
     return [np.asarray(answer).astype(kind)]
+
+
+def _in_order(x: np.ndarray, axes: Sequence[int], op: str) -> np.ndarray:
+    """Sums or products of float32, rounded after every number."""
+    moved = np.moveaxis(x, axes, range(len(axes)))
+    kept = moved.shape[len(axes) :]
+    total = np.full(kept, 0 if op == "sum" else 1, np.float32)
+    with np.errstate(all="ignore"):
+        for values in moved.reshape(-1, *kept):
+            total = total + values if op == "sum" else total * values
+    return total
 
 
 def extreme_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -100,12 +114,25 @@ def top_k_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray
 
 
 def matmul_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
-    """Matrix products, stacks of them broadcast; float32 sums in float64, rounded once."""
+    """Matrix products, stacks of them broadcast; float32 sums in order, as TFLite's."""
     a, b = _given(arrays)
     kind = DTYPES[graph.output(node).dtype]
-    wide = np.float64 if kind.kind == "f" else kind
+    a = a.swapaxes(-1, -2) if node.attrs.turn_a else a
+    b = b.swapaxes(-1, -2) if node.attrs.turn_b else b
     with np.errstate(all="ignore"):
+        if kind == np.float32:
+            y = _products_in_order(a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None])
+            return [y.reshape(graph.output(node).shape)]
+        wide = np.float64 if kind.kind == "f" else kind
         return [np.asarray(np.matmul(a.astype(wide), b.astype(wide))).astype(kind)]
+
+
+def _products_in_order(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    total = np.zeros(shape, np.float32)
+    for k in range(a.shape[-1]):
+        total += a[..., :, k, None] * b[..., None, k, :]
+    return total
 
 
 def einsum_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -197,6 +224,25 @@ def scatter_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nd
     return [y]
 
 
+def stack_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """The operands along a new axis."""
+    return [np.stack(_given(arrays), node.attrs.axis)]
+
+
+def unstack_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """The slices of an axis, which goes."""
+    (x,) = _given(arrays)
+    return [np.ascontiguousarray(part) for part in np.moveaxis(x, node.attrs.axis, 0)]
+
+
+def rearrange_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """Each element from where it comes; where none does, the zero point."""
+    (x,), tensor = _given(arrays), graph.input(node)
+    places = sources(node.attrs.kind, node.attrs.numbers, x.shape)
+    fill = tensor.zero_point if tensor.quantization is not None else 0
+    return [np.where(places == FILL, x.dtype.type(fill), x.reshape(-1)[places])]
+
+
 def repeat_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """x again and again along every axis."""
     (x,) = _given(arrays)
@@ -230,8 +276,8 @@ def _movement(reference: Callable[..., list[np.ndarray]], *constraints: Constrai
 
 OPERATIONS: Mapping[str, Operation] = {
     **{name: _operation(reduce_reference, one_dtype) for name in _REDUCERS},
-    "arg_max": _operation(extreme_reference),
-    "arg_min": _operation(extreme_reference),
+    "arg_max": Operation(extreme_reference, lower, (IN_NUMPY,)),  # of quantized numbers too
+    "arg_min": Operation(extreme_reference, lower, (IN_NUMPY,)),
     "cumulative_product": _operation(cumulate_reference, one_dtype),
     "cumulative_sum": _operation(cumulate_reference, one_dtype),
     "top_k": _operation(top_k_reference),
@@ -242,6 +288,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "gather_nd": _movement(gather_nd_reference, whole_indices),
     "scatter_elements": _movement(scatter_elements_reference, whole_indices),
     "scatter_nd": _movement(scatter_nd_reference, whole_indices),
+    "rearrange": _movement(rearrange_reference),
     "repeat": _movement(repeat_reference),
+    "stack": _movement(stack_reference),
+    "unstack": _movement(unstack_reference),
     "broadcast_to": _movement(broadcast_reference),
 }

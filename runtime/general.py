@@ -13,6 +13,7 @@ import numpy as np
 
 from .attributes import Shape
 from .graph import Graph, Node
+from .rearranging import sources
 
 # Functions of one number, of two, and those of two that answer true or false.
 UNARY = (
@@ -97,6 +98,22 @@ class Cast:
 
 
 @dataclass(frozen=True)
+class MatMul:
+    """Whether the last two axes of an operand change places first."""
+
+    turn_a: bool = False
+    turn_b: bool = False
+
+
+@dataclass(frozen=True)
+class Rearrange:
+    """Elements in other places: `kind` and its numbers as `rearranging.sources` has them."""
+
+    kind: str = ""
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Einsum:
     """`equation` in NumPy's form, with all its output's letters written out."""
 
@@ -175,7 +192,8 @@ def cast_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
 
 def matmul_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     """inputs: a [..., m, k], b [..., k, n]; a vector is a row of a, a column of b."""
-    a, b = graph.input(node, 0).shape, graph.input(node, 1).shape
+    a, b = (graph.input(node, i).shape for i in (0, 1))
+    a, b = turned(a, node.attrs.turn_a), turned(b, node.attrs.turn_b)
     rows, columns = (1, *a)[-2:], (*b, 1) if len(b) == 1 else b[-2:]
     if rows[1] != columns[0]:
         raise ValueError(f"{list(a)} by {list(b)}")
@@ -183,8 +201,27 @@ def matmul_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return (batch + rows[:1] * (len(a) > 1) + columns[1:] * (len(b) > 1),)
 
 
+def turned(shape: Shape, turn: bool) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if turn else shape
+
+
 def matmul_macs(graph: Graph, node: Node) -> int:
-    return graph.output(node).elements * (1, *graph.input(node).shape)[-1]
+    depth = (1, *turned(graph.input(node).shape, node.attrs.turn_a))[-1]
+    return graph.output(node).elements * depth
+
+
+def stack_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axis = graph.input(node).shape, node.attrs.axis
+    return ((*shape[:axis], len(node.operands), *shape[axis:]),)
+
+
+def unstack_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    shape, axis = graph.input(node).shape, node.attrs.axis
+    return ((*shape[:axis], *shape[axis + 1 :]),) * len(node.outputs)
+
+
+def rearrange_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    return (sources(node.attrs.kind, node.attrs.numbers, graph.input(node).shape).shape,)
 
 
 def einsum_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:

@@ -208,14 +208,17 @@ OPERATORS: Mapping[str, Operator] = {
     "gather": Operator(general.Axis, general.gather_shapes),
     "gather_elements": Operator(general.Axis, general.second_shape),
     "gather_nd": Operator(general.Axis, general.gather_nd_shapes),
-    "matmul": Operator(NoAttrs, general.matmul_shapes, None, general.matmul_macs),
+    "matmul": Operator(general.MatMul, general.matmul_shapes, None, general.matmul_macs),
+    "rearrange": Operator(general.Rearrange, general.rearrange_shapes),
     "repeat": Operator(general.Repeats, general.repeat_shapes),
     # inputs: x, indices, updates
     "scatter_elements": Operator(general.Scatter, same_shape),
     "scatter_nd": Operator(general.Scatter, same_shape),
     # inputs: condition, a, b
     "select": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
+    "stack": Operator(general.Axis, general.stack_shapes),
     "top_k": Operator(general.TopK, general.top_k_shapes),
+    "unstack": Operator(general.Axis, general.unstack_shapes),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from cores import BARE_METAL, BATCHED, TYPED, Answers, available, on_armv7, on_board, sanitized
 from oracle import tflite_reference_runs
 
-from cases import CASES, MODELS, OPERATORS, TYPES, Case
+from cases import CASES, GENERAL, MODELS, OPERATORS, TYPES, Case
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.graph import Graph
@@ -27,7 +27,7 @@ SANITIZERS = {
 FLASH = {"cortex-m4-flash": "cortex-m4"}  # with flash to spare
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
-    "host": CASES,
+    "host": [*CASES, *GENERAL],
     "x86-64": [*MODELS[:3], *OPERATORS[:2]],
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     **dict.fromkeys(BARE_METAL, TYPED),
@@ -36,7 +36,7 @@ BACKENDS = {
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }
-EVERY = [*CASES, *TYPES]
+EVERY = [*CASES, *TYPES, *GENERAL]
 SEEDS = {True: (0, 1, 2), False: (0,)}  # by case.small
 
 

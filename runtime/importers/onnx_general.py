@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 from ..attributes import Arithmetic, NoAttrs
-from ..general import BINARY, PREDICATES, Cast, Cumulate, Einsum, Extreme, Function, Reduce, TopK
+from ..general import (
+    BINARY,
+    PREDICATES,
+    Cast,
+    Cumulate,
+    Einsum,
+    Extreme,
+    Function,
+    MatMul,
+    Reduce,
+    TopK,
+)
 from ..graph import DTYPES
 from .onnx_building import FLAT, IMAGE, TO_NHWC, Value
 from .onnx_reading import Made, NodeReading, OnnxReader, aligned, axes_of, in_own_type
@@ -157,7 +168,7 @@ def top_k(node: NodeReading) -> Made:
 
 def product(node: NodeReading, a: int, b: int, dtype: str | None = None) -> int:
     """A matrix product of two computed operands."""
-    return node.emit("matmul", [a, b], NoAttrs(), dtype=dtype)[0]
+    return node.emit("matmul", [a, b], MatMul(), dtype=dtype)[0]
 
 
 def matmul_integer(node: NodeReading) -> Made:

@@ -22,6 +22,7 @@ from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
 from . import larq
 from . import tflite_compute as compute
+from . import tflite_general as general
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
 from .larq_rounding import as_larq_rounds
@@ -82,6 +83,7 @@ READERS: Mapping[str, Reader] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Reader(
         recurrent.lstm, "UnidirectionalSequenceLSTMOptions", 4, (20, 24)
     ),
+    **general.READERS,
 }
 
 # Options type -> the one operator that has it, also where a reader doesn't look at its options.
@@ -97,7 +99,7 @@ KINDS: Mapping[str, str] = {
     **{
         reader.options: code
         for code, reader in READERS.items()
-        if reader.options not in (None, "Pool2DOptions")  # average or max: two have it
+        if reader.options not in (None, "Pool2DOptions", "ReducerOptions")  # several have them
     },
 }
 

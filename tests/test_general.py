@@ -1,0 +1,56 @@
+"""General operators that TFLite's reference kernels leave out, or round in their own way."""
+
+from __future__ import annotations
+
+import build_general as g
+import numpy as np
+import pytest
+
+from midge.runtime.backend import find_backend
+from midge.runtime.pipeline import compile_model
+
+WHOLE = {
+    "ceil": g.one("CEIL"),
+    "round": g.one("ROUND"),
+    "cumsum": g.general(
+        "CUMSUM", [((3, 4, 2), g.F), g.ints(1)], ((3, 4, 2), g.F),
+        options="CumsumOptions", exclusive=True, reverse=True,
+    ),
+}  # fmt: skip
+NEAREST = {name: g.one(name.upper()) for name in ("log", "sin", "cos", "elu")}
+NEAREST["pow"] = g.two("POW")
+
+
+def answers(model: bytes, x: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(reference, host, TFLite's own optimized kernels)."""
+    runtime = pytest.importorskip("tflite_runtime.interpreter")
+    interpreter = runtime.Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    for detail, value in zip(interpreter.get_input_details(), x, strict=True):
+        interpreter.set_tensor(detail["index"], value)
+    interpreter.invoke()
+    theirs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    ours = [
+        find_backend(target).build(compile_model(model, target)).run(x)[0]
+        for target in ("reference", "host")
+    ]
+    np.testing.assert_array_equal(*ours)
+    return ours[0], ours[1], theirs
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_exact_ones_are_those_of_tflite(name: str) -> None:
+    shape = (3, 4, 2) if name == "cumsum" else (2, 3, 5)
+    x = np.random.default_rng(1).integers(-9, 9, shape).astype(np.float32) / 4
+    ours, _, theirs = answers(WHOLE[name], [x])
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", NEAREST)
+def test_others_are_the_nearest_float(name: str) -> None:
+    """C libraries disagree on the last bit of these; ours is the nearest float32."""
+    rng = np.random.default_rng(2)
+    x = [rng.uniform(0.1, 9, (2, 3, 5)).astype(np.float32)]
+    x += [rng.uniform(-2, 2, (3, 1)).astype(np.float32)] if name == "pow" else []
+    ours, _, theirs = answers(NEAREST[name], x)
+    np.testing.assert_array_max_ulp(ours, theirs, 1)
