@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system demo test test-pi lint format lock proto clean
+.PHONY: help setup system demo test test-pi wheel lint format lock proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -76,6 +76,9 @@ test: setup ## run every test that needs no board, on two cores
 
 test-pi: setup ## run the API and a compiled library in an AArch64 Python under emulation
 	@tools/pi_smoke.sh $(abspath $(BIN)/python)
+
+wheel: setup ## build a wheel in dist/ with kernels as machine code, for users without a compiler
+	$(BIN)/python -m midge.tools.wheel -o dist
 
 lint: setup ## check style, format and types
 	@failed=0; for check in "ruff check ." "ruff format --check ." mypy; do \

@@ -48,9 +48,9 @@ class HostBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The native kernel call that makes this node."""
-        from .vector import table as vector
+        from .tuning import lower
 
-        return vector.lower(graph, node)
+        return lower(graph, node)
 
     def build(self, program: Program, out: Path | None = None, threads: int = 1) -> HostExecutor:
         """An executor with an arena of its own; nothing is written to `out`."""

@@ -110,7 +110,7 @@ def layouts() -> dict[str, Layout]:
     return {words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts}
 
 
-_NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team", "peak": "peak"}
+NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team", "peak": "peak"}
 
 
 def native_module(name: str) -> str:
@@ -118,8 +118,8 @@ def native_module(name: str) -> str:
 
     A kernel's native twin stands in the file with the name of the one that lowers to it.
     """
-    if name in _NO_KERNELS:
-        return _NO_KERNELS[name]
+    if name in NO_KERNELS:
+        return NO_KERNELS[name]
     for operation in OPERATIONS.values():
         if any(words.kernel == name for words in operation.layouts):
             return operation.lower.__module__.rpartition(".")[2]

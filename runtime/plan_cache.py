@@ -25,6 +25,7 @@ from .options import Options
 from .program import Program
 from .program_file import graph_from_bytes, graph_to_bytes, own_from_bytes, to_bytes
 from .surroundings import surroundings
+from .tuned import tuned_content
 
 ROOMS = ("runtime", "kernels", "targets", "hw")  # whose sources say what a program is made of
 MOST_BYTES = 256 << 20
@@ -73,7 +74,8 @@ def entry(
 ) -> Path:
     """Where the program of a model file of this content is, or would be."""
     shapes = sorted((index, tuple(shape)) for index, shape in input_shapes.items())
-    key = repr((target, options, shapes, surroundings(ROOMS, ("ortools",))))
+    tuned = tuned_content() if target == "host" else b""
+    key = repr((target, options, shapes, surroundings(ROOMS, ("ortools",)), tuned))
     digest = hashlib.sha256(key.encode())
     digest.update(hashlib.sha256(content).digest())
     return Path(plans_folder()) / f"{digest.hexdigest()[:32]}.midge"

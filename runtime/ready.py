@@ -22,6 +22,7 @@ from importlib import import_module
 from .content import digest_of
 from .folders import plans_folder
 from .surroundings import surroundings
+from .tuned import tuned_content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def entry(source: str | Path | bytes, threads: int, shapes: Shapes) -> str | Non
     if digest is None:
         return None
     asked = sorted((index, tuple(shape)) for index, shape in shapes.items())
-    key = repr((FORMAT, digest, threads, asked, surroundings(ROOMS, PACKAGES)))
+    key = repr((FORMAT, digest, threads, asked, surroundings(ROOMS, PACKAGES), tuned_content()))
     return os.path.join(plans_folder(), f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.ready")
 
 

@@ -231,3 +231,18 @@ def test_a_missing_package_is_named(package: str, arguments: list[str]) -> None:
     assert done.returncode == 1
     assert f"needs the Python package '{package}', which is not installed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_runtime_that_cannot_run_a_model_is_named(capsys, conv: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "bad.tflite").write_bytes(b"no model")
+    words = ("--vs", "litert", "--vs-model", str(tmp_path / "bad.tflite"), "--runs", "1")
+    code, result, _ = call(capsys, "bench", conv, *words)
+    assert code == 1
+    assert "litert can't run" in result["error"]
+
+
+def test_threads_are_measured_against_one(capsys, conv: str) -> None:  # type: ignore[no-untyped-def]
+    words = ("--vs", "one-thread", "--threads", "2", "--runs", "3")
+    code, result, _ = call(capsys, "bench", conv, *words)
+    assert (code, result["threads"], result["vs"]) == (0, 2, "one-thread")

@@ -30,6 +30,7 @@ VERBS = (
     "compare",
     "bench",
     "profile",
+    "tune",
     "boards",
     "flash",
     "sim",

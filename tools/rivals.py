@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.errors import InputError, MissingTool
+from ..runtime.errors import InputError, MidgeError, MissingTool, ToolError
 
 Run = Callable[[], object]
 
@@ -36,7 +36,14 @@ def rival(name: str, path: str, inputs: Sequence[np.ndarray], threads: int) -> R
         raise MissingTool(
             f"--vs {name} needs the module {runtime.module}; pip install {runtime.package}"
         ) from None
-    run = runtime.prepare(module, path, inputs, threads)
+    try:
+        run = runtime.prepare(module, path, inputs, threads)
+        run()
+    except MidgeError:
+        raise
+    except Exception as error:  # each has errors of its own
+        why = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise ToolError(f"{name} can't run {path}: {why}") from None
     return Rival(run, metadata.version(runtime.package))
 
 

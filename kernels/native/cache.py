@@ -129,8 +129,11 @@ def _digest(path: Path, modified_ns: int) -> bytes:
 
 @cache
 def _surroundings(instructions: str | None) -> str:
-    from importlib.metadata import version  # a slow import, for what the index knows already
+    from importlib.metadata import PackageNotFoundError, version  # for what the index knows already
 
-    tools = (version("numba"), version("llvmlite"), sys.version_info[:2])
+    try:
+        tools: tuple[object, ...] = (version("numba"), version("llvmlite"), sys.version_info[:2])
+    except PackageNotFoundError:  # all kernels were shipped
+        tools = ()
     made_for = instructions or (sys.platform, processor())
     return repr((FORMAT, tools, made_for))

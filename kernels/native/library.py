@@ -1,4 +1,4 @@
-"""Native functions by name: from memory, else from the disk cache, else compiled by a child."""
+"""Native functions by name: from memory, the cache, what was shipped, or compiled by a child."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-from ...runtime.errors import ToolError
+from ...runtime.errors import MissingTool, ToolError
 from . import cache, loader, processor
 from .linker import Image, link
 
@@ -31,11 +32,17 @@ def addresses(names: Iterable[str]) -> Mapping[str, int]:
 def images(names: Iterable[str], instructions: str | None = None) -> dict[str, Image]:
     """Linked images for any processor with a set, or for this very processor if None.
 
-    Only what is in no cache is compiled. This process imports neither Numba nor LLVM.
+    Only what is in no cache and wasn't shipped is compiled. This process imports neither Numba nor
+    LLVM.
     """
     paths = {name: _path(name, instructions) for name in names}
     found = {name: data for name, path in paths.items() if (data := cache.read(path)) is not None}
     missing = [name for name in paths if name not in found]
+    if missing:
+        from .shipped import shipped
+
+        found |= shipped(missing, instructions or processor.instruction_set())
+        missing = [name for name in missing if name not in found]
     for name, compiled in _compiled(missing, instructions).items():
         found[name] = link(compiled, name).to_bytes()
         cache.write(paths[name], found[name])
@@ -61,6 +68,12 @@ def _compiled(names: list[str], instructions: str | None) -> dict[str, bytes]:
     import subprocess  # of use to a cold start alone
 
     from . import progress
+
+    if find_spec("numba") is None:
+        raise MissingTool(
+            f"the kernels {', '.join(names)} are to be compiled, which needs the package numba: "
+            "pip install midge[compile]"
+        )
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment["NUMBA_OPT"] = "0"  # as lowered: to optimise for the target is the compiler's work

@@ -66,6 +66,13 @@ def _frugal(graph: Graph, node: Node, ample: Lowered, plain: Lowered) -> Lowered
     return replace(tight, by_row=plain.by_row, frugal=plain)
 
 
+def native_names() -> list[str]:
+    """Every native function, vector or plain."""
+    modules = (*MODULES.values(), lookup, winograd)
+    vector = [words.kernel for module in modules for words in module.LAYOUTS]
+    return list(dict.fromkeys([*table.layouts(), *vector, *table.NO_KERNELS]))
+
+
 def native_module(name: str) -> str:
     """The module of `kernels/native/` that defines a native function, vector or plain."""
     for module in (*MODULES.values(), lookup, winograd):

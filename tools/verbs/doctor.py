@@ -33,7 +33,7 @@ PROGRAMS = {
 }
 PACKAGES = {
     "numpy": ("everything", "pip install midge"),
-    "numba": ("target host", "pip install midge"),
+    "numba": ("kernels of target host", "pip install midge[compile]"),
     "ortools": ("exact memory plans", "pip install midge[host]"),
     "grpcio": ("target split, midge serve", "pip install midge[split]"),
     "amaranth": ("target fpga-sim", "pip install midge[fpga]"),
