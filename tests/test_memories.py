@@ -179,6 +179,8 @@ def test_digits_in_two_memories_of_every_board(executors, target: str) -> None: 
     executor, _ = on_board(executors, DIGITS.model(), target, 0.4)
     inputs = random_inputs(DIGITS.model(), 3)
     assert_same(executor.run(inputs), reference(DIGITS.model(), inputs))
+    # Nothing that was not foreseen, and no far-fetched foresight.
+    assert executor.stack_bytes <= executor.stack_bound <= 2 * executor.stack_bytes
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -214,8 +215,14 @@ class CortexMExecutor:
         functions = (run, "init", "reset", "input", "output")
         roots = [f"midge_{self.program.name}_{name}" for name in functions]
         sizes = measure(model, roots, self.board, folder, memory_symbols(self.program))
+        self._roots, self._stack = roots, sizes.stack
         arena = self.program.used_bytes
         return elf, Report(arena, sizes.flash, sizes.code, sizes.constants, tuple(files))
+
+    @cached_property
+    def stack_bound(self) -> int:
+        """Most bytes of stack that a call of any of the model's functions takes; before `close`."""
+        return max(self._stack.of(root) for root in self._roots)
 
     def _build_hooked(self, hook: str) -> Path:
         """A firmware of the same calls with a hook: trace or profile."""

@@ -14,6 +14,7 @@ from ...sim.qemu import find_tool, run_tool
 from ..boards import Board
 from .backend import write_sources
 from .printer import model_under_test
+from .stack import StackBounds
 from .toolchain import (
     FIRMWARE,
     TIMEOUT_S,
@@ -27,6 +28,7 @@ from .toolchain import (
 
 DEVICE = Path(__file__).parent / "device"
 FILES = ("device.c", "mlperf.c", "model_io.c", "console.c")
+EXCEPTION_BYTES = 108  # that a core with FPU pushes when it takes an interrupt, aligned
 BOOT_BYTES = 256  # of RP2040's second boot stage, the last four its CRC
 
 # MLPerf Tiny's name of a benchmark -> how its host sends an input (see device/model_io.c)
@@ -56,6 +58,7 @@ class Image:
     hex: Path | None
     uf2: Path | None
     flash_bytes: int
+    stack_bytes: int  # of `ram_bytes` those that the stack may really come to use
     ram_bytes: int  # arena, stack, room for an input as it is sent, and all else
 
 
@@ -90,8 +93,21 @@ def build_image(
     include = [(folder / "c").resolve(), build.resolve(), DEVICE, FIRMWARE]
     objects = compile_files(sources, include, board, build, base_define(program, board))
     linked = link_firmware(objects, board, build, "firmware.elf", program.regions)
+    stack = _stack_bytes(StackBounds(linked, objects, board.compiler), board)
     elf = linked.replace(folder / "firmware.elf")
-    return _images(elf, board, folder)
+    return replace(_images(elf, board, folder), stack_bytes=stack)
+
+
+def _stack_bytes(bounds: StackBounds, board: Board) -> int:
+    """The deepest stack of a firmware, an interrupt of the clock included; it must fit."""
+    needed = bounds.of("start_main") + EXCEPTION_BYTES
+    needed += bounds.of("midge_tick") if "midge_tick" in bounds.names else 0
+    if needed > board.stack_bytes:
+        raise TargetError(
+            f"the firmware's stack may grow to {needed:,} bytes, {board.name} keeps "
+            f"{board.stack_bytes:,} for it; take smaller layers, or a larger board"
+        )
+    return needed
 
 
 def check_fits(program: Program, board: Board, benchmark: str | None = None) -> None:
@@ -206,7 +222,7 @@ def _images(elf: Path, board: Board, folder: Path) -> Image:
     ram = sum(count for _, count, at in sections if board.ram.origin <= at < end)
     stored = (".boot", ".vectors", ".text", ".ARM.exidx", ".rodata", ".data")
     flash = sum(count for name, count, _ in sections if name in stored)
-    image = Image(elf, None, None, None, flash, ram)
+    image = Image(elf, None, None, None, flash, 0, ram)
     if not board.flashers:
         return image
     objcopy = find_tool(f"{board.compiler}objcopy")

@@ -12,6 +12,7 @@ from ...runtime.program import Program, Region
 from ...sim.qemu import find_tool, run_tool
 from ..boards import Board, NamedMemory
 from .addresses import base_of, section
+from .stack import CALL_GRAPH, StackBounds
 
 FIRMWARE = Path(__file__).parent / "firmware"
 LIBRARY = Path(__file__).parent.parent / "riscv"
@@ -35,6 +36,7 @@ class Sizes:
 
     code: int
     constants: int
+    stack: StackBounds
 
     @property
     def flash(self) -> int:
@@ -55,7 +57,7 @@ def compile_files(
     for file in files:
         objects.append(folder / f"{file.stem}.o")
         includes = [word for path in folders for word in ("-I", path)]
-        command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, *defines, *includes]
+        command = [gcc, *board.flags, OPTIMISE, *C_FLAGS, CALL_GRAPH, *defines, *includes]
         run_tool([*command, "-c", file.resolve(), "-o", objects[-1]], folder, TIMEOUT_S)
     return objects
 
@@ -97,10 +99,11 @@ def measure(
     keep = [f"-Wl,-u,{root}" for root in roots]
     keep += [f"-Wl,--defsym={symbol}=0" for symbol in memories]
     elf = _link(objects, [f"-Wl,-e,{roots[0]}", *keep], board, folder, "model_alone.elf")
-    return section_sizes(elf, board.compiler, folder)
+    code, constants = section_sizes(elf, board.compiler, folder)
+    return Sizes(code, constants, StackBounds(elf, tuple(objects), board.compiler))
 
 
-def section_sizes(elf: Path, compiler: str, folder: Path) -> Sizes:
+def section_sizes(elf: Path, compiler: str, folder: Path) -> tuple[int, int]:
     """What of a linked file is code, and what constants."""
     listing = run_tool([find_tool(f"{compiler}size"), "-A", elf], folder, TIMEOUT_S)
     sections = _sections(listing)
@@ -108,7 +111,7 @@ def section_sizes(elf: Path, compiler: str, folder: Path) -> Sizes:
     constants = sum(
         size for name, size in sections.items() if name.startswith((".rodata", ".data"))
     )
-    return Sizes(code, constants)
+    return code, constants
 
 
 def memory_of(board: Board, regions: Sequence[Region], number: int) -> NamedMemory:

@@ -65,11 +65,11 @@ def compiled_library(
         )
         link = [f"-Wl,--version-script={exported}", "-Wl,--gc-sections", "-Wl,--build-id=none"]
         run_tool([*command, *link, "-o", library, *files, entry], folder, TIMEOUT_S)
-        sizes = section_sizes(library, compiler, folder)
+        code, constants = section_sizes(library, compiler, folder)
         content = library.read_bytes()
     memory = Memory(program.arena_bytes, 0, 0, up(program.arena_bytes, LINE), 0)
     names = (INSTRUCTIONS,)
-    return Library(content, machine, prefix, memory, names, (), sizes.code, sizes.constants)
+    return Library(content, machine, prefix, memory, names, (), code, constants)
 
 
 def _entry(prefix: str) -> str:

@@ -56,12 +56,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / f"{Path(args.model).stem}.midge"
     program.save(saved)
-    report, files = _build(program, folder, args.format)
+    report, stack, files = _build(program, folder, args.format)
     _check_flash(args, report)
     return {
         "target": args.target,
         "arena_bytes": program.used_bytes,
         "memories": memories(program),
+        "stack_bytes": stack,
         "flash_bytes": report.flash_bytes if report else None,
         "code_bytes": report.code_bytes if report else None,
         "constant_bytes": report.constant_bytes if report else len(program.constants),
@@ -85,25 +86,26 @@ def _check_flash(args: argparse.Namespace, report: Any) -> None:
         )
 
 
-def _build(program: Program, folder: Path, form: str) -> tuple[Any, Sequence[Path]]:
-    """The backend's report, and the files that it or the library's form left in the folder."""
+def _build(program: Program, folder: Path, form: str) -> tuple[Any, int | None, Sequence[Path]]:
+    """The backend's report, most bytes of stack if that is known, and the files in the folder."""
     with tempfile.TemporaryDirectory(prefix="midge-") as temporary:
         out = folder if form == "plain" else Path(temporary)
         executor = find_backend(program.target).build(program, out)
         try:
             report = getattr(executor, "report", None)
+            stack = getattr(executor, "stack_bound", None)
         finally:
             executor.close()
         files = report.files if report else ()
         if form == "plain":
-            return report, files
+            return report, stack, files
         if not any(path.suffix == ".c" for path in files):
             raise TargetError(f"--format {form} is for microcontrollers, not for {program.target}")
         texts = export(form, program, {path.name: path.read_text() for path in files})
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    return report, [folder / name for name in texts]
+    return report, stack, [folder / name for name in texts]
 
 
 def _firmware(program: Program, board: Board | None, folder: Path) -> dict[str, Any]:
@@ -116,6 +118,8 @@ def _firmware(program: Program, board: Board | None, folder: Path) -> dict[str, 
         "image": str(image.elf),
         "image_flash_bytes": image.flash_bytes,
         "image_ram_bytes": image.ram_bytes,
+        "image_stack_bytes": image.stack_bytes,
+        "board_stack_bytes": board.stack_bytes,
         "board_flash_bytes": board.flash.bytes,
         "board_ram_bytes": board.ram.bytes,
     }
@@ -134,11 +138,15 @@ def named(program: Program, name: str | None, model: str) -> Program:
 
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(f"arena {result['arena_bytes']:,} bytes")
+    for memory in result["memories"]:
+        console.print(f"{memory['name']} {memory['bytes']:,} of {memory['granted']:,} bytes")
+    if result["stack_bytes"] is not None:
+        console.print(f"stack at most {result['stack_bytes']:,} bytes")
     for name in ("flash_bytes", "code_bytes", "constant_bytes"):
         if result[name] is not None:
             console.print(f"{name.replace('_bytes', '')} {result[name]:,} bytes")
     if "board" in result:
-        for memory, name in (("flash", "flash"), ("ram", "RAM")):
+        for memory, name in (("flash", "flash"), ("ram", "RAM"), ("stack", "stack")):
             taken, there = result[f"image_{memory}_bytes"], result[f"board_{memory}_bytes"]
             console.print(f"{result['board']}: {taken:,} of {there:,} bytes of {name}")
         console.print(result["image"], markup=False)

@@ -43,11 +43,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         measured = executor.measurement
         remarks = getattr(executor, "remarks", ())
         stack = getattr(executor, "stack_bytes", None)
+        bound = getattr(executor, "stack_bound", None)
     finally:
         executor.close()
     for path, value in zip(args.output or (), outputs, strict=False):
         np.save(Path(path), value)
-    return answer(args.target, program, outputs, measured, remarks) | {"stack_bytes": stack}
+    result = answer(args.target, program, outputs, measured, remarks)
+    return result | {"stack_bytes": stack, "stack_bound": bound}
 
 
 def answer(
@@ -107,5 +109,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         if result[name] is not None:
             number = result[name]
             console.print(f"{number:,.3f} {unit}" if name == "latency_ms" else f"{number:,} {unit}")
+    if result["stack_bytes"] is not None:
+        stack, bound = result["stack_bytes"], result["stack_bound"]
+        console.print(f"{stack:,} bytes of stack, by its code at most {bound:,}")
     for remark in result["remarks"]:
         console.print(remark, markup=False)

@@ -1,4 +1,4 @@
-/* What a call costs. */
+/* What a call costs, and where its stack begins. */
 #include "counter.h"
 
 __attribute__((naked)) int counter_nothing(void *argument)
@@ -8,5 +8,15 @@ __attribute__((naked)) int counter_nothing(void *argument)
     __asm__ volatile("ret");
 #else
     __asm__ volatile("bx lr");
+#endif
+}
+
+__attribute__((naked)) int counter_entry(void *argument)
+{
+    (void)argument;
+#if defined(__riscv)
+    __asm__ volatile("mv a0, sp\n\tret");
+#else
+    __asm__ volatile("mov r0, sp\n\tbx lr");
 #endif
 }

@@ -14,6 +14,9 @@ uint32_t counter_now(void);
 /* One instruction, a return. */
 int counter_nothing(void *argument);
 
+/* The stack pointer that it was called with. */
+int counter_entry(void *argument);
+
 /* Ticks from before to after `function(argument)`, the call itself included. */
 uint64_t counter_measure(counted_function function, void *argument, int *result);
 

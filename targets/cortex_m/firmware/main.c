@@ -26,7 +26,7 @@ struct request {
 struct answer {
     uint64_t ticks;      /* of a call of the model */
     uint32_t call_ticks; /* of a call of a function that does nothing */
-    uint32_t stack_bytes;
+    uint32_t stack_bytes; /* that the model has used */
 };
 
 /* Each memory of the model between guards, which the linker puts next to it. All hold a pattern that
@@ -131,10 +131,12 @@ static int infer(int input, int output)
         return FILE_ERROR;
     struct answer answer = {0, 0, 0};
     int status;
+    int entry;
     answer.call_ticks = (uint32_t)counter_measure(counter_nothing, arena, &status);
+    counter_measure(counter_entry, arena, &entry);
     stack_paint();
     answer.ticks = counter_measure(run, arena, &status);
-    answer.stack_bytes = stack_used(stack_pointer());
+    answer.stack_bytes = stack_used((uintptr_t)(uint32_t)entry);
     if (status != MIDGE_MODEL_OK)
         return MODEL_ERROR + status;
     if (!guards_are_whole())
