@@ -35,7 +35,8 @@ NAMES = {
     "fast": "layer by layer, with row streaming where that would leave the cache",
 }
 STRATEGIES = tuple(NAMES)
-PACKING_TRIES = 5
+PACKING_TRIES = 9  # of plans whose bytes packing may add to
+NEIGHBOURS = 4  # of these tries go on to the next point of the curve, the others further
 MOST_EXTRA = 1.0  # part of the model's multiplications that patches, or a limit on memory, may add
 # Segments of a computer's plan take no more than this, if they can: half of the smallest second
 # level of a Raspberry Pi, an eighth of a server's; the rest is the weights'. What it saves is
@@ -103,27 +104,52 @@ class Planner:
         return bool(self.memories) and program.spread is None, cost, program.arena_bytes
 
     def least_arithmetic(self, ram: int, most_extra: float) -> Program | None:
-        """In strips, else in two passes, within `ram` bytes, with the least extra arithmetic.
+        """In strips, patches or two passes within `ram` bytes, with the least extra arithmetic.
 
         None if nothing fits.
         """
-        most = self.macs(most_extra)
-        strips = self._least_in_strips(ram, most)
-        twice = self.in_two_passes(most) if strips is None else self
-        if twice is self:
-            return strips
-        rows = replace(twice, room=ram)._rows()
-        return rows if rows.arena_bytes <= ram else twice._least_in_strips(ram, most)
+        fitting = self._with_little_arithmetic(ram, self.macs(most_extra))
+        return min(fitting, key=lambda plan: (plan.extra_macs, plan.arena_bytes), default=None)
 
-    def _least_in_strips(self, ram: int, most: int) -> Program | None:
-        strips, limit, granted = self.strip_costs(), ram, replace(self, room=ram)
-        for _ in range(PACKING_TRIES):
-            point = least_extra(strips, limit, most - self.extra_macs)
-            program = granted.in_strips(point) if point is not None else None
-            if point is None or program is None or program.arena_bytes <= ram:
+    def least_in_patches(self, ram: int, most_extra: float) -> Program | None:
+        """In patches, the rest as layers, within `ram` bytes, with the least extra arithmetic."""
+        return self._least_in_parts(self.patch_costs(), ram, self.macs(most_extra))
+
+    def _with_little_arithmetic(self, ram: int, most: int) -> Iterator[Program]:
+        """The least of each way to spend arithmetic, those of later stages only where needed."""
+        for planner in (self, *self._stages(most)):
+            if planner is not self:
+                rows = replace(planner, room=ram)._rows()
+                if rows.arena_bytes <= ram:
+                    yield rows
+                    return  # another stage does no less
+            for costs in (planner.strip_costs(), planner.patch_costs()):
+                program = planner._least_in_parts(costs, ram, most)
+                if program is not None:
+                    yield program
+
+    def _least_in_parts(self, costs: StripCosts, ram: int, most: int) -> Program | None:
+        """The first that fits when packed: from point to point first, then by what is too much."""
+        limit, granted = ram, replace(self, room=ram)
+        for attempt in range(PACKING_TRIES):
+            point = least_extra(costs, limit, most - self.extra_macs)
+            if point is None:
+                return None
+            program = granted._of_point(point)
+            if program is not None and program.arena_bytes <= ram:
                 return program
-            limit = min(limit, point.bytes) - (program.arena_bytes - ram)  # packing took more
+            limit = min(limit, point.bytes) - 1
+            if program is not None and attempt >= NEIGHBOURS:
+                limit -= program.arena_bytes - ram
         return None
+
+    def _of_point(self, point: Point) -> Program | None:
+        """The program of these cuts, whether anything in it is in strips or not."""
+        if point.tilings(list(self.lowered)):
+            return self.in_strips(point)
+        cuts = [(segment.begin, segment.end) for segment in point.segments]
+        streamed = self.costs().streamed
+        return self._assemble(schedule_segments(self.graph, self.lowered, cuts, streamed))
 
     def pareto(self, most_extra: float = 1.0) -> list[Point]:
         """From no extra arithmetic to that part of the model's: ever fewer bytes for ever more.
