@@ -47,14 +47,16 @@ def in_memories(
     strategies: Sequence[str],
     max_extra_macs: float | None = None,
     by_row: Callable[[], Planner | None] | None = None,
+    fewest: bool = True,
 ) -> Program:
     """The plan of these strategies that uses the slower of `memories` least.
 
-    If none fits, one in strips that does, with at most `max_extra_macs` of extra arithmetic
-    (None: as much as the model has). Raises `PlanError` as `within` does.
+    Of several that do, the one with the fewest bytes, or without `fewest` the first. If none fits,
+    one in strips that does, with at most `max_extra_macs` of extra arithmetic (None: as much as the
+    model has). Raises `PlanError` as `within` does.
     """
     plans = [planner.plan(strategy, max_extra_macs) for strategy in strategies]
-    best = min(plans, key=planner.rank)
+    best = min(plans, key=lambda plan: planner.rank(plan)[: 3 if fewest else 2])
     if best.spread is not None:
         return best
     most = MOST_EXTRA if max_extra_macs is None else max_extra_macs

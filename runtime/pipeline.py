@@ -77,7 +77,8 @@ def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Pr
     chosen = fastest_first if options.strategy is None else (options.strategy,)
     if options.memories:
         kinds = ("rows",) if options.input_by_row and options.strategy is None else chosen
-        return in_memories(planner, kinds, options.max_extra_macs, by_row)
+        fewest = own == "auto" or options.input_by_row
+        return in_memories(planner, kinds, options.max_extra_macs, by_row, fewest)
     if options.ram is not None:
         most = options.max_extra_macs
         if most is None:

@@ -30,9 +30,12 @@ from midge.runtime.program import Program, Region, Spread
 from midge.runtime.program_check import check_program
 from midge.runtime.program_file import from_bytes, to_bytes
 from midge.runtime.replay import replay
+from midge.sim.qemu import find_tool, run_tool
+from midge.targets.boards import OTHER_RAM_BYTES, find_board
 from midge.targets.cortex_m.addresses import base_of
 from midge.targets.cortex_m.backend import CortexMBackend, CortexMExecutor
 from midge.targets.cortex_m.exports import FORMATS, export
+from midge.targets.cortex_m.image import build_image
 from midge.targets.cortex_m.printer import print_model
 from midge.tools.cli import main
 
@@ -308,6 +311,31 @@ def test_exports_define_every_memory(form: str) -> None:
         assert f"int8_t midge_model_memory_{region.name}[MIDGE_MODEL_MEMORY_" in texts
     if form in ("arduino", "zephyr"):
         assert f"{program.regions[1].bytes} bytes in memory memory_1" in texts
+
+
+def test_a_board_has_its_memories(capsys, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """The firmware's linker puts the arrays where the board has them."""
+    board = find_board("mps3-an547")
+    granted = board.grants(784)
+    assert [(g.name, g.origin) for g in granted] == [("dtcm", 0x20000000), ("ram", 0x21000000)]
+    assert granted[1].bytes == board.ram.bytes - board.stack_bytes - 784 - OTHER_RAM_BYTES
+    little = (replace(granted[0], bytes=4096), granted[1])
+    program = checked(DIGITS.model(), board.target, memories=little)
+    assert len(program.regions) == 2
+    try:
+        image = build_image(program, board, tmp_path)
+    except MissingTool as error:
+        pytest.skip(str(error))
+    listing = run_tool([find_tool(f"{board.compiler}nm"), image.elf], tmp_path, 60)
+    for region, memory in zip(program.regions, board.memories, strict=True):
+        found = re.search(rf"(\w+) \w midge_model_memory_{region.name}$", listing, re.MULTILINE)
+        assert found is not None
+        at = int(found[1], 16)
+        assert memory.origin <= at and at + region.bytes <= memory.origin + memory.bytes
+    path = tmp_path / "digits.tflite"
+    path.write_bytes(DIGITS.model())
+    code, plan = verb(capsys, "plan", str(path), "--board", "nucleo-h743zi")
+    assert code == 0 and [m["name"] for m in plan["memories"]] == ["dtcm"]
 
 
 def verb(capsys, *words: str) -> tuple[int, dict]:  # type: ignore[no-untyped-def, type-arg]

@@ -14,10 +14,11 @@ from ..runtime.errors import InputError, PlanError, ProgramError
 from ..runtime.flash import check_flash
 from ..runtime.graph import DTYPES, Graph, Tensor
 from ..runtime.options import PARALLEL, Grant, Options
-from ..runtime.plan_cache import compile_cached
+from ..runtime.plan_cache import compile_cached, read_cached
 from ..runtime.planner import STRATEGIES
 from ..runtime.program import Program
 from ..runtime.program_file import is_program
+from ..targets.boards import Board
 from .zoo import find_model
 
 
@@ -141,6 +142,15 @@ def _load_program(path: Path, target: str, ram: int | None) -> Program:
             "compile the model again"
         )
     return program
+
+
+def take_board(args: argparse.Namespace, board: Board) -> None:
+    """The board states the target, and of several memories what each has for the model."""
+    args.target = board.target
+    path = find_model(args.model)
+    if len(board.memories) > 1 and not (args.memory or args.ram or is_program(path)):
+        graph = read_cached(path)
+        args.memory = board.grants(sum(graph.tensors[index].bytes for index in graph.inputs))
 
 
 def byte_count(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.errors import TargetError
+from ...runtime.options import Grant
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,6 +97,9 @@ class Uf2:
     drive: str
 
 
+OTHER_RAM_BYTES = 512  # of a firmware's own data
+
+
 @dataclass(frozen=True)
 class Board:
     """A microcontroller board: what the linker, the compiler and the emulator must know of it."""
@@ -129,6 +133,12 @@ class Board:
         """All that an arena may be spread over, the fastest first; stack and data are in `ram`."""
         ram = NamedMemory(self.ram.origin, self.ram.bytes, "ram")
         return (*self.faster, ram, *self.slower)
+
+    def grants(self, sent_bytes: int) -> tuple[Grant, ...]:
+        """What of these a model may have beside the stack and an input as it is sent."""
+        kept = self.stack_bytes + sent_bytes + OTHER_RAM_BYTES
+        rooms = ((m, m.bytes - kept * (m.name == "ram")) for m in self.memories)
+        return tuple(Grant(m.name, room, m.origin) for m, room in rooms if room > 0)
 
 
 def boards() -> dict[str, Board]:

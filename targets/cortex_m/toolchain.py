@@ -115,16 +115,11 @@ def section_sizes(elf: Path, compiler: str, folder: Path) -> tuple[int, int]:
 
 
 def memory_of(board: Board, regions: Sequence[Region], number: int) -> NamedMemory:
-    """The board's memory for a region: that of its name, else the one at its place in the order."""
+    """The board's memory for a region: that of its name, else the one at its place, or the last."""
     named = {memory.name.lower(): memory for memory in board.memories}
     if all(region.name.lower() in named for region in regions):
         return named[regions[number].name.lower()]
-    if len(regions) > len(board.memories):
-        raise TargetError(
-            f"{board.name} has {len(board.memories)} memories for an arena, this one is spread "
-            f"over {len(regions)}; grant fewer by --memory"
-        )
-    return board.memories[number]
+    return board.memories[min(number, len(board.memories) - 1)]
 
 
 def base_define(program: Program, board: Board) -> list[str]:

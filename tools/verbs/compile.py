@@ -19,7 +19,7 @@ from ...targets.cortex_m.exports import FORMATS, export
 from ...targets.cortex_m.image import build_image
 from ...targets.cortex_m.lowering import SPENDING
 from ...targets.cortex_m.sources import c_name, is_c_name
-from ..arguments import add_model, add_planning, add_target, compile_for, memories
+from ..arguments import add_model, add_planning, add_target, compile_for, memories, take_board
 
 FIRMWARE_BYTES = 16 << 10  # of startup, serial line and benchmark protocol, and a little more
 HELP = "compile a model and write the artefacts for a target"
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     board = find_board(args.board) if args.board else None
     if board is not None:
-        args.target = board.target
+        take_board(args, board)
         args.flash = args.flash or flash_to_spend(board)
     program = named(compile_for(args), args.name, args.model)
     folder = Path(args.output)

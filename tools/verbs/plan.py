@@ -20,6 +20,7 @@ from ...runtime.places import VIEWS
 from ...runtime.program import Buffer, Loop, Program
 from ...runtime.program_file import is_program
 from ...runtime.replay import replay
+from ...targets.boards import find_board
 from ..arguments import (
     add_model,
     add_planning,
@@ -27,6 +28,7 @@ from ..arguments import (
     compile_for,
     memories,
     options_of,
+    take_board,
 )
 from ..pareto_drawing import pareto_section
 from ..plan_advice import Remedy, advice_section, as_json, peak_of, remedies
@@ -46,6 +48,11 @@ HELP = "plan the arena: where every buffer lies, and how far that is from the bo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_target(parser)
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        help="plan for the memories of a board of `midge boards`; it states the target",
+    )
     add_planning(parser)
     parser.add_argument(
         "--verify",
@@ -56,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.board:
+        take_board(args, find_board(args.board))
     program = compile_for(args)
     verified = _verify(program) if args.verify else None
     path, found = find_model(args.model), list[Remedy]()
