@@ -25,6 +25,7 @@ _INDIRECT = re.compile(r'sourcename: "(?:[^":]*:)?([^"]+)" targetname: "__indire
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 _CODE = re.compile(r"^\s*[0-9a-f]+:\s+(\S+)\s*(.*)$")
 _TARGET = re.compile(r"\b([0-9a-f]+) <([^>+]+)(?:\+0x([0-9a-f]+))?>")
+_COMMENT = re.compile(r"\s[;@#]\s")
 _RELOCATION = re.compile(r"^[0-9a-f]+\s+(R_\S+)\s+(?:\.text\.)?([\w.$]+)")
 _CALLS = ("bl", "jal")  # a branch to a function's own start is a loop
 _ENDS = re.compile(r"^(b|b\.n|b\.w|bx|j|jr|ret|udf|\.word|\.short|nop|\.inst)$")
@@ -138,7 +139,9 @@ class StackBounds:
         here, at, before = _Function(""), 0, ""
         for line in listing.splitlines():
             if head := _FUNCTION.match(line):
-                here.falls = bool(here.name) and not _ENDS.match(before)
+                stated = here.name in self._stated  # the compiler's functions end with a jump,
+                ended = stated or before in _CALLS or _ENDS.match(before)  # or in one that does
+                here.falls = bool(here.name) and not ended
                 at = int(head[1], 16)
                 if here.falls:
                     here.calls.add(at)
@@ -148,7 +151,7 @@ class StackBounds:
             elif code := _CODE.match(line):
                 before = code[1] if "pc}" not in code[2] else "bx"
                 here.frame += pushed(code[1], code[2])
-                target = _TARGET.search(code[2])
+                target = _TARGET.search(_COMMENT.split(code[2])[0])
                 if target and not code[1].startswith("."):
                     start = int(target[1], 16) - int(target[3] or "0", 16)
                     if start != at or (code[1] in _CALLS and not target[3]):
