@@ -60,7 +60,7 @@ def test_subnormal_numbers_and_nan_are_plus_one():
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_thresholds_by_channel_and_level(data):
-    channels, levels = data.draw(st.sampled_from([1, 5, 32, 33])), data.draw(st.integers(1, 3))
+    channels, levels = data.draw(st.sampled_from([1, 5, 32, 33, 70])), data.draw(st.integers(1, 3))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     shape = (1, 2, 3, channels)
     if data.draw(st.booleans()):
