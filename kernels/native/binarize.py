@@ -34,7 +34,9 @@ def _below(kind: Any, limit_kind: Any, each: bool) -> Any:
             if each:
                 limit = v.load(builder, limits, v.I64(0), limit_kind)
             else:
-                limit = v.splat(builder, v.load(builder, limits, v.I64(0), limit_kind.element), limit_kind)
+                limit = v.splat(
+                    builder, v.load(builder, limits, v.I64(0), limit_kind.element), limit_kind
+                )
             if kind is OCTETS:
                 said = builder.icmp_signed("<=", builder.sext(numbers, WORDS), limit)
             else:
@@ -46,7 +48,9 @@ def _below(kind: Any, limit_kind: Any, each: bool) -> Any:
     return below
 
 
-def _binarize(words: Any, at: Any, limits_at: Any, kind: Any, limit_kind: Any) -> Callable[..., None]:
+def _binarize(
+    words: Any, at: Any, limits_at: Any, kind: Any, limit_kind: Any
+) -> Callable[..., None]:
     P = words.index
     below_each, below_one = (_below(kind, limit_kind, each) for each in (True, False))
     size = 1 if kind is OCTETS else 4

@@ -1,16 +1,14 @@
 """Register tiles of the bit product: a few pixels by a few blocks of 16 filters.
 
-A step compares one word of each pixel with one word of each filter. Where the processor counts the
-bits of 32-bit lanes they are counted at once; where it counts those of bytes (NEON), bytes of eight
-words are added up first. Elsewhere carry-save adders (Harley and Seal) add eight words up by place,
-so that bits are counted for every eighth only.
+A step compares one word of each pixel with one word of each filter, and counts the bits that differ
+(`bit_counter.py`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -19,25 +17,10 @@ from numba.extending import intrinsic
 
 from . import processor
 from . import vectors as v
+from .bit_counter import GROUP, Counter, counts_bytes, counts_lanes, met
 from .memory import INT8_POINTER, INT32_POINTER
-from .steps import step
-
-GROUP = 8  # words that go through the adders together
-# Truth tables of three operands for `vpternlogd`: a ^ b ^ c, a ^ (b & c), and a ? b : c.
-ODD, ODD_OF_BOTH, CHOICE = 0x96, 0x78, 0xCA
 
 Finish = Callable[..., None]
-
-
-def counts_lanes() -> bool:
-    """Whether kernels may be compiled for a processor that counts the bits of 32-bit lanes."""
-    own = processor.instruction_set() == processor.AVX512_VNNI and not processor.is_stated()
-    return own and "avx512_vpopcntdq" in processor.flags()
-
-
-def counts_bytes() -> bool:
-    """Whether counting the bits of bytes takes one instruction."""
-    return processor.instruction_set() in (processor.NEON, processor.NEON_DOT)
 
 
 def shapes() -> Mapping[int, tuple[int, ...]]:
@@ -47,96 +30,6 @@ def shapes() -> Mapping[int, tuple[int, ...]]:
     if processor.instruction_set() == processor.AVX512_VNNI:
         return {2: (2, 1), 1: (2, 1)}
     return {2: (1,), 1: (1,)}
-
-
-@dataclass(frozen=True)
-class Counter:
-    """The state of one pixel and block in stack slots, which LLVM keeps in registers."""
-
-    builder: Any
-    places: Sequence[Any]  # bits of weight 1, 2 and 4; none where there are no adders
-    total: Any
-
-    def start(self) -> None:
-        for slot in (*self.places, self.total):
-            self.builder.store(v.constant(v.SUMS, 0), slot)
-
-    def add(self, weight: int, word: Any) -> None:
-        """Count `word`, whose bits weigh so much each."""
-        builder = self.builder
-        known = builder.load(self.total)
-        if counts_lanes():
-            name = "llvm.ctpop.v16i32"
-            count = builder.call(v.intrinsic(builder, name, v.SUMS, [v.SUMS]), [word])
-            builder.store(builder.add(known, count), self.total)
-            return
-        octets = self.octets(word)
-        if counts_bytes():
-            builder.store(builder.add(known, self.folded(octets)), self.total)
-            return
-        rule = step()
-        weights = rule.weights(builder, v.constant(v.SUMS, weight * 0x01010101))
-        bytes_of = rule.activations(builder, builder.bitcast(octets, v.SUMS))
-        builder.store(rule.add(builder, known, bytes_of, weights), self.total)
-
-    def octets(self, word: Any) -> Any:
-        """Bits of each byte."""
-        count = v.intrinsic(self.builder, "llvm.ctpop.v64i8", v.QUADS, [v.QUADS])
-        return self.builder.call(count, [self.builder.bitcast(word, v.QUADS)])
-
-    def folded(self, octets: Any) -> Any:
-        """Sums of the four bytes of each lane."""
-        builder = self.builder
-        for kind, half in ((v.PAIRS, 8), (v.SUMS, 16)):
-            wide = builder.bitcast(octets, kind)
-            low = builder.and_(wide, v.constant(kind, (1 << half) - 1))
-            octets = builder.add(low, builder.lshr(wide, v.constant(kind, half)))
-        return octets
-
-    def add_group(self, words: Sequence[tuple[Any, Any]], plain: bool) -> None:
-        """Eight words through the adders; what carries out of them is counted."""
-        builder = self.builder
-        if counts_bytes():  # eight words add up to 64 at most
-            counts = [self.octets(met(builder, *word, plain)) for word in words]
-            folded = self.folded(reduce(builder.add, counts))
-            builder.store(builder.add(builder.load(self.total), folded), self.total)
-            return
-        ones, twos, fours = self.places
-        second = []
-        for i in range(0, GROUP, 2):
-            half = self.half(builder.load(ones), *words[i], plain)
-            second.append(self.carry(ones, half, met(builder, *words[i + 1], plain)))
-        fourth = []
-        for a, b in (second[:2], second[2:]):
-            half = builder.xor(builder.load(twos), a)
-            fourth.append(self.carry(twos, half, b))
-        half = builder.xor(builder.load(fours), fourth[0])
-        self.add(GROUP, self.carry(fours, half, fourth[1]))
-
-    def half(self, held: Any, x: Any, w: Any, plain: bool) -> Any:
-        """held ^ (x ^ w), or held ^ (x & w): one instruction where there is one."""
-        if processor.instruction_set() == processor.AVX512_VNNI:
-            return self.of_three(held, x, w, ODD_OF_BOTH if plain else ODD)
-        return self.builder.xor(held, met(self.builder, x, w, plain))
-
-    def carry(self, slot: Any, half: Any, b: Any) -> Any:
-        """Add a and b to a slot by place, `half` being slot ^ a: the low bit stays there, the carry
-        is the answer: b where half is 1, else what the slot held, which is a then."""
-        builder, held = self.builder, self.builder.load(slot)
-        builder.store(builder.xor(half, b), slot)
-        if processor.instruction_set() == processor.AVX512_VNNI:
-            return self.of_three(half, b, held, CHOICE)
-        return builder.xor(held, builder.and_(half, builder.xor(held, b)))
-
-    def of_three(self, a: Any, b: Any, c: Any, table: int) -> Any:
-        kinds = [v.SUMS, v.SUMS, v.SUMS, v.I32]
-        function = v.intrinsic(self.builder, "llvm.x86.avx512.pternlog.d.512", v.SUMS, kinds)
-        return self.builder.call(function, [a, b, c, v.I32(table)])
-
-    def finish(self) -> Any:
-        for weight, slot in zip((1, 2, 4), self.places, strict=False):
-            self.add(weight, self.builder.load(slot))
-        return self.builder.load(self.total)
 
 
 @cache
@@ -233,29 +126,51 @@ class _Product:
         """One step, or a group of them, of all pixels and blocks."""
         builder = self.builder
         x, weights = builder.load(line), builder.load(place)
-        for number, start in enumerate(self.blocks):
-            columns = [
-                v.load(builder, weights, builder.add(start, v.I64(64 * i)), v.SUMS)
-                for i in range(count)
-            ]
+        numbers = list(range(len(self.blocks)))
+        if count == 1 or counts_bytes():
+            self.all_words(x, weights, count)
+        elif processor.instruction_set() == processor.AVX512_VNNI:
+            self.by_pairs(x, weights, numbers)
+        else:  # too few registers for the adders of two blocks
+            for number in numbers:
+                self.by_pairs(x, weights, [number])
+        builder.store(builder.gep(x, [v.I64(4 * count)]), line)
+        builder.store(builder.gep(weights, [v.I64(64 * count)]), place)
+
+    def all_words(self, x: Any, weights: Any, count: int) -> None:
+        for number in range(len(self.blocks)):
+            columns = [self.column(weights, number, i) for i in range(count)]
             for far, counters in zip(self.far, self.counters, strict=True):
                 words = [(self.word(x, far, i), column) for i, column in enumerate(columns)]
                 if count == 1:
-                    counters[number].add(1, met(builder, *words[0], self.plain))
+                    counters[number].add(1, met(self.builder, *words[0], self.plain))
                 else:
                     counters[number].add_group(words, self.plain)
-        builder.store(builder.gep(x, [v.I64(4 * count)]), line)
-        builder.store(builder.gep(weights, [v.I64(64 * count)]), place)
+
+    def by_pairs(self, x: Any, weights: Any, blocks: Sequence[int]) -> None:
+        """A group of these blocks through the adders, two words of each at a time, so that few are
+        held in registers; what carries out is counted."""
+        chosen = [(far, [row[b] for b in blocks]) for far, row in zip(self.far, self.counters)]
+        carries: dict[Counter, list[tuple[int, Any]]] = defaultdict(list)
+        for i in range(0, GROUP, 2):
+            columns = [[self.column(weights, b, i + k) for k in range(2)] for b in blocks]
+            for far, counters in chosen:
+                words = [self.word(x, far, i + k) for k in range(2)]
+                for counter, column in zip(counters, columns, strict=True):
+                    pair = list(zip(words, column, strict=True))
+                    counter.add_pair(carries[counter], pair, self.plain)
+        for counter, own in carries.items():
+            counter.add(*own[0])
+
+    def column(self, weights: Any, number: int, step: int) -> Any:
+        """A word of each of a block's filters."""
+        at = self.builder.add(self.blocks[number], v.I64(64 * step))
+        return v.load(self.builder, weights, at, v.SUMS)
 
     def word(self, x: Any, far: Any, step: int) -> Any:
         """A pixel's word, in all lanes."""
         at = self.builder.add(far, v.I64(4 * step))
         return v.splat(self.builder, v.load(self.builder, x, at, v.I32), v.SUMS)
-
-
-def met(builder: Any, x: Any, w: Any, plain: bool) -> Any:
-    """A pixel's word against a block's."""
-    return builder.and_(x, w) if plain else builder.xor(x, w)
 
 
 # ---- sums to outputs ---------------------------------------------------------------------------
