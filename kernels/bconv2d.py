@@ -51,6 +51,7 @@ LAYOUTS = {
 }
 BITS_ZERO, BITS_ONE, MEAN_OF_BOTH = 0, 1, 2
 INT32 = np.iinfo(np.int32)
+MOST_SUM = 1 << 30
 
 
 def convolution(node: Node) -> BConv2D:
@@ -179,10 +180,11 @@ def folded(graph: Graph, node: Node) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 
 def _thresholds(graph: Graph, node: Node) -> NDArray[np.int32]:
-    """int32 [filters]: a bit is 1 where v is over it."""
+    """int32 [filters]: a bit is 1 where v is over it. Neither is beyond 2^30, so that kernels may
+    take their difference."""
     factor = 1 if convolution(node).plain else 2
     limits = _operand(graph, node, 4).astype(np.int64) * factor
-    return np.clip(limits, INT32.min, INT32.max).astype(np.int32)
+    return np.clip(limits, -MOST_SUM, MOST_SUM).astype(np.int32)
 
 
 def _gates(graph: Graph, node: Node) -> NDArray[np.int32]:
@@ -256,7 +258,7 @@ def sums_fit(graph: Graph, node: Node) -> bool:
     """Sums must stay under 2^30, and the activation must be none, relu, relu6 or relu_n1_to_1."""
     if node.attrs.activation not in fp.ACTIVATIONS:
         return False
-    return max(map(abs, bounds(graph, node))) < 1 << 30
+    return max(map(abs, bounds(graph, node))) < MOST_SUM
 
 
 def has_gates_for_two_planes(graph: Graph, node: Node) -> bool:

@@ -26,6 +26,7 @@ from ..general import (
 from ..graph import DTYPES
 from .onnx_building import FLAT, IMAGE, TO_NHWC, Value
 from .onnx_reading import Made, NodeReading, OnnxReader, aligned, axes_of, in_own_type
+from .onnx_signs import where as signs_of
 from .tflite_reading import Unsupported
 
 # ---- functions ---------------------------------------------------------------------------------
@@ -83,6 +84,9 @@ def mean_of(node: NodeReading) -> Made:
 
 
 def where(node: NodeReading) -> Made:
+    signs = signs_of(node)
+    if signs is not None:
+        return signs
     layout, operands = aligned(node)
     kind = node.build.tensors[operands[1]].dtype
     return [Value(node.emit("select", operands, NoAttrs(), dtype=kind)[0], layout)]

@@ -15,9 +15,11 @@ from .onnx_functions import bound, definition
 from .onnx_operators import READERS
 from .onnx_qlinear import written_out
 from .onnx_reading import NodeReading
+from .onnx_signs import QONNX
 from .tflite_reading import Unsupported
 
 OWN_DOMAINS = ("", "ai.onnx")
+OTHER_DOMAINS = {"BipolarQuant": QONNX}
 DEEPEST = 8  # definitions within definitions
 
 
@@ -39,7 +41,8 @@ class Walk:
         if self._fold(node, opsets):
             return
         self._remember(node, opsets)
-        own = node.domain in (*OWN_DOMAINS, "com.microsoft") and node.op_type in READERS
+        domains = OTHER_DOMAINS.get(node.op_type, (*OWN_DOMAINS, "com.microsoft"))
+        own = node.domain in domains and node.op_type in READERS
         if own:
             mark = len(self.build.nodes), dict(self.build.values)
             try:
@@ -174,8 +177,8 @@ class Walk:
         alone = self._onnx.helper.make_graph([node], "constants", given, made)
         sets = [self._onnx.helper.make_opsetid(domain, n) for domain, n in opsets.items()]
         model = self._onnx.helper.make_model(alone, opset_imports=sets)
-        evaluator = self._onnx.reference.ReferenceEvaluator(model)
         try:
+            evaluator = self._onnx.reference.ReferenceEvaluator(model)
             found = evaluator.run(None, {name: constants[name] for name in names})
         except Exception:  # an operator that the evaluator doesn't have either
             return False

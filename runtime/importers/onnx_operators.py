@@ -12,6 +12,7 @@ from . import onnx_normalizing as normalizing
 from . import onnx_placing as placing
 from . import onnx_quantization as quantization
 from . import onnx_recurrent as recurrent
+from . import onnx_signs as signs
 from . import onnx_windows as windows
 from .onnx_reading import OnnxReader
 from .onnx_resize import resize
@@ -20,6 +21,7 @@ READERS: Mapping[str, OnnxReader] = {
     "Add": compute.arithmetic("add"),
     "AveragePool": windows.pool("average_pool2d"),
     "BatchNormalization": compute.batch_normalization,
+    "BipolarQuant": signs.bipolar_quant,
     "Clip": compute.clip,
     "Concat": movement.concat,
     "Conv": compute.conv,
@@ -58,4 +60,5 @@ READERS: Mapping[str, OnnxReader] = {
     **normalizing.READERS,
     **placing.READERS,
     **recurrent.READERS,
+    "Sign": signs.sign,
 }

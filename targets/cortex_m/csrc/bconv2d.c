@@ -66,29 +66,32 @@ static int32_t sum_of_pairs(
     return v;
 }
 
-/* Walks output pixels, groups and filters; `put` sees `o`, its `v`, and `y`, the pixel's output.
- * Most layers have one pair of planes, for which there is a shorter way. */
-#define MIDGE_BITS_BODY(type, y_step, put)                                                        \
+/* Walks output pixels and groups of filters. `put` sees `o`, its `v`, and `y`, the pixel's output.
+ * Most layers have one pair of planes: `all` then makes the outputs of the filters from o to end, of
+ * the pixel's `window` and the weights from `w` on. */
+#define MIDGE_BITS_BODY(type, y_step, fits, all, put)                                             \
     {                                                                                             \
         const bits_layer *shared = (const bits_layer *)(const void *)p;                           \
         const midge_int32 *lines = midge_int32_at(constants, p->x);                               \
         const midge_int32 *y_rows = midge_int32_at(constants, p->y);                              \
+        const midge_uint32 *weights =                                                             \
+            (const midge_uint32 *)(const void *)(constants + p->weights);                         \
         midge_uint32 *window = (midge_uint32 *)(void *)(arena + p->window);                       \
         const int32_t size = p->kernel_height * p->kernel_width * p->words;                       \
         const uint32_t outside = p->padding == BITS_ONE ? ~0u : 0;                                \
-        const int simple = !p->plain && p->pair_count == 1;                                       \
+        const int simple =                                                                        \
+            !p->plain && p->pair_count == 1 && size <= MIDGE_MOST_WORDS && (fits);                \
         for (int32_t row = 0; row < p->rows; row++, lines += p->stride_height) {                  \
             type *y = (type *)(void *)(arena + y_rows[row]);                                      \
             for (int32_t column = 0; column < p->width; column++, y += (y_step)) {                \
                 const midge_taps taps = midge_taps_at(                                            \
                     column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
                     p->in_width);                                                                 \
-                const midge_uint32 *w =                                                           \
-                    (const midge_uint32 *)(const void *)(constants + p->weights);                 \
                 uint32_t word = 0;                                                                \
                 int32_t o = 0;                                                                    \
                 for (int32_t group = 0; o < p->filters; group++) {                                \
                     const midge_uint32 *other = window;                                           \
+                    const int32_t end = o + p->group_filters;                                     \
                     const int bare =                                                              \
                         gather_bits(window, arena, shared, lines, taps, group, outside);          \
                     if (bare && p->padding == MEAN_OF_BOTH) {                                     \
@@ -96,14 +99,11 @@ static int32_t sum_of_pairs(
                         gather_bits(second, arena, shared, lines, taps, group, ~0u);              \
                         other = second;                                                           \
                     }                                                                             \
-                    const int32_t end = o + p->group_filters;                                     \
-                    if (simple && other == window)                                                \
-                        for (; o < end; o++, w += size) {                                         \
-                            const int32_t v = 2 * midge_count_different(window, w, size);         \
-                            put;                                                                  \
-                        }                                                                         \
-                    else                                                                          \
-                        for (; o < end; o++, w += size) {                                         \
+                    if (simple && other == window) {                                              \
+                        const midge_uint32 *w = weights + o * size;                               \
+                        all;                                                                      \
+                    } else                                                                        \
+                        for (; o < end; o++) {                                                    \
                             const int32_t v =                                                     \
                                 sum_of_pairs(constants, shared, window, other, size, o);          \
                             put;                                                                  \
@@ -114,6 +114,21 @@ static int32_t sum_of_pairs(
         }                                                                                         \
     }
 
+enum { TOGETHER = 16 };
+
+/* As many filters as have room for their counts, then as many outputs. */
+#define EACH(put)                                                                                 \
+    while (o < end) {                                                                             \
+        int32_t counts[TOGETHER];                                                                 \
+        const int32_t n = end - o < TOGETHER ? end - o : TOGETHER;                                \
+        midge_count_each(counts, window, w, size, n);                                             \
+        w += n * size;                                                                            \
+        for (int32_t i = 0; i < n; i++, o++) {                                                    \
+            const int32_t v = 2 * counts[i];                                                      \
+            put;                                                                                  \
+        }                                                                                         \
+    }
+
 /* v * m + b in float32, v clamped: rounded twice, as two operations. */
 #define AFFINE                                                                                    \
     ((float)midge_clamp(v, p->least, p->greatest) * midge_float_at(constants, p->multiplier)[o]   \
@@ -121,7 +136,7 @@ static int32_t sum_of_pairs(
 
 void midge_bconv2d_f32(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_f32_params *p)
-MIDGE_BITS_BODY(midge_float, p->filters, y[o] = AFFINE)
+MIDGE_BITS_BODY(midge_float, p->filters, 1, EACH(y[o] = AFFINE), y[o] = AFFINE)
 
 /* Clamped, then rounded half away from zero. */
 MIDGE_INLINE int8_t rounded_s8(float real)
@@ -134,20 +149,27 @@ MIDGE_INLINE int8_t rounded_s8(float real)
 
 void midge_bconv2d_s8(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_s8_params *p)
-MIDGE_BITS_BODY(int8_t, p->filters, y[o] = rounded_s8(AFFINE))
+MIDGE_BITS_BODY(
+    int8_t, p->filters, 1, EACH(y[o] = rounded_s8(AFFINE)), y[o] = rounded_s8(AFFINE))
 
-/* Bits gather in `word`, which is stored when it is full. */
-#define PUT_BIT(over)                                                                             \
+#define ALL_BITS                                                                                  \
+    for (; o < end; o += 32, w += 32 * size)                                                      \
+        y[o >> 5] = midge_bits_over(                                                              \
+            window, w, size, limits + o, end - o < 32 ? end - o : 32);                            \
+    o = end
+
+/* Bits come into `word` from above; it is stored when it is full. */
+#define PUT_BIT(v)                                                                                \
     do {                                                                                          \
-        word |= (uint32_t)(over) << (o & 31);                                                     \
-        if ((o & 31) == 31 || o + 1 == p->filters) {                                              \
-            y[o >> 5] = word;                                                                     \
-            word = 0;                                                                             \
-        }                                                                                         \
+        word = word >> 1 | midge_over(v, limits[o]);                                              \
+        if ((o & 31) == 31 || o + 1 == p->filters)                                                \
+            y[o >> 5] = word >> (31 - (o & 31));                                                  \
     } while (0)
 
 void midge_bconv2d_b1(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_b1_params *p)
-MIDGE_BITS_BODY(
-    midge_uint32, (p->filters + 31) >> 5,
-    PUT_BIT(v > midge_int32_at(constants, p->thresholds)[o]))
+{
+    const midge_int32 *limits = midge_int32_at(constants, p->thresholds);
+    const int whole = p->group_filters == p->filters || (p->group_filters & 31) == 0;
+    MIDGE_BITS_BODY(midge_uint32, (p->filters + 31) >> 5, whole, ALL_BITS, PUT_BIT(v))
+}
