@@ -14,6 +14,7 @@ from midge.runtime.importers import read_model
 from midge.runtime.options import Options
 from midge.runtime.passes.recognise_bits import recognised
 from midge.runtime.pipeline import compile_graph, rewrite
+from midge.tools.zoo import OWN
 
 QONNX = "qonnx.custom_op.general"
 SHAPE = (1, 5, 7, 6)
@@ -195,3 +196,20 @@ def test_other_choices_stay_choices(choices):
 def test_a_scale_below_zero_is_refused():
     with pytest.raises(UnsupportedModel, match="its scale is not positive"):
         read_model(Net().then("BipolarQuant", "x", "minus", domain=QONNX).build())
+
+
+def test_the_digit_network_as_onnx():
+    """All three layers are found, and read as many digits as ONNX Runtime does."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = OWN / "digits_bnn.onnx"
+    graph, report = recognised(read_model(path))
+    assert [entry.converted for entry in report] == [True] * 3
+    with np.load(OWN / "digits_heldout.npz") as held_out:
+        images, labels = held_out["images"], held_out["labels"]
+    real = images[:, None, None].astype(np.float32) / np.float32(255)
+    session = onnxruntime.InferenceSession(path)
+    theirs = np.concatenate([session.run(None, {"image": image})[0] for image in real])
+    host = find_backend("host").build(compile_graph(graph, "host"))
+    ours = np.concatenate([host.run([image])[0] for image in real])
+    assert (ours.argmax(1) == labels).sum() == (theirs.argmax(1) == labels).sum() == 975
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
