@@ -1,8 +1,8 @@
 """The kernel calls of a program in C: their parameters, and the statements that make them.
 
 A node that is called more than once makes other rows each time: its calls differ in the number of
-rows and, in step with the first row, in some cursors. One struct in flash and a function of these
-two numbers stand for all of them, so that a call more takes a few bytes of code.
+rows and, in step with the first row, in some cursors. One struct in flash stands for all of them:
+a call more is a line of a table, four bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from .sources import c_field, params_type
 
 Steps = Sequence[tuple[str, int]]  # (field, by) of a call in a loop
 ROWS = "rows"
+FEWEST_STEPS = 8  # calls that are worth a table
+MADE_WITH = "int8_t *arena, const struct node *node, int32_t at, int32_t rows"
 
 
 @dataclass
@@ -65,8 +67,8 @@ class _Uses:
         return len({call.args.get(ROWS) for call, _ in self.calls}) > 1
 
     @property
-    def is_function(self) -> bool:
-        """True if the calls go through a function of their number and their rows."""
+    def is_repeated(self) -> bool:
+        """True if the calls differ in a number and their rows alone."""
         return bool(self.direction) or (self.direction is not None and self.rows_differ)
 
 
@@ -101,12 +103,38 @@ class CallPrinter:
                     uses.calls.append((call, steps_of(item, position)))
         return found
 
-    def definitions(self) -> Iterator[str]:
-        """The parameters, and the functions of nodes that are called more than once."""
+    @cached_property
+    def _moved(self) -> Mapping[str, list[str]]:
+        """Kernel -> the fields that move in calls of nodes that are called more than once."""
+        found: dict[str, dict[str, None]] = {}
         for uses in self._uses.values():
-            if uses.is_function:
-                yield from self._params(f"params_{uses.name}", uses.calls[0][0])
-                yield from self._function(uses)
+            if uses.is_repeated:
+                found.setdefault(uses.kernel, {}).update(dict.fromkeys(uses.direction or ()))
+        return {kernel: list(names) for kernel, names in found.items()}
+
+    def definitions(self) -> Iterator[str]:
+        """The parameters, and how nodes are called that are called more than once."""
+        if self._moved:
+            most = max(1, *(len(names) for names in self._moved.values()))
+            yield "/* A node that is called more than once: fields move by `at` times `moves`. */"
+            yield "struct node {"
+            yield f"    void (*make)({MADE_WITH});"
+            yield "    const void *params;"
+            yield f"    int32_t moves[{most}];"
+            yield "};"
+            yield ""
+        for kernel, names in self._moved.items():
+            yield from self._maker(kernel, names)
+        for uses in self._uses.values():
+            if uses.is_repeated:
+                call = uses.calls[0][0]
+                yield from self._params(f"params_{uses.name}", call)
+                moves = [(uses.direction or {}).get(name, 0) for name in self._moved[uses.kernel]]
+                yield f"/* {self.describe(call)} */"
+                yield f"static const struct node {uses.name} = {{"
+                by = ", ".join(map(str, moves or [0]))
+                yield f"    make_{uses.kernel}, &params_{uses.name}, {{{by}}}}};"
+                yield ""
                 continue
             for number, (call, _) in enumerate(uses.calls):
                 yield from self._params(_params_name(uses, number), call)
@@ -118,27 +146,73 @@ class CallPrinter:
         yield "};"
         yield ""
 
-    def _function(self, uses: _Uses) -> Iterator[str]:
-        assert uses.direction is not None
-        yield f"/* {self.describe(uses.calls[0][0])} */"
-        arguments = ["int8_t *arena"]
-        arguments += ["int32_t at"] if uses.direction else []
-        arguments += ["int32_t rows"] if uses.rows_differ else []
-        yield f"static void {uses.name}({', '.join(arguments)})"
+    def _maker(self, kernel: str, names: Sequence[str]) -> Iterator[str]:
+        has_rows = any(
+            ROWS in call.args
+            for uses in self._uses.values()
+            if uses.kernel == kernel
+            for call, _ in uses.calls
+        )
+        yield f"static void make_{kernel}({MADE_WITH})"
         yield "{"
-        yield f"    {params_type(uses.kernel)} here = params_{uses.name};"
-        if uses.rows_differ:
-            yield "    here.rows = rows;"
-        for name, by in uses.direction.items():
-            yield f"    here.{c_field(name)} += {'at' if by == 1 else f'at * {by}'};"
-        yield f"    midge_{uses.kernel}(arena, constants, &here);"
+        yield f"    {params_type(kernel)} here = *(const {params_type(kernel)} *)node->params;"
+        yield "    here.rows = rows;" if has_rows else "    (void)rows;"
+        if not names:
+            yield "    (void)at;"
+        for i, name in enumerate(names):
+            yield f"    here.{c_field(name)} += at * node->moves[{i}];"
+        yield f"    midge_{kernel}(arena, constants, &here);"
         yield "}"
         yield ""
+
+    def sequences(self, items: Sequence[Call | Loop]) -> Iterator[list[Call] | Call | Loop]:
+        """The items, with neighbouring calls of repeated nodes as lists that a table can hold."""
+        held: list[Call] = []
+        for item in items:
+            if isinstance(item, Call) and self._is_tabled(item):
+                held.append(item)
+                continue
+            yield from [held] if len(held) >= FEWEST_STEPS else held
+            held = []
+            yield item
+        yield from [held] if len(held) >= FEWEST_STEPS else held
+
+    def _is_tabled(self, call: Call) -> bool:
+        uses = self._uses.get((call.node, call.kernel))
+        if uses is None or not uses.is_repeated:
+            return False
+        begin, _ = uses.numbers(call, ())
+        return -(1 << 15) <= begin < 1 << 15 and call.args.get(ROWS, 0) < 1 << 8
+
+    def table(self, calls: Sequence[Call]) -> Iterator[str]:
+        """A block that makes calls of such nodes: four bytes each."""
+        made = list(dict.fromkeys((call.node, call.kernel) for call in calls))
+        number = {key: at for at, key in enumerate(made)}
+        yield "{"
+        yield "    static const struct node *const nodes[] = {"
+        yield from (f"        &{self._uses[key].name}," for key in made)
+        yield "    };"
+        yield "    static const struct {"
+        yield f"        uint{8 if len(made) <= 256 else 16}_t node;"
+        yield "        uint8_t rows;"
+        yield "        int16_t at;"
+        yield "    } steps[] = {"
+        for call in calls:
+            key = call.node, call.kernel
+            begin, _ = self._uses[key].numbers(call, ())
+            step = f"{{{number[key]}, {call.args.get(ROWS, 0)}, {begin}}},"
+            yield f"        {step} /* {self._uses[key].name} */"
+        yield "    };"
+        yield f"    for (int i = 0; i < {len(calls)}; i++) {{"
+        yield "        const struct node *const node = nodes[steps[i].node];"
+        yield "        node->make(arena, node, steps[i].at, steps[i].rows);"
+        yield "    }"
+        yield "}"
 
     def statements(self, call: Call, steps: Steps = ()) -> Iterator[str]:
         """The lines that make a call; in a loop, `pass` is the number of the pass."""
         uses = self._uses[call.node, call.kernel]
-        if uses.is_function:
+        if uses.is_repeated:
             yield self.wrapped(call, self._function_call(uses, call, steps))
             return
         number = next(n for n, (other, _) in enumerate(uses.calls) if other is call)
@@ -155,15 +229,10 @@ class CallPrinter:
         yield "}"
 
     def _function_call(self, uses: _Uses, call: Call, steps: Steps) -> str:
-        arguments = ["arena"]
-        if uses.direction:
-            begin, by = uses.numbers(call, steps)
-            step = "pass" if by == 1 else f"pass * {by}"
-            terms = [str(begin)] * (not by or begin != 0) + [step] * (by != 0)
-            arguments.append(" + ".join(terms))
-        if uses.rows_differ:
-            arguments.append(str(call.args[ROWS]))
-        return f"{uses.name}({', '.join(arguments)});"
+        begin, by = uses.numbers(call, steps)
+        step = "pass" if by == 1 else f"pass * {by}"
+        at = " + ".join([str(begin)] * (not by or begin != 0) + [step] * (by != 0))
+        return f"{uses.name}.make(arena, &{uses.name}, {at}, {call.args.get(ROWS, 0)});"
 
     def describe(self, call: Call) -> str:
         """Node, operator and where its operands lie."""

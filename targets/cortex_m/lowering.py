@@ -83,7 +83,7 @@ _FAST_LAYOUTS = (
     *packed.LAYOUTS,
     *wide.LAYOUTS,
     winograd.CONV2D,
-    quads.DEPTHWISE_CONV2D,
+    *quads.LAYOUTS,
     sliding.DEPTHWISE_CONV2D,
     linear_add.ADD,
 )

@@ -8,7 +8,7 @@ same word another adds w0 * x alone. The difference is 256 times the second filt
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from ...kernels import fixedpoint as fp
 from ...kernels.convolution import Requantization, requantization
-from ...kernels.operation import layout
+from ...kernels.operation import Layout, layout
 from ...runtime.graph import Graph, Node
-from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
+from ...runtime.lowering import PIXEL, Constant, Field, Lowered, Scratch
 from ...runtime.shapes import image_size
 
 # Fields as in kernels/conv2d.py and kernels/fully_connected.py; `words` are those of the weights
@@ -37,10 +37,10 @@ FULLY_CONNECTED = layout(
 FOURS = layout(
     "fully_connected_fours_s8", "batches units depth words weights x y output_zero least greatest"
 )
-LAYOUTS = (CONV2D, FULLY_CONNECTED, FOURS)
+CONV2D_RELU = Layout("conv2d_paired_relu_s8", CONV2D.fields)
+LAYOUTS = (CONV2D, CONV2D_RELU, FULLY_CONNECTED, FOURS)
 
 PIXELS = 3  # whose windows are taken together
-WIDENED = 256  # inputs of a layer that are worth room for two bytes each
 UNIT = 4  # words that the kernels take at once
 GREATEST_EXPONENT = 21  # of the right shift: what is added before it must fit in 32 bits
 GREATEST_SUM = 1 << 23  # of a second filter: 256 times it must fit in 32 bits
@@ -69,12 +69,19 @@ def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
     fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
     fields |= {"words": len(order), "weights": Constant(packed)}
+    words = CONV2D_RELU if has_relu(fields) else CONV2D
     calls = []
     for pixels in range(1, min(PIXELS, math.prod(y.shape[:3])) + 1):
         columns = Scratch(4 * pixels * len(order) + bytewise, alignment=4)
-        call = CONV2D.lowered(PIXEL, **fields, pixels=pixels, columns=columns)
+        call = words.lowered(PIXEL, **fields, pixels=pixels, columns=columns)
         calls.append(replace(call, lot=lot(graph, node, pixels)))
     return with_frugal(*reversed(calls))
+
+
+def has_relu(fields: Mapping[str, Field]) -> bool:
+    """True if no output is under the zero point."""
+    least, zero = fields["least"], fields["output_zero"]
+    return isinstance(least, int) and isinstance(zero, int) and least >= zero
 
 
 def lot(graph: Graph, node: Node, pixels: int) -> int:
@@ -94,12 +101,19 @@ def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered |
         return None
     own = {name: plain.fields[name] for name in FULLY_CONNECTED.fields if name in plain.fields}
     own |= {"words": len(order), "weights": Constant(packed)}
+    if units % 4 == 0 and depth % 16 == 0:
+        own |= {"weights": Constant(_in_fours(packed))}
+        return FOURS.lowered(plain.granularity, **own)
     columns = Scratch(4 * len(order), alignment=4)
-    call = FULLY_CONNECTED.lowered(plain.granularity, **own, columns=columns)
-    if units % 4 or depth % 16:
-        return call
-    fours = FOURS.lowered(plain.granularity, **own)
-    return with_frugal(call, fours) if depth <= WIDENED else fours
+    return FULLY_CONNECTED.lowered(plain.granularity, **own, columns=columns)
+
+
+def _in_fours(blocks: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Two blocks in one: both biases, the words, two of each in turn, both scales."""
+    pairs = blocks.reshape(-1, 2, blocks.shape[1])
+    words = pairs[:, :, 2:-3].reshape(len(pairs), 2, -1, 2).transpose(0, 2, 1, 3)
+    parts = (pairs[:, :, :2], words, pairs[:, :, -3:])
+    return np.concatenate([part.reshape(len(pairs), -1) for part in parts], axis=1)
 
 
 def with_frugal(*calls: Lowered) -> Lowered:

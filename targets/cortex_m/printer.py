@@ -199,6 +199,10 @@ class _Printer:
 
     def source(self) -> Iterator[str]:
         yield from self._title()
+        yield "#if defined(__GNUC__) && !defined(__clang__)"
+        yield '#pragma GCC optimize("Os") /* the time goes into the kernels */'
+        yield "#endif"
+        yield ""
         yield f'#include "{self.name}.h"'
         yield ""
         yield "#include <string.h>"
@@ -304,12 +308,18 @@ class _Printer:
         yield f"    int8_t *arena = {self.addresses.base('arena_start')};"
         yield f"    if (arena{'_start' if self.addresses.several else ''} == NULL)"
         yield f"        return {self.macro}_NO_ARENA;"
-        for item in self.program.items:
+        items = self.program.items
+        for item in items if self.hook else self.calls.sequences(items):
             yield ""
             if isinstance(item, Loop):
                 yield from self._loop(item)
             else:
-                yield from (f"    {line}" for line in self.calls.statements(item))
+                lines = (
+                    self.calls.table(item)
+                    if isinstance(item, list)
+                    else self.calls.statements(item)
+                )
+                yield from (f"    {line}" for line in lines)
         yield f"    return {self.macro}_OK;"
         yield "}"
 

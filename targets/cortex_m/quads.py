@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.convolution import Requantization, requantization
-from ...kernels.operation import layout
+from ...kernels.operation import Layout, layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
-from .paired import folded_bias, right_shifts, without_constants, wrapped
+from .paired import folded_bias, has_relu, right_shifts, without_constants, wrapped
 
 # Fields as in kernels/depthwise_conv2d.py; `weights` begins the blocks of `pack`.
 DEPTHWISE_CONV2D = layout(
@@ -22,6 +22,9 @@ DEPTHWISE_CONV2D = layout(
     "dilation_height dilation_width pad_left weights y x input_zero output_zero least greatest "
     "taps",
 )
+
+DEPTHWISE_CONV2D_RELU = Layout("depthwise_conv2d_quads_relu_s8", DEPTHWISE_CONV2D.fields)
+LAYOUTS = (DEPTHWISE_CONV2D, DEPTHWISE_CONV2D_RELU)
 
 
 def lower_depthwise_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
@@ -38,7 +41,8 @@ def lower_depthwise_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered 
         return None
     own = {name: plain.fields[name] for name in DEPTHWISE_CONV2D.fields if name in plain.fields}
     own |= {"weights": Constant(packed), "taps": Scratch(4 * taps + channels, alignment=4)}
-    return DEPTHWISE_CONV2D.lowered(PIXEL, **own)
+    words = DEPTHWISE_CONV2D_RELU if taps == 9 and has_relu(own) else DEPTHWISE_CONV2D
+    return words.lowered(PIXEL, **own)
 
 
 def pack(weights: NDArray[np.int8], rule: Requantization, x_zero: int) -> NDArray[np.int32] | None:

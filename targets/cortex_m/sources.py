@@ -68,14 +68,30 @@ def _header_lines(described: Collection[Layout]) -> Iterator[str]:
     yield "#define MIDGE_KERNELS_H"
     yield ""
     yield "#include <stdint.h>"
+    kernels = {words.kernel: words for words in described}
     for words in described:
+        if _plain(words.kernel) in kernels:
+            continue
         yield ""
         yield "typedef struct {"
         yield from (f"    int32_t {c_field(name)};" for name in words.fields)
         yield f"}} {params_type(words.kernel)};"
         yield f"{prototype(words.kernel)};"
+    for words in described:
+        plain = _plain(words.kernel)
+        if plain in kernels:
+            assert words.fields == kernels[plain].fields
+            yield ""
+            yield f"typedef {params_type(plain)} {params_type(words.kernel)};"
+            yield f"{prototype(words.kernel)};"
     yield ""
     yield "#endif"
+
+
+def _plain(kernel: str) -> str | None:
+    """The kernel whose parameters one for a rectified layer shares."""
+    plain = kernel.replace("_relu", "")
+    return plain if plain != kernel else None
 
 
 def is_c_name(name: str) -> bool:

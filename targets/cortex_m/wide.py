@@ -16,7 +16,6 @@ from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
 from .paired import (
-    WIDENED,
     folded_bias,
     right_shifts,
     with_frugal,
@@ -39,6 +38,7 @@ BYTES = layout("fully_connected_wide_bytes_s8", "batches units depth weights x y
 LAYOUTS = (CONV2D, FULLY_CONNECTED, BYTES)
 
 PIXELS = 3  # whose windows are taken together
+WIDENED = 256  # inputs of a layer that are worth room for two bytes each
 VECTOR_WORDS = 8  # that a fully connected layer's kernel takes at once
 
 

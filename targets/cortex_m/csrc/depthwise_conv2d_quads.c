@@ -29,8 +29,9 @@ static int32_t has_all_rows(
     return 1;
 }
 
-void midge_depthwise_conv2d_quads_s8(
-    int8_t *arena, const int8_t *constants, const midge_depthwise_conv2d_quads_s8_params *p)
+MIDGE_INLINE void convolve(
+    int8_t *arena, const int8_t *constants, const midge_depthwise_conv2d_quads_s8_params *p,
+    midge_quads_function *product)
 {
     const midge_int32 *x_rows = midge_int32_at(constants, p->x);
     const midge_int32 *y_rows = midge_int32_at(constants, p->y);
@@ -45,7 +46,6 @@ void midge_depthwise_conv2d_quads_s8(
         w + block * (p->channels / 4), 0, arena, w};
     memset(arena + zeros, p->input_zero, (size_t)p->channels);
     const int32_t extent = (p->kernel_width - 1) * p->dilation_width + 1;
-    const int32_t relu = p->least >= p->output_zero;
     for (int32_t row = 0; row < p->rows; row++, x_rows += p->stride_height) {
         const int32_t whole = has_all_rows(p, x_rows);
         int32_t left = -p->pad_left, moves = 0;
@@ -61,10 +61,23 @@ void midge_depthwise_conv2d_quads_s8(
                     midge_taps_at(left, p->kernel_width, p->dilation_width, p->in_width), zeros);
             }
             moves = inside && whole;
-            midge_quads_product(&job, relu);
+            product(&job);
             if (clamps)
                 midge_clamp_bytes(job.y, p->channels, p->least, p->greatest);
             job.y += p->channels;
         }
     }
+}
+
+void midge_depthwise_conv2d_quads_s8(
+    int8_t *arena, const int8_t *constants, const midge_depthwise_conv2d_quads_s8_params *p)
+{
+    convolve(arena, constants, p, midge_quads_product);
+}
+
+/* Windows of 3 x 3, where the least output is the zero point, or above. */
+void midge_depthwise_conv2d_quads_relu_s8(
+    int8_t *arena, const int8_t *constants, const midge_depthwise_conv2d_quads_relu_s8_params *p)
+{
+    convolve(arena, constants, p, midge_quads_nine_relu);
 }

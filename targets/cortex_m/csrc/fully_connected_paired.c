@@ -1,4 +1,7 @@
 /* Fully connected layers: two units at a time over widened inputs, or four over bytes. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 #include "midge_kernels.h"
 #include "midge_paired.h"
 
@@ -15,7 +18,7 @@ void midge_fully_connected_paired_s8(
             columns, columns + p->words, p->words / MIDGE_PAIRED_UNIT, 2 * p->output_zero + 1, end,
             {y, 0, 0}, w};
         midge_paired_widen(columns, x, p->depth, 1);
-        midge_paired_product(&job, 1, p->least >= p->output_zero);
+        midge_paired_product1(&job);
         if (p->least > -128 || p->greatest < 127)
             midge_clamp_bytes(y, p->units, p->least, p->greatest);
     }
@@ -30,7 +33,7 @@ void midge_fully_connected_fours_s8(
     int8_t *y = arena + p->y;
     for (int32_t batch = 0; batch < p->batches; batch++, x += p->depth, y += p->units) {
         const midge_paired_bytes_job job = {
-            x, x + p->depth, 4 * block, 2 * p->output_zero + 1, w + block * (p->units / 2), y, w};
+            x, x + p->depth, p->depth & 16, 2 * p->output_zero + 1, w + block * (p->units / 2), y, w};
         midge_paired_bytes_product(&job);
         if (p->least > -128 || p->greatest < 127)
             midge_clamp_bytes(y, p->units, p->least, p->greatest);

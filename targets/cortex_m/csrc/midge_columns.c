@@ -11,12 +11,18 @@ static MIDGE_NOINLINE midge_int32 *widen_clipped(
     int32_t pixels)
 {
     const int32_t depth = p->in_channels, step = p->dilation_width * depth;
-    const int32_t words = midge_paired_words(depth);
+    const int32_t words = midge_paired_words(depth), run = p->kernel_width * depth;
+    if (step == depth && taps.begin == 0 && taps.end == p->kernel_width)
+        return midge_paired_widen(to, x, run, pixels);
     if (step == depth && (depth & 3) != 0) {
-        int8_t *at = bytes;
-        for (int32_t i = 0; i < p->kernel_width * depth; i++)
-            *at++ = i >= taps.begin * depth && i < taps.end * depth ? x[i] : (int8_t)p->input_zero;
-        return midge_paired_widen(to, bytes, p->kernel_width * depth, pixels);
+        const int32_t begin = taps.begin * depth, end = taps.end * depth;
+        for (int32_t i = 0; i < begin; i++)
+            bytes[i] = (int8_t)p->input_zero;
+        for (int32_t i = begin; i < end; i++)
+            bytes[i] = x[i];
+        for (int32_t i = end; i < run; i++)
+            bytes[i] = (int8_t)p->input_zero;
+        return midge_paired_widen(to, bytes, run, pixels);
     }
     for (int32_t tap = 0; tap < p->kernel_width; tap++)
         to = tap >= taps.begin && tap < taps.end
@@ -67,12 +73,25 @@ typedef void widen_function(
     {                                                                                             \
         widen_runs(to, x, lines, p, height, run, pixels);                                         \
     }
-WIDEN(widen_for_1, p->kernel_height, p->kernel_width * p->in_channels, 1)
-WIDEN(widen_for_2, p->kernel_height, p->kernel_width * p->in_channels, 2)
 WIDEN(widen_for_3, p->kernel_height, p->kernel_width * p->in_channels, 3)
 WIDEN(widen_row_for_3, 1, p->kernel_width * p->in_channels, 3)
 /* Three taps of an image of three channels: a run known here is a few instructions. */
 WIDEN(widen_9_for_3, p->kernel_height, 9, 3)
+
+/* Of fewer pixels at a time: what is left over, or where memory is short. */
+static void widen_for_1(
+    midge_int32 *to, const int8_t *x, const midge_int32 *lines, const midge_columns_shape *p)
+{
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height)
+        to = midge_paired_widen(to, x + *lines, p->kernel_width * p->in_channels, 1);
+}
+
+static void widen_for_2(
+    midge_int32 *to, const int8_t *x, const midge_int32 *lines, const midge_columns_shape *p)
+{
+    for (int32_t ky = p->kernel_height; ky > 0; ky--, lines += p->dilation_height)
+        to = midge_paired_widen(to, x + *lines, p->kernel_width * p->in_channels, 2);
+}
 
 static widen_function *widen_by(const midge_columns_shape *p, int32_t pixels)
 {

@@ -5,9 +5,7 @@
 
 midge_int32 *midge_paired_widen(midge_int32 *to, const int8_t *x, int32_t count, int32_t pixels)
 {
-    if (pixels == 3)
-        return midge_paired_widen_inline(to, x, count, 3);
-    return midge_paired_widen_inline(to, x, count, pixels == 2 ? 2 : 1);
+    return midge_paired_widen_inline(to, x, count, pixels);
 }
 
 midge_int32 *midge_paired_fill(midge_int32 *to, int32_t value, int32_t count, int32_t pixels)
@@ -195,7 +193,7 @@ __attribute__((naked)) static void product2_relu(const midge_paired_job *job)
     "str r4, [sp, #20]\n"                                                                         \
     END
 
-__attribute__((naked)) static void product1(const midge_paired_job *job)
+__attribute__((naked)) void midge_paired_product1(const midge_paired_job *job)
 {
     (void)job;
     __asm__ volatile(PRODUCT1(SCALE));
@@ -207,16 +205,22 @@ __attribute__((naked)) static void product1_relu(const midge_paired_job *job)
     __asm__ volatile(PRODUCT1(SCALE_RELU));
 }
 
-/* Sums in r4, r5 of two filters and r6, r7 of the two whose weights r2 is at. The frame: x, x_end,
- * block, zero, end, y. */
-#define WORDS(weights, first, both)                                                               \
-    "ldmia " #weights "!, {r10, r11}\n" MAC(both, r8, r10) MAC(both, r9, r11)                     \
+/* Sums in r4, r5 of two filters and r6, r7 of the next two. The frame: x, x_end, where the first
+ * inputs begin, zero, end, y. All instructions of a FOUR are 32 bits wide. */
+#define FOUR(even, odd)                                                                           \
+    "ldmia.w r1!, {r10, r11, r12, lr}\n"                                                          \
+    MAC(r5, even, r10) MAC(r5, odd, r11) MAC(r7, even, r12) MAC(r7, odd, lr)                      \
     "sxtb16 r10, r10\n"                                                                           \
-    "sxtb16 r11, r11\n" MAC(first, r8, r10) MAC(first, r9, r11)
-#define BYTES /* 17 instructions */                                                               \
-    "ldr r9, [r0], #4\n"                                                                          \
-    "sxtb16 r8, r9\n"                                                                             \
-    "sxtb16 r9, r9, ror #8\n" WORDS(r1, r4, r5) WORDS(r2, r6, r7)
+    "sxtb16 r11, r11\n"                                                                           \
+    "sxtb16 r12, r12\n"                                                                           \
+    "sxtb16 lr, lr\n"                                                                             \
+    MAC(r4, even, r10) MAC(r4, odd, r11) MAC(r6, even, r12) MAC(r6, odd, lr)
+#define EIGHT /* 31 instructions */                                                               \
+    "ldmia.w r0!, {r2, r8}\n"                                                                     \
+    "sxtb16 r9, r2\n"                                                                             \
+    "sxtb16 r2, r2, ror #8\n" FOUR(r9, r2)                                                        \
+    "sxtb16 r9, r8\n"                                                                             \
+    "sxtb16 r8, r8, ror #8\n" FOUR(r9, r8)
 
 __attribute__((naked)) void midge_paired_bytes_product(const midge_paired_bytes_job *job)
 {
@@ -225,15 +229,21 @@ __attribute__((naked)) void midge_paired_bytes_product(const midge_paired_bytes_
         "push {r4-r11, lr}\n"
         "sub sp, #28\n"
         "ldm r0, {r2-r8}\n"
+        "adr.w r9, 1f\n"
+        "adr.w r10, 3f\n"
+        "cmp r4, #0\n"
+        "it ne\n"
+        "movne r9, r10\n"
+        "orr r4, r9, #1\n" /* Thumb */
         "stm sp, {r2-r7}\n"
         "mov r1, r8\n"
         "2:\n"
+        "ldmia.w r1!, {r4-r7}\n"
         "ldrd r0, r3, [sp]\n"
-        "ldr r2, [sp, #8]\n"
-        "add r2, r1, r2\n"
-        "ldmia r1!, {r4, r5}\n"
-        "ldmia r2!, {r6, r7}\n"
-        "1:\n" BYTES BYTES BYTES BYTES
+        "ldr.w pc, [sp, #8]\n"
+        ".balign 4\n"
+        "1:\n" EIGHT EIGHT
+        "3:\n" EIGHT EIGHT
         "cmp r0, r3\n"
         "bne.w 1b\n"
         "sub r5, r5, r4\n"
@@ -242,30 +252,23 @@ __attribute__((naked)) void midge_paired_bytes_product(const midge_paired_bytes_
         FIRST(SCALE, r4, r8, r10)
         NEXT_SCALE(r10)
         SECOND(SCALE, r5, r9, r10)
-        "mov r1, r2\n"
         SCALES(r8, r9, r10)
         FIRST(SCALE, r6, r8, r10)
         NEXT_SCALE(r10)
         SECOND(SCALE, r7, r9, r10)
-        "ldr r8, [sp, #20]\n"
+        "ldrd r9, r8, [sp, #16]\n" /* end, y */
         STORE(r4, r5, r8) STORE(r6, r7, r8)
         "str r8, [sp, #20]\n"
-        "ldr r0, [sp, #16]\n"
-        "cmp r1, r0\n"
+        "cmp r1, r9\n"
         "bne.w 2b\n"
         "add sp, #28\n"
         "pop {r4-r11, pc}\n");
 }
 
-void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu)
-{
-    if (pixels == 3)
-        (relu ? product3_relu : product3)(job);
-    else if (pixels == 2)
-        (relu ? product2_relu : product2)(job);
-    else
-        (relu ? product1_relu : product1)(job);
-}
+midge_paired_function *const midge_paired_plain[MIDGE_PAIRED_PIXELS] = {
+    midge_paired_product1, product2, product3};
+midge_paired_function *const midge_paired_relu[MIDGE_PAIRED_PIXELS] = {
+    product1_relu, product2_relu, product3_relu};
 
 #else
 
@@ -287,11 +290,10 @@ static int8_t scaled(int32_t zero, int32_t sum, int32_t multiplier, int32_t shif
 }
 
 /* Sums wrap at 32 bits, as the instructions' do; what is left of them at the end fits. */
-void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu)
+MIDGE_INLINE void product(const midge_paired_job *job, int32_t pixels)
 {
     const int32_t words = job->units * MIDGE_PAIRED_UNIT;
     int32_t filter = 0;
-    (void)relu;
     for (const midge_int32 *w = job->w; w != job->end; w += words + 5, filter += 2)
         for (int32_t pixel = 0; pixel < pixels; pixel++) {
             const midge_int32 *x = job->x + pixel;
@@ -309,21 +311,35 @@ void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t r
         }
 }
 
+void midge_paired_product1(const midge_paired_job *job) { product(job, 1); }
+
+static void product2(const midge_paired_job *job) { product(job, 2); }
+
+static void product3(const midge_paired_job *job) { product(job, 3); }
+
+midge_paired_function *const midge_paired_plain[MIDGE_PAIRED_PIXELS] = {
+    midge_paired_product1, product2, product3};
+midge_paired_function *const midge_paired_relu[MIDGE_PAIRED_PIXELS] = {
+    midge_paired_product1, product2, product3};
+
 void midge_paired_bytes_product(const midge_paired_bytes_job *job)
 {
-    const int32_t words = job->block / 4 - 5;
     int8_t *y = job->y;
-    for (const midge_int32 *w = job->w; w != job->end; w += words + 5, y += 2) {
-        uint32_t first = (uint32_t)w[0], both = (uint32_t)w[1];
-        const midge_int32 *weights = w + 2, *scale = w + 2 + words;
+    for (const midge_int32 *w = job->w; w != job->end; y += 4) {
+        uint32_t sums[4] = {(uint32_t)w[0], (uint32_t)w[1], (uint32_t)w[2], (uint32_t)w[3]};
+        w += 4;
         for (const int8_t *x = job->x; x != job->x_end; x += 4)
-            for (int32_t odd = 0; odd < 2; odd++, weights++) {
-                both += (uint32_t)(x[odd] * low(*weights) + x[odd + 2] * high(*weights));
-                first += (uint32_t)(x[odd] * (int8_t)low(*weights)
-                                    + x[odd + 2] * (int8_t)high(*weights));
+            for (int32_t i = 0; i < 4; i++, w++) { /* of two filters, bytes 0 and 2, 1 and 3 */
+                const int8_t *const two = x + i % 2;
+                uint32_t *const first = sums + i / 2 * 2;
+                first[0] += (uint32_t)(two[0] * (int8_t)low(*w) + two[2] * (int8_t)high(*w));
+                first[1] += (uint32_t)(two[0] * low(*w) + two[2] * high(*w));
             }
-        y[0] = scaled(job->zero, (int32_t)first, scale[0], scale[2] & 0xFF);
-        y[1] = scaled(job->zero, (int32_t)(both - first) / 256, scale[1], scale[2] >> 8);
+        for (int32_t i = 0; i < 4; i += 2, w += 3) {
+            const int32_t second = (int32_t)(sums[i + 1] - sums[i]) / 256;
+            y[i] = scaled(job->zero, (int32_t)sums[i], w[0], w[2] & 0xFF);
+            y[i + 1] = scaled(job->zero, second, w[1], w[2] >> 8);
+        }
     }
 }
 

@@ -30,21 +30,26 @@ typedef struct {
 } midge_paired_job;
 
 /* All filters of one, two or three pixels; outputs are clamped to int8. With `relu`, outputs under
- * the zero point may be other numbers under it. */
-void midge_paired_product(const midge_paired_job *job, int32_t pixels, int32_t relu);
+ * the zero point may be other numbers under it. Apart, so that a linker leaves out what no layer of
+ * a model needs. */
+typedef void midge_paired_function(const midge_paired_job *job);
+midge_paired_function midge_paired_product1;
+extern midge_paired_function *const midge_paired_plain[MIDGE_PAIRED_PIXELS];
+extern midge_paired_function *const midge_paired_relu[MIDGE_PAIRED_PIXELS];
 
 /* What one pixel needs whose inputs are bytes. The assembly knows the order of these members. */
 typedef struct {
     const int8_t *x;
     const int8_t *x_end; /* a multiple of 16 bytes after x */
-    int32_t block;       /* bytes of the weights of two filters */
+    int32_t odd;         /* whether it is no multiple of 32 */
     int32_t zero;        /* 2 * output zero point + 1 */
     const midge_int32 *end;
     int8_t *y;
     const midge_int32 *w;
 } midge_paired_bytes_job;
 
-/* All filters, of which there is a multiple of four: widens each input once for four. */
+/* All filters, of which there is a multiple of four, two blocks in one: both blocks' biases, their
+ * words, two of each in turn, and both blocks' scales. Widens each input once for four filters. */
 void midge_paired_bytes_product(const midge_paired_bytes_job *job);
 
 /* Two numbers in a word. */

@@ -71,7 +71,7 @@
 
 /* The frame: taps, taps_end, where the first pair begins, where to go after the pairs, zero, end,
  * y. r0 is x, r1 weights, r2 and r3 the taps and their end; sums are in r4-r7. */
-__attribute__((naked)) static void product(const midge_quads_job *job)
+__attribute__((naked)) void midge_quads_product(const midge_quads_job *job)
 {
     (void)job;
     __asm__ volatile(
@@ -113,7 +113,7 @@ __attribute__((naked)) static void product(const midge_quads_job *job)
 }
 
 /* Nine taps, of which r2 is the first. The frame: end, y. */
-__attribute__((naked)) static void product_of_nine_relu(const midge_quads_job *job)
+__attribute__((naked)) void midge_quads_nine_relu(const midge_quads_job *job)
 {
     (void)job;
     __asm__ volatile(
@@ -136,14 +136,6 @@ __attribute__((naked)) static void product_of_nine_relu(const midge_quads_job *j
         "pop {r4-r11, pc}\n");
 }
 
-void midge_quads_product(const midge_quads_job *job, int32_t relu)
-{
-    if (relu && job->pairs == 4 && job->odd)
-        product_of_nine_relu(job);
-    else
-        product(job);
-}
-
 #else
 
 /* A byte of a word, the lowest first. */
@@ -152,11 +144,10 @@ MIDGE_INLINE int32_t byte_of(midge_int32 word, int32_t place)
     return (int8_t)((uint32_t)word >> (8 * place) & 0xFFu);
 }
 
-void midge_quads_product(const midge_quads_job *job, int32_t relu)
+void midge_quads_product(const midge_quads_job *job)
 {
     const int8_t *x = job->x;
     int8_t *y = job->y;
-    (void)relu;
     for (const midge_int32 *w = job->w; w != job->end; x += 4, y += 4) {
         const midge_int32 *bias = w, *tap = job->taps;
         int32_t sums[4] = {bias[0], bias[1], bias[2], bias[3]};
@@ -176,5 +167,7 @@ void midge_quads_product(const midge_quads_job *job, int32_t relu)
         w += 5;
     }
 }
+
+void midge_quads_nine_relu(const midge_quads_job *job) { midge_quads_product(job); }
 
 #endif

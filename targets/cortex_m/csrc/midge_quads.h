@@ -22,8 +22,11 @@ typedef struct {
     const midge_int32 *w;
 } midge_quads_job;
 
-/* All channels; outputs are clamped to int8. With `relu`, outputs under the zero point may be other
- * numbers under it. */
-void midge_quads_product(const midge_quads_job *job, int32_t relu);
+/* All channels; outputs are clamped to int8. */
+typedef void midge_quads_function(const midge_quads_job *job);
+midge_quads_function midge_quads_product;
+
+/* Nine taps, where outputs under the zero point may be other numbers under it. */
+midge_quads_function midge_quads_nine_relu;
 
 #endif

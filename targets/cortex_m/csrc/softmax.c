@@ -1,4 +1,7 @@
 /* Softmax over the last axis (kernels/softmax.py). */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 #include "midge_fixedpoint.h"
 #include "midge_gemmlowp.h"
 #include "midge_kernels.h"
