@@ -20,7 +20,7 @@ from oracle import random_inputs
 from cases import model as model_case
 from midge.kernels.reference import ReferenceBackend
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import ExecutionError, TargetError, ToolError
+from midge.runtime.errors import ExecutionError, ModelError, TargetError, ToolError
 from midge.runtime.graph import Node
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model
@@ -33,6 +33,8 @@ from midge.targets.cortex_m.printer import model_under_test, print_model
 from midge.targets.cortex_m.sources import CSRC, c_name
 from midge.targets.cortex_m.toolchain import FIRMWARE, compile_files, harness_files, link_firmware
 from midge.tools.cli import main
+from midge.tools.core_figures import parameter_bytes
+from midge.tools.zoo import find_model
 
 BOARD = boards.find_board("mps2-an386")
 TARGET = "cortex-m4"
@@ -255,6 +257,19 @@ def test_streamed_program_prints_loops():
     program = compiled(DIGITS.model(), strategy="rows")
     assert any(isinstance(item, Loop) for item in program.items)
     assert "for (int pass = 0;" in print_model(program)["model.c"]
+
+
+@pytest.mark.parametrize("name", ["kws_ref_model", "vww_96_int8"])
+def test_code_and_tables_stay_small(name):
+    """Calls of repeated nodes are a table, and the linker leaves out what no layer needs."""
+    try:
+        program = compile_model(find_model(name), "cortex-m4")
+    except ModelError as error:
+        pytest.skip(str(error))
+    assert "steps[i].at" in print_model(program)["model.c"]
+    executor = find_backend("cortex-m4").build(program)
+    assert executor.report.flash_bytes - parameter_bytes(name) <= 16 << 10
+    executor.close()
 
 
 def test_same_program_same_bytes(tmp_path):
