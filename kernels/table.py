@@ -10,6 +10,7 @@ from ..runtime.lowering import Lowered
 from . import (
     activations,
     add,
+    assign,
     bconv2d,
     binarize,
     bmax_pool2d,
@@ -66,6 +67,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "strided_slice": strided_slice.OPERATION,  # before the two that share its strided copy
     "transpose": transpose.OPERATION,
     "reshape": reshape.OPERATION,
+    "assign": assign.OPERATION,
     "slide": slide.OPERATION,
     "lstm": lstm.OPERATION,
     "svdf": svdf.OPERATION,

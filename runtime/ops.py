@@ -198,6 +198,8 @@ OPERATORS: Mapping[str, Operator] = {
         Operator(general.Function, general.broadcast_all_shapes, pointwise_need),
     ),
     **dict.fromkeys(general.REDUCTIONS, Operator(general.Reduce, general.reduced_shapes)),
+    # inputs: state, value, then what must be made before
+    "assign": Operator(NoAttrs, lambda graph, node: ((0,),)),
     "arg_max": Operator(general.Extreme, general.extreme_shapes),
     "arg_min": Operator(general.Extreme, general.extreme_shapes),
     "broadcast_to": Operator(general.Broadcast, general.broadcast_to_shapes),

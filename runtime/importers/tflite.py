@@ -36,6 +36,7 @@ from .tflite_file import (
     parse,
 )
 from .tflite_reading import Parts, Reader, Reading, Unsupported
+from .tflite_variables import with_states
 
 # Versions: the newest of tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc whose
 # meaning is read here; a newer one may change what the options say.
@@ -120,7 +121,7 @@ def read_tflite(
     label: str | Path = "model" if isinstance(source, bytes) else source
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
-        model = parse(content)
+        model = with_states(parse(content))
         graph = _Import(model, label, {}).graph()
     except Malformed as error:
         raise ModelError(label, str(error)) from error
@@ -207,7 +208,7 @@ class _Import:
         node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, name, operator.index)
         self.check_states(node)
         for index, shape in zip(operator.outputs, self.shapes(node), strict=True):
-            empty = min(shape, default=1) < 1
+            empty = min(shape, default=1) < 1 and parts.op != "assign"
             if empty or len(shape) > MAX_RANK or math.prod(shape) > MAX_ELEMENTS:
                 raise Malformed(f"its output would have the shape {list(shape)}")
             self.tensors[index] = replace(self.tensors[index], shape=shape)
@@ -217,7 +218,7 @@ class _Import:
     def check_states(self, node: Node) -> None:
         """A variable tensor is the state of one node, and read by no other."""
         for index in node.operands:
-            if not self.tensors[index].variable:
+            if not self.tensors[index].variable or index in self.model.states:
                 continue
             if node.op not in ("lstm", "svdf"):
                 raise Unsupported(

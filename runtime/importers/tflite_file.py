@@ -11,7 +11,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ class FileOperator:
 
 @dataclass(frozen=True, eq=False)
 class FileModel:
-    """The first subgraph of a file."""
+    """A subgraph of a file. The first has the `others`; any node may read its `states`."""
 
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
@@ -109,6 +109,8 @@ class FileModel:
     outputs: tuple[int, ...]
     signatures: Mapping[str, Mapping[str, Mapping[str, int]]]
     sha256: str
+    others: tuple[FileModel, ...] = ()
+    states: frozenset[int] = frozenset()
 
 
 def parse(content: bytes) -> FileModel:
@@ -177,18 +179,25 @@ class _Parser:
             raise Malformed(f"the schema version must be 3, not {root.Version()}")
         if self.count(root, "Subgraphs") < 1:
             raise Malformed("the model has no subgraph")
-        graph = self.item(root, "Subgraphs", 0)
-        tensors = tuple(self.tensor(graph, i) for i in range(self.count(graph, "Tensors")))
         codes = [self.code(i) for i in range(self.count(root, "OperatorCodes"))]
+        first, *others = (
+            self.subgraph(self.item(root, "Subgraphs", i), codes)
+            for i in range(self.count(root, "Subgraphs"))
+        )
+        return replace(
+            first, others=tuple(others), signatures=self.signatures(len(first.tensors)),
+            sha256=hashlib.sha256(self.content).hexdigest(),
+        )  # fmt: skip
+
+    def subgraph(self, graph: Any, codes: Sequence[tuple[str, str, int]]) -> FileModel:
+        tensors = tuple(self.tensor(graph, i) for i in range(self.count(graph, "Tensors")))
         operators = tuple(
             self.operator(graph, i, codes, len(tensors))
             for i in range(self.count(graph, "Operators"))
         )
         inputs = self.indices(graph, "Inputs", len(tensors), "the model's inputs")
         outputs = self.indices(graph, "Outputs", len(tensors), "the model's outputs")
-        signatures = self.signatures(len(tensors))
-        sha256 = hashlib.sha256(self.content).hexdigest()
-        return FileModel(tensors, operators, inputs, outputs, signatures, sha256)
+        return FileModel(tensors, operators, inputs, outputs, {}, "")
 
     # ---- parts of any table ----
 

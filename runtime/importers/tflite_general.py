@@ -203,7 +203,17 @@ def reverse(node: Reading) -> Parts:
     return Parts("rearrange", Rearrange("reverse", axes), node.operands(0))
 
 
+def assign(node: Reading) -> Parts:
+    """Operands: state, value, then what must have run before (see `tflite_variables`)."""
+    if not node.tensor(0).variable:
+        raise Unsupported(
+            "its variable is no plain state", "assign to it once, after it is read, from zero on"
+        )
+    return Parts("assign", NoAttrs(), node.operator.inputs)
+
+
 READERS: Mapping[str, Reader] = {
+    "ASSIGN_VARIABLE": Reader(assign, None, 1, (2, 4096)),
     "ABS": Reader(one("abs"), None, 1),
     "CEIL": Reader(one("ceil"), None, 1),
     "COS": Reader(one("cos"), None, 1),
