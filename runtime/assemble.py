@@ -243,7 +243,7 @@ class _Assembler:
         if (tensor, image) not in self.tables:
             rows, place = image_rows(self.graph.tensors[tensor].shape)[1], self.places[tensor]
             numbers = np.arange(*self.reach[tensor])
-            stored = numbers + place.top
+            stored = numbers * place.step + place.top
             if place.home in self.schedule.rings:
                 stored %= self.schedule.rings[place.home]
             offsets = (

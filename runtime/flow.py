@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .graph import Graph
-from .lowering import ELEMENT, TENSOR, Address, Cursor, Lowered, Sums, image_rows
+from .lowering import ELEMENT, PIXEL, TENSOR, Address, Cursor, Lowered, Sums, image_rows
+from .ops import need
 from .places import Place, addresses_part, places_of, streamed_call, whole_inputs
+from .regions import Need, safe_distance, window
 
+ROW_ALIGNMENT = 4  # bytes; of what lies before a row
 STATE_ENDS = 1 << 30  # position of the last use of a tensor that outlives the inference
 
 
@@ -48,6 +51,9 @@ class Operation:
     takes: bool  # `rows` are those of the input, the output is there after the last
     sums: int  # bytes kept from the first row to the last
     lot: int  # rows that are made together, the last ones apart
+    # By how many bytes a row of the output must start before a row of the one input that is no
+    # longer needed, to be written over it; None if that can't be.
+    behind: int | None
 
     @property
     def home(self) -> int:
@@ -150,7 +156,21 @@ def _operation(
         takes=bool(call.takes),
         sums=sum(v.size for v in call.fields.values() if isinstance(v, Sums)),
         lot=call.lot if lots else 1,
+        behind=_behind(graph, index, lowered[index]),
     )
+
+
+def _behind(graph: Graph, index: int, call: Lowered) -> int | None:
+    node = graph.nodes[index]
+    if not node.operands:
+        return None
+    before, after = graph.input(node), graph.output(node)
+    pixelwise = all(way.granularity in (ELEMENT, PIXEL) for way in call.ways if not way.takes)
+    if not pixelwise or len(before.shape) != 4 or len(after.shape) != 4:
+        return None
+    sizes = before.shape[3] * before.itemsize, after.shape[3] * after.itemsize
+    row = Need(window(1, 1), need(graph, node, 0).columns)
+    return -(-max(safe_distance(row, sizes), 0) // ROW_ALIGNMENT) * ROW_ALIGNMENT
 
 
 def _lives(

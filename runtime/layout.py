@@ -44,6 +44,10 @@ def lay_out(
     """
     places = places_of(graph, lowered)
     places |= {tensor: places[into] for tensor, into in schedule.merged.items()}
+    for tensor, over in schedule.over.items():
+        pitch = places[over.home].pitch + over.gap
+        places[over.home] = replace(places[over.home], left=over.gap, pitch=pitch)
+        places[tensor] = Place(over.home, tensor, over.first, 0, pitch, step=over.step)
     span = _lifetimes(graph, lowered, schedule, places)
     widest: dict[int, int] = {}
     for tensor, place in places.items():
@@ -63,7 +67,8 @@ def lay_out(
 def _storage_size(graph: Graph, schedule: Schedule, tensor: int) -> int:
     value = graph.tensors[tensor]
     if tensor in schedule.rings:
-        return schedule.rings[tensor] * image_rows(value.shape)[2] * value.itemsize
+        gap = next((over.gap for over in schedule.over.values() if over.home == tensor), 0)
+        return schedule.rings[tensor] * (image_rows(value.shape)[2] * value.itemsize + gap)
     return value.bytes
 
 

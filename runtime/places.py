@@ -21,6 +21,7 @@ class Place:
     left: int  # bytes of a row of the home before it
     pitch: int  # bytes from one of its rows to the next
     reshaped: bool = False  # its rows are not the home's
+    step: int = 1  # rows of the home from one of its rows to the next
 
     def is_part(self, row_bytes: int) -> bool:
         """True if its rows, of so many bytes, don't follow each other at the home's start."""

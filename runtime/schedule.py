@@ -15,6 +15,7 @@ from .feeding import FEED
 from .flow import make_flow
 from .graph import Graph
 from .lowering import Lowered, image_rows
+from .over import Over
 from .streaming import Stream, stream
 
 LONGEST_BODY = 400  # works in a loop body that the rolling looks for
@@ -47,7 +48,8 @@ class Schedule:
     `rings` gives, for each tensor that is streamed, how many of its rows are kept; `spans` the
     first and last item of each streamed segment; `distances`, by the buffers of an input that dies
     in such a segment and of an output of it, by how many bytes they must start apart; `merged`, for
-    a streamed tensor, the one that replaces it row by row in the same place.
+    a streamed tensor, the one that replaces it row by row in the same place; `over`, for a tensor
+    of one row, the ring over whose oldest rows it lies.
     """
 
     items: tuple[Work | Repeat, ...]
@@ -55,6 +57,7 @@ class Schedule:
     spans: tuple[tuple[int, int], ...] = ()
     distances: Mapping[tuple[int, int], int] = field(default_factory=dict)
     merged: Mapping[int, int] = field(default_factory=dict)
+    over: Mapping[int, Over] = field(default_factory=dict)
 
     def works(self, item: int) -> tuple[Work, ...]:
         entry = self.items[item]
@@ -124,6 +127,7 @@ def schedule_segments(
     rings: dict[int, int] = {}
     distances: dict[tuple[int, int], int] = {}
     merged: dict[int, int] = {}
+    over: dict[int, Over] = {}
     spans = []
     for begin, end in cuts:
         if end - begin == 1:
@@ -136,7 +140,8 @@ def schedule_segments(
         rings.update(run.rings)
         distances.update(run.distances)
         merged.update(run.merged)
-    return Schedule(tuple(items), rings, tuple(spans), distances, merged)
+        over.update(run.over)
+    return Schedule(tuple(items), rings, tuple(spans), distances, merged, over)
 
 
 def _band(works: Sequence[Work], single: Collection[int]) -> list[Work]:

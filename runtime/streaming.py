@@ -8,10 +8,11 @@ From the order that comes out, backwards, follows exactly how many rows of each 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from .flow import Flow, Operation
+from .over import Over, written_over
 from .places import Place
 
 
@@ -24,6 +25,11 @@ class Span:
     units: int  # rows of a ring
     unit_bytes: int
     tensor: int | None  # None for sums
+    gap: int = 0  # bytes before each row
+
+    @property
+    def bytes(self) -> int:
+        return self.units * (self.unit_bytes + self.gap)
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,12 @@ class Stream:
     distances: Mapping[tuple[int, int], int]  # (dying input, output) -> see memory.Overlap
     spans: tuple[Span, ...]  # of rings and sums
     merged: Mapping[int, int]  # tensor -> the one in whose rows its own are made, to be replaced
+    over: Mapping[int, Over] = field(default_factory=dict)  # tensor -> the ring it lies over
 
     @cached_property
     def ring_bytes(self) -> int:
         """Most bytes of rings and sums alive at one time."""
-        return most_alive([(s.first, s.last, s.units * s.unit_bytes) for s in self.spans])
+        return most_alive([(s.first, s.last, s.bytes) for s in self.spans])
 
 
 def can_stream(flow: Flow, begin: int, end: int) -> bool:
@@ -52,7 +59,25 @@ def stream(flow: Flow, begin: int, end: int) -> Stream:
     works = _order(flow, begin, end)
     apart = _Keeper(flow, begin, end, {}).keep(works)
     merged = _merges(flow, begin, end, apart)
-    return _Keeper(flow, begin, end, merged).keep(works) if merged else apart
+    run = _Keeper(flow, begin, end, merged).keep(works) if merged else apart
+    over = written_over(flow, begin, end, works, run.rings, {*merged, *merged.values()})
+    return _with_gaps(run, over) if over else run
+
+
+def _with_gaps(run: Stream, over: Mapping[int, Over]) -> Stream:
+    """Rings that others lie over have gaps, and last as long as those."""
+    gaps = {o.home: o.gap for o in over.values()}
+    known = {span.tensor: span for span in run.spans if span.tensor is not None}
+    longer = {o.home: known[tensor].last for tensor, o in over.items()}
+    spans = tuple(
+        replace(s, gap=gaps[s.tensor], last=max(s.last, longer[s.tensor]))
+        if s.tensor in gaps
+        else s
+        for s in run.spans
+        if s.tensor not in over
+    )
+    rings = {tensor: rows for tensor, rows in run.rings.items() if tensor not in over}
+    return replace(run, rings=rings, spans=spans, over=over)
 
 
 def _merges(flow: Flow, begin: int, end: int, apart: Stream) -> dict[int, int]:

@@ -111,6 +111,7 @@ class StripCosts:
                 if span.tensor in part:
                     low, high = part[span.tensor]
                     size = size * (high - low) // self.halos.size(span.tensor, COLUMNS)
+                size += span.units * span.gap
                 sizes.append((span.first, span.last, self.costs.up(size)))
             widest = max(widest, most_alive(sizes))
         extra = self.halos.extra_macs(nodes, rows, columns)

@@ -84,7 +84,8 @@ Bytes of arena on `cortex-m4`, kernel scratch included, planned by
 - layers: node after node, no buffer on another (no such option; what others do).
 - overlap, `--strategy layers`: outputs over dying inputs, at the least safe distance.
 - rows, `--strategy rows`: segments of nodes run row by row through rings; the input lies in the
-  arena as a whole. No extra arithmetic.
+  arena as a whole. No extra arithmetic. A row that is needed once lies over the oldest row of the
+  ring that it is made of, as those of depthwise convolutions in separable blocks.
 - by row, `--input-by-row`: the same, and the caller hands the input over row by row.
 - strips, `--input-by-row --max-extra-macs 0.1`: segments may run in strips of columns, which
   compute their halos anew; the input then comes once for each strip. Extra: that arithmetic.
