@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from ...runtime.importers import read_model
 from ...runtime.ops import macs
 from ...runtime.passes.recognise_bits import recognised
 from ..arguments import add_model
+from ..graph_page import graph_page
 from ..plan_page import short_name
 from ..zoo import find_model
 
@@ -22,10 +24,14 @@ HELP = "list a model's operators and tensors, with their sizes and MACs"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    parser.add_argument("--html", type=Path, metavar="F", help="draw the graph as a page")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    graph = read_model(find_model(args.model))
+    path = find_model(args.model)
+    graph = read_model(path)
+    if args.html is not None:
+        args.html.write_text(graph_page(graph, path.name))
     return {
         "operators": _operators(graph),
         "tensors": [_tensor(t) for t in graph.tensors.values()],
