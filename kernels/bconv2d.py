@@ -25,10 +25,23 @@ from numpy.typing import NDArray
 
 from ..runtime import bits
 from ..runtime.attributes import BConv2D, BDense
-from ..runtime.graph import BINARY, WORD_BITS, Graph, Node, Tensor
+from ..runtime.graph import BINARY, WORD_BITS, Graph, Node
 from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
-from ..runtime.shapes import weight_words, words_of
-from . import fixedpoint as fp
+from ..runtime.shapes import weight_words
+from .bit_constraints import CONSTRAINTS
+from .bit_operands import (
+    bounds,
+    convolution,
+    filters_of,
+    folded,
+    gates,
+    group_count,
+    group_depth,
+    operand,
+    products,
+    thresholds,
+    whole,
+)
 from .conv2d import window_cursor
 from .operation import Operation, layout
 from .scales import round_half_away
@@ -50,24 +63,6 @@ LAYOUTS = {
     BINARY: layout("bconv2d_b1", f"{WORDS} thresholds"),
 }
 BITS_ZERO, BITS_ONE, MEAN_OF_BOTH = 0, 1, 2
-INT32 = np.iinfo(np.int32)
-MOST_SUM = 1 << 30
-
-
-def convolution(node: Node) -> BConv2D:
-    """The node's attributes; a dense layer is a convolution of one tap."""
-    attrs = node.attrs
-    if isinstance(attrs, BDense):
-        return BConv2D(
-            attrs.channels,
-            pad_value=0 if attrs.plain else 1,
-            activation=attrs.activation,
-            x_planes=attrs.x_planes,
-            weight_planes=attrs.weight_planes,
-            plain=attrs.plain,
-        )
-    assert isinstance(attrs, BConv2D)
-    return attrs
 
 
 # ---- reference ---------------------------------------------------------------------------------
@@ -85,13 +80,13 @@ def reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> 
     if graph.operand(node, 5) is not None:
         high = _sums(graph, node, x[..., x.shape[3] // 2 :], (1,))
         rest = sums - attrs.x_planes[1] * high
-        sums = attrs.x_planes[1] * high + np.where(high > _operand(graph, node, 5), rest, 0)
+        sums = attrs.x_planes[1] * high + np.where(high > operand(graph, node, 5), rest, 0)
     return [finish(graph, node, whole(graph, node) - sums).reshape(y.shape)]
 
 
 def _sums(graph: Graph, node: Node, x: np.ndarray, planes: tuple[int, ...]) -> NDArray[np.int64]:
     """D without clamp, [batch, rows, columns, filters]."""
-    attrs, weights = convolution(node), _filters(graph, node)
+    attrs, weights = convolution(node), filters_of(graph, node)
     depth, groups = group_depth(graph, node), group_count(graph, node)
     numbers = bits.values(x, attrs.channels, planes, attrs.plain)
     w = bits.values(weights, depth, attrs.weight_planes, attrs.plain)
@@ -112,181 +107,13 @@ def finish(graph: Graph, node: Node, v: NDArray[np.int64]) -> np.ndarray:
     """Outputs [..., channels or words] of v [..., filters]."""
     y = graph.output(node)
     if y.dtype == BINARY:
-        return bits.pack(v > _thresholds(graph, node))
+        return bits.pack(v > thresholds(graph, node))
     multiplier, bias = folded(graph, node)
     clamped = np.clip(v, *bounds(graph, node)).astype(np.float32)
     real = clamped * multiplier + bias
     if y.dtype == "float32":
         return real
     return np.clip(round_half_away(real), -128, 127).astype(np.int8)
-
-
-# ---- what follows from the operands ------------------------------------------------------------
-
-
-def _filters(graph: Graph, node: Node) -> np.ndarray:
-    """Weights as [filters, height, width, planes * words]."""
-    data = graph.input(node, 1).data
-    assert data is not None
-    return data if data.ndim == 4 else data[:, None, None, :]
-
-
-def group_count(graph: Graph, node: Node) -> int:
-    return max(words_of(node.attrs.channels) // weight_words(graph, node), 1)
-
-
-def group_depth(graph: Graph, node: Node) -> int:
-    """Channels of a group."""
-    return int(node.attrs.channels) // group_count(graph, node)
-
-
-def products(graph: Graph, node: Node) -> int:
-    """Products of a sum: taps times channels."""
-    return math.prod(_filters(graph, node).shape[1:3]) * group_depth(graph, node)
-
-
-def whole(graph: Graph, node: Node) -> int:
-    """What D is taken from: its value where no bit differs."""
-    attrs = convolution(node)
-    if attrs.plain:
-        return 0
-    return sum(attrs.x_planes) * sum(attrs.weight_planes) * products(graph, node)
-
-
-def bounds(graph: Graph, node: Node) -> tuple[int, int]:
-    """(least, greatest) v once the activation has clamped D."""
-    attrs = convolution(node)
-    most = products(graph, node)
-    for planes in (attrs.x_planes, attrs.weight_planes):
-        most *= sum(map(abs, planes))
-    low, high = (float(bound) for bound in fp.float_activation_range(attrs.activation))
-    low, high = max(low, float(-most)), min(high, float(most))
-    return whole(graph, node) - int(high), whole(graph, node) - int(low)
-
-
-def folded(graph: Graph, node: Node) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """m and b of y = v * m + b."""
-    y, filters = graph.output(node), graph.input(node, 1).shape[0]
-    given = [graph.operand(node, position) for position in (2, 3)]
-    multiplier, bias = (
-        np.full(filters, default) if tensor is None else _data(tensor).astype(np.float64)
-        for tensor, default in zip(given, (1.0, 0.0), strict=True)
-    )
-    scale, zero = (y.scale, y.zero_point) if y.dtype == "int8" else (1.0, 0)
-    with np.errstate(over="ignore"):  # a constraint refuses what isn't finite
-        m = (-multiplier / scale).astype(np.float32)
-        b = ((bias + whole(graph, node) * multiplier) / scale + zero).astype(np.float32)
-    return m, b
-
-
-def _thresholds(graph: Graph, node: Node) -> NDArray[np.int32]:
-    """int32 [filters]: a bit is 1 where v is over it. Neither is beyond 2^30, so that kernels may
-    take their difference."""
-    factor = 1 if convolution(node).plain else 2
-    limits = _operand(graph, node, 4).astype(np.int64) * factor
-    return np.clip(limits, -MOST_SUM, MOST_SUM).astype(np.int32)
-
-
-def _gates(graph: Graph, node: Node) -> NDArray[np.int32]:
-    """int32 [filters]: a gate is open where v of the second plane is under it."""
-    own = products(graph, node) - _operand(graph, node, 5).astype(np.int64)
-    scaled = convolution(node).x_planes[1] * own
-    return np.clip(scaled, INT32.min, INT32.max).astype(np.int32)
-
-
-def _operand(graph: Graph, node: Node, position: int) -> np.ndarray:
-    return _data(graph.input(node, position))
-
-
-def _data(tensor: Tensor) -> np.ndarray:
-    assert tensor.data is not None
-    return tensor.data.reshape(-1)
-
-
-# ---- constraints -------------------------------------------------------------------------------
-
-
-def works_on_bits(graph: Graph, node: Node) -> bool:
-    """Input and weights must be binary, the weights constant, and the output float32, int8 with one
-    scale, or binary."""
-    x, weights, y = graph.input(node), graph.input(node, 1), graph.output(node)
-    if (x.dtype, weights.dtype) != (BINARY, BINARY) or weights.data is None:
-        return False
-    if y.dtype == "int8" and (y.quantization is None or y.quantization.per_axis):
-        return False
-    return y.dtype in LAYOUTS
-
-
-def planes_fit(graph: Graph, node: Node) -> bool:
-    """Words of input and weights must hold the channels of all planes; several groups need whole
-    words, and filters a multiple of the groups."""
-    attrs, x, weights = node.attrs, graph.input(node), graph.input(node, 1)
-    if not attrs.x_planes or not attrs.weight_planes or attrs.channels < 1:
-        return False
-    if weights.shape[-1] % len(attrs.weight_planes):
-        return False
-    words, own = words_of(attrs.channels), weights.shape[-1] // len(attrs.weight_planes)
-    if x.shape[-1] != words * len(attrs.x_planes) or not own or words % own:
-        return False
-    groups = words // own
-    return groups == 1 or (
-        attrs.channels % (WORD_BITS * groups) == 0 and not weights.shape[0] % groups
-    )
-
-
-def has_operand_per_filter(graph: Graph, node: Node) -> bool:
-    """Multiplier and bias must be float32, thresholds and gates int32: constants with a value for
-    each filter, thresholds just where the output is binary."""
-    filters = graph.input(node, 1).shape[0]
-    for position, dtype in ((2, "float32"), (3, "float32"), (4, "int32"), (5, "int32")):
-        tensor = graph.operand(node, position)
-        if tensor is None:
-            continue
-        if tensor.data is None or tensor.dtype != dtype or tensor.elements != filters:
-            return False
-    return (graph.output(node).dtype == BINARY) == (graph.operand(node, 4) is not None)
-
-
-def has_finite_scales(graph: Graph, node: Node) -> bool:
-    """Multiplier and bias must be finite, folded with the output's scale, too."""
-    if graph.output(node).dtype == BINARY:
-        return True
-    return all(bool(np.isfinite(values).all()) for values in folded(graph, node))
-
-
-def sums_fit(graph: Graph, node: Node) -> bool:
-    """Sums must stay under 2^30, and the activation must be none, relu, relu6 or relu_n1_to_1."""
-    if node.attrs.activation not in fp.ACTIVATIONS:
-        return False
-    return max(map(abs, bounds(graph, node))) < MOST_SUM
-
-
-def has_gates_for_two_planes(graph: Graph, node: Node) -> bool:
-    """Gates need two planes of +1 and -1 with positive coefficients against one of weights."""
-    attrs = node.attrs
-    if graph.operand(node, 5) is None:
-        return True
-    planes = len(attrs.x_planes) == 2 and attrs.weight_planes == (1,)
-    return planes and not attrs.plain and min(attrs.x_planes) > 0
-
-
-def pads_with_a_unit(graph: Graph, node: Node) -> bool:
-    """Padding must be +1, 0 or -1, with planes of 0 and 1 it must be 0; strides and dilations must
-    be at least 1."""
-    attrs = convolution(node)
-    steps = min(*attrs.stride, *attrs.dilation)
-    return attrs.pad_value in ((0,) if attrs.plain else (1, 0, -1)) and steps >= 1
-
-
-CONSTRAINTS = (
-    works_on_bits,
-    planes_fit,
-    has_operand_per_filter,
-    has_finite_scales,
-    sums_fit,
-    has_gates_for_two_planes,
-    pads_with_a_unit,
-)
 
 
 # ---- lowering ----------------------------------------------------------------------------------
@@ -301,7 +128,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
 
 def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
     x, y, attrs = graph.input(node), graph.output(node), convolution(node)
-    filters, height, width, _ = _filters(graph, node).shape
+    filters, height, width, _ = filters_of(graph, node).shape
     image = x.shape if isinstance(node.attrs, BConv2D) else (1, 1, x.elements // x.shape[-1], 0)
     columns = y.shape[2] if isinstance(node.attrs, BConv2D) else image[2]
     return {
@@ -332,7 +159,7 @@ def _planes(graph: Graph, node: Node) -> dict[str, Field]:
     attrs = convolution(node)
     gated = graph.operand(node, 5) is not None
     pairs = pair_table(node)[::-1] if gated else pair_table(node)
-    planes, room = len(attrs.x_planes), math.prod(_filters(graph, node).shape[1:3])
+    planes, room = len(attrs.x_planes), math.prod(filters_of(graph, node).shape[1:3])
     both = padding_mode(node) == MEAN_OF_BOTH
     window = 4 * room * weight_words(graph, node) * planes * (2 if both else 1)
     spare = group_depth(graph, node) % WORD_BITS
@@ -344,7 +171,7 @@ def _planes(graph: Graph, node: Node) -> dict[str, Field]:
         "pairs": Constant(np.ascontiguousarray(pairs)),
         "gated": int(gated),
         "closed": attrs.x_planes[0] * products(graph, node) if gated else 0,
-        "gates": Constant(_gates(graph, node) if gated else np.zeros(1, np.int32)),
+        "gates": Constant(gates(graph, node) if gated else np.zeros(1, np.int32)),
         "weights": Constant(weights_by_plane(graph, node)),
         "window": Scratch(window),
     }
@@ -373,7 +200,7 @@ def padding_mode(node: Node) -> int:
 
 def weights_by_plane(graph: Graph, node: Node) -> NDArray[np.int32]:
     """[filters, weight planes, taps, words]."""
-    weights = _filters(graph, node)
+    weights = filters_of(graph, node)
     planes = np.split(weights, len(convolution(node).weight_planes), axis=3)
     flat = [plane.reshape(len(weights), -1, plane.shape[3]) for plane in planes]
     return np.ascontiguousarray(np.stack(flat, axis=1))
@@ -382,7 +209,7 @@ def weights_by_plane(graph: Graph, node: Node) -> NDArray[np.int32]:
 def output_fields(graph: Graph, node: Node) -> dict[str, Any]:
     """What makes outputs of v."""
     if graph.output(node).dtype == BINARY:
-        return {"thresholds": Constant(_thresholds(graph, node))}
+        return {"thresholds": Constant(thresholds(graph, node))}
     multiplier, bias = folded(graph, node)
     least, greatest = bounds(graph, node)
     return {

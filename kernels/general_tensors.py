@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -66,9 +67,10 @@ def _in_order(x: np.ndarray, axes: Sequence[int], op: str) -> np.ndarray:
     """Sums or products of float32, rounded after every number."""
     moved = np.moveaxis(x, axes, range(len(axes)))
     kept = moved.shape[len(axes) :]
+    count = math.prod(moved.shape[: len(axes)])  # -1 would not do for empty arrays
     total = np.full(kept, 0 if op == "sum" else 1, np.float32)
     with np.errstate(all="ignore"):
-        for values in moved.reshape(-1, *kept):
+        for values in moved.reshape(count, *kept):
             total = total + values if op == "sum" else total * values
     return total
 

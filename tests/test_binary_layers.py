@@ -11,8 +11,8 @@ from midge.kernels.windows import windows
 from midge.runtime import bits
 from midge.runtime.attributes import Padding
 from midge.runtime.backend import find_backend
-from midge.runtime.binary_layers import (
-    LayerBuilder,
+from midge.runtime.binary_layers import LayerBuilder
+from midge.runtime.binary_weights import (
     abc_bases,
     dorefa_weights,
     fold_sign,
@@ -261,29 +261,61 @@ def test_thermometer(resolution):
 # ---- every core --------------------------------------------------------------------------------
 
 
+def random_layers(layers: LayerBuilder, packed: int, q: int) -> list[int]:
+    """Any windows over bits, and over whole numbers as planes."""
+    rng, made = np.random.default_rng(11), []
+    for number in range(10):
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, 2))) for _ in range(3))
+        around = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+        before = [int(rng.integers(0, most + 1)) for most in around]
+        after = [most - part for most, part in zip(around, before, strict=True)]
+        padding = Padding(before[0], after[0], before[1], after[1])
+        w = rng.normal(size=(int(rng.integers(1, 40)), *kernel, SHAPE[3]))
+        window = {"stride": stride, "padding": padding}
+        if number % 3 == 2:
+            made.append(layers.integer_conv2d(q, dorefa_weights(w, 2)[0], 9, **window))
+            continue
+        limits = {} if number % 3 else {"thresholds": rng.integers(0, w[0].size, len(w))}
+        window |= {"dilation": dilation, "pad_value": (1, -1, 0, 1)[number % 4]}
+        made.append(layers.sign_conv2d(packed, w, **window, **limits))
+    return made
+
+
 def all_layers() -> Graph:
-    """Every layer over one float and one int8 input, in one graph."""
+    """Every layer over one float and one int8 input, and layers of any geometry, in one graph."""
     layers, w = LayerBuilder(), weights(7, filters=5)
     x, q = layers.input(SHAPE), layers.input(SHAPE, "int8", 0.05, -7)
+    small = layers.input(SHAPE, "int8", 1.0)
     packed = layers.binarize(x)
+    rotations = (np.linalg.qr(np.random.default_rng(n).normal(size=(n, n)))[0] for n in (9, 37))
+    rotated = rbnn_weights(w, *rotations, np.linspace(0, 1, 5))
     outputs = [
         layers.xnor_net(x, w, padding=AROUND),
         layers.abc_net(x, w, 2, (0.0, 0.3), (0.5, 0.4), padding=AROUND),
+        layers.sign_conv2d(packed, rotated, padding=AROUND),
         layers.sign_conv2d(packed, w, padding=AROUND, pad_value=-1, dilation=(1, 2)),
         layers.binary_connect(q, w, padding=AROUND),
+        layers.dorefa(small, w, 2, 3, padding=AROUND),
+        layers.dorefa(small, w, 1, 1, stride=(2, 2)),
         layers.integer_conv2d(q, dorefa_weights(w, 2)[0], 9, stride=(2, 2)),
-        layers.integer_conv2d(q, ternary_weights(w)[0], 9),
+        layers.ternary(small, w, padding=AROUND),
         layers.phone_bit(packed, w, drawn_norm(5), padding=AROUND),
         layers.frac_bnn(x, w, np.linspace(-9, 9, 5), padding=AROUND),
         layers.thermometer(q, 40),
+        *random_layers(layers, packed, q),
     ]
     return layers.graph(*outputs)
 
 
-@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "fpga-sim"])
+CORES = ["host", "cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc", "fpga-sim"]
+
+
+@pytest.mark.parametrize("target", CORES)
 def test_every_core_agrees(target):
     graph = all_layers()
-    inputs = real_input(), np.random.default_rng(2).integers(-128, 128, SHAPE, np.int8)
+    rng = np.random.default_rng(2)
+    q, small = rng.integers(-128, 128, SHAPE, np.int8), rng.integers(0, 2, SHAPE).astype(np.int8)
+    inputs = real_input(), q, small
     wanted = find_backend("reference").build(compile_graph(graph, "reference")).run(inputs)
     try:
         executor = find_backend(target).build(compile_graph(graph, target))

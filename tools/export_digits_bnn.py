@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.binary_layers import fold_sign
+from ..runtime.binary_weights import fold_sign
 from .larq_writer import LarqBuilder
 
 CLASSES = 10

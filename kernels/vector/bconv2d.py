@@ -16,6 +16,7 @@ from ...runtime.graph import BINARY, WORD_BITS, Graph, Node
 from ...runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
 from ...runtime.shapes import words_of
 from .. import bconv2d as bits
+from ..bit_operands import convolution, group_count
 from ..conv2d import window_cursor
 from ..operation import layout
 from .packing import LANES, SLACK, blocks_of
@@ -40,7 +41,7 @@ WORD_BLOCKS = WORD_BITS // LANES  # of a word of binary output
 
 def lower(graph: Graph, node: Node) -> Lowered | None:
     """None where the plain kernel must do it: groups, gates, padding that isn't one word."""
-    if graph.operand(node, 5) is not None or bits.group_count(graph, node) > 1:
+    if graph.operand(node, 5) is not None or group_count(graph, node) > 1:
         return None
     fill = _fill(graph, node)
     if fill is None:
@@ -53,7 +54,7 @@ def lower(graph: Graph, node: Node) -> Lowered | None:
         PIXEL,
         **_geometry(graph, node),
         fill=fill,
-        plain=int(bits.convolution(node).plain),
+        plain=int(convolution(node).plain),
         segments=Constant(offsets),
         segment_count=len(offsets),
         steps=steps,
@@ -90,7 +91,7 @@ def _packed(weights: NDArray[np.int32], blocks: int) -> NDArray[np.int32]:
 
 
 def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
-    x, attrs, kernel = graph.input(node), bits.convolution(node), _kernel(graph, node)
+    x, attrs, kernel = graph.input(node), convolution(node), _kernel(graph, node)
     image = isinstance(node.attrs, BConv2D)
     pixel = 4 * x.shape[-1]
     in_width = x.shape[2] if image else x.elements // x.shape[-1]
@@ -121,7 +122,7 @@ def _kernel(graph: Graph, node: Node) -> tuple[int, int]:
 
 def _segments(graph: Graph, node: Node) -> tuple[NDArray[np.int32], int]:
     """Where the runs of words of a plane begin in the buffer, and how many words each has."""
-    attrs, (height, taps) = bits.convolution(node), _kernel(graph, node)
+    attrs, (height, taps) = convolution(node), _kernel(graph, node)
     span = _geometry(graph, node)["span"]
     assert isinstance(span, int)
     words = words_of(attrs.channels)
@@ -134,7 +135,7 @@ def _segments(graph: Graph, node: Node) -> tuple[NDArray[np.int32], int]:
 
 
 def _pairs(graph: Graph, node: Node, steps: int) -> NDArray[np.int32]:
-    attrs, table = bits.convolution(node), bits.pair_table(node)
+    attrs, table = convolution(node), bits.pair_table(node)
     plane = 4 * words_of(attrs.channels)
     factor = -1 if attrs.plain else 2
     return np.stack(
