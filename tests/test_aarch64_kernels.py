@@ -1,4 +1,4 @@
-"""NEON kernels under emulation, with and without `sdot`: the bits of the NumPy reference."""
+"""NEON kernels under emulation, with `smmla`, `sdot` or neither: the NumPy reference's bits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
 from midge.runtime.pipeline import compile_model
 
-PROCESSORS = ("max", "cortex-a53")  # with `sdot`, and without
+PROCESSORS = ("max", "cortex-a76", "cortex-a53")  # with `smmla`, with `sdot`, and with neither
 
 
 def assert_emulated(
@@ -32,7 +32,7 @@ def assert_emulated(
     overlap: bool = False,
     sets: tuple[str, ...] = (processor.NEON_DOT, processor.NEON),
 ) -> None:
-    """A model of one operator that `kernel` of its type takes: its bits on both processors."""
+    """A model of one operator that `kernel` of its type takes: its bits on all processors."""
     graph, node = read_operator(model)
     kernel = f"{kernel}_{SUFFIXES[graph.input(node).dtype]}"
     program = one_node(graph, node, overlap, partial(vector.lower, sets=sets))

@@ -44,7 +44,10 @@ def reference(content: bytes | Path, inputs: list[np.ndarray]) -> list[np.ndarra
     return find_backend("reference").build(compile_model(content, "reference")).run(inputs)
 
 
-@pytest.mark.parametrize(("cpu", "instructions"), [("max", "neon-dotprod"), ("cortex-a53", "neon")])
+@pytest.mark.parametrize(
+    ("cpu", "instructions"),
+    [("max", "neon-i8mm"), ("cortex-a76", "neon-dotprod"), ("cortex-a53", "neon")],
+)
 @pytest.mark.parametrize("strategy", ["layers", "rows"])
 def test_aarch64_has_the_bits_of_the_reference(cpu, instructions, strategy):
     content = KWS.model()
@@ -57,7 +60,7 @@ def test_aarch64_has_the_bits_of_the_reference(cpu, instructions, strategy):
 def test_dotprod_takes_fewer_instructions():
     content = KWS.model()
     inputs, counts = random_inputs(content), []
-    for cpu in ("max", "cortex-a53"):
+    for cpu in ("cortex-a76", "cortex-a53"):
         runner = emulated(content, cpu)
         runner.run(inputs)
         counts.append(runner.measurement.instructions)
@@ -66,7 +69,7 @@ def test_dotprod_takes_fewer_instructions():
     assert 100_000 < counts[0] < 0.7 * counts[1]
 
 
-def test_sdot_is_in_the_library(tmp_path):
+def test_sdot_and_smmla_are_in_the_library(tmp_path):
     try:
         find_backend("aarch64").build(compile_model(KWS.model(), "aarch64"), tmp_path)
         disassembler = find_tool("aarch64-linux-gnu-objdump")
@@ -76,6 +79,7 @@ def test_sdot_is_in_the_library(tmp_path):
         [disassembler, "-d", tmp_path / "libmodel.so"], capture_output=True, text=True, check=True
     ).stdout
     assert text.count("\tsdot\t") > 50
+    assert text.count("\tsmmla\t") > 50
     assert text.count("\tsqrdmulh\t") > 50
     assert text.count("\tsmull") > 50  # where there is no sdot
 

@@ -99,7 +99,11 @@ def test_it_is_taken_where_int8_has_no_instruction_of_its_own():
     for name in processor.SETS:
         taken = vector.lower(graph, node, (name,)).kernel == "conv2d_winograd_s8"
         assert taken == (name in (processor.AVX2, processor.PORTABLE, processor.NEON)), name
-    both = (processor.NEON_DOT, processor.NEON)  # a program for both is made for the wider one
+    both = (
+        processor.NEON_I8MM,
+        processor.NEON_DOT,
+        processor.NEON,
+    )  # a program for both is made for the wider one
     direct, *frugal = (call.kernel for call in fewer_products(graph, node).choices[1:])
     assert vector.lower(graph, node, both).kernel == direct == "conv2d_vector_s8"
     assert frugal[-1] == "conv2d_s8"

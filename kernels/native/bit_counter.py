@@ -30,7 +30,7 @@ def counts_lanes() -> bool:
 
 def counts_bytes() -> bool:
     """Whether counting the bits of bytes takes one instruction."""
-    return processor.instruction_set() in (processor.NEON, processor.NEON_DOT)
+    return processor.SETS[processor.instruction_set()].machine == "aarch64"
 
 
 def met(builder: Any, x: Any, w: Any, plain: bool) -> Any:

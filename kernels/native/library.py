@@ -35,6 +35,17 @@ def images(names: Iterable[str], instructions: str | None = None) -> dict[str, I
     Only what is in no cache and wasn't shipped is compiled. This process imports neither Numba nor
     LLVM.
     """
+    if instructions is None:
+        return _images(names, None)
+    found: dict[str, Image] = {}
+    sets = processor.made_for(instructions, names)
+    for each in dict.fromkeys(sets.values()):
+        found |= _images([name for name in sets if sets[name] == each], each)
+    return found
+
+
+def _images(names: Iterable[str], instructions: str | None) -> dict[str, Image]:
+    """All made for one set."""
     paths = {name: _path(name, instructions) for name in names}
     found = {name: data for name, path in paths.items() if (data := cache.read(path)) is not None}
     missing = [name for name in paths if name not in found]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from ...runtime.errors import TargetError
 
+Value = TypeVar("Value")
+
 VARIABLE = "MIDGE_INSTRUCTIONS"
-AVX512_VNNI, AVX2, PORTABLE = "avx512-vnni", "avx2", "portable"
-NEON_DOT, NEON = "neon-dotprod", "neon"
+AVX512_VNNI, AVX_VNNI, AVX2, PORTABLE = "avx512-vnni", "avx-vnni", "avx2", "portable"
+NEON_I8MM, NEON_DOT, NEON = "neon-i8mm", "neon-dotprod", "neon"
+_PRODUCTS = frozenset({"conv2d_vector_s8", "fully_connected_vector_s8"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Instructions:
     flags: frozenset[str]  # what it needs of those in /proc/cpuinfo
     processor: str
     features: str = ""
+    like: str = ""  # a set whose kernels it has, but for `own` ones
+    own: frozenset[str] = frozenset()
 
 
 # The widest first of each machine. Every x86-64 has what `portable` takes, every AArch64 `neon`.
@@ -33,8 +39,24 @@ SETS: Mapping[str, Instructions] = {
         frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}),
         "cascadelake",
     ),
+    AVX_VNNI: Instructions(
+        "x86_64",
+        frozenset({"avx2", "avx_vnni"}),
+        "haswell",
+        "+avxvnni",
+        AVX2,
+        _PRODUCTS | {"depthwise_conv2d_vector_s8", "peak"},
+    ),
     AVX2: Instructions("x86_64", frozenset({"avx2"}), "haswell"),
     PORTABLE: Instructions("x86_64", frozenset(), "x86-64"),
+    NEON_I8MM: Instructions(
+        "aarch64",
+        frozenset({"asimddp", "i8mm"}),
+        "generic",
+        "+dotprod,+i8mm",
+        NEON_DOT,
+        frozenset({"conv2d_vector_s8"}),
+    ),
     NEON_DOT: Instructions("aarch64", frozenset({"asimddp"}), "generic", "+dotprod"),
     NEON: Instructions("aarch64", frozenset(), "generic"),
 }
@@ -49,6 +71,18 @@ def instruction_set() -> str:
     if stated not in SETS:
         raise TargetError(f"{VARIABLE} is {stated!r}; it must be one of: {', '.join(SETS)}")
     return stated
+
+
+def own_of(values: Mapping[str, Value]) -> Value:
+    """What is stated for this process's instruction set, or for the one that it is like."""
+    name = instruction_set()
+    return values[name] if name in values else values[SETS[name].like]
+
+
+def made_for(name: str, kernels: Iterable[str]) -> dict[str, str]:
+    """Kernel -> the set whose code a processor with the set `name` runs."""
+    known = SETS[name]
+    return {each: known.like if known.like and each not in known.own else name for each in kernels}
 
 
 def is_stated() -> bool:

@@ -11,7 +11,16 @@ from typing import Any
 
 from llvmlite import ir
 
-from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, instruction_set
+from .processor import (
+    AVX2,
+    AVX512_VNNI,
+    AVX_VNNI,
+    NEON,
+    NEON_DOT,
+    NEON_I8MM,
+    PORTABLE,
+    own_of,
+)
 from .vectors import (
     BYTES,
     F32,
@@ -39,6 +48,7 @@ class Step:
     """VNNI: one instruction a step."""
 
     signed = False  # whether activations are q rather than q + 128
+    pairs = False  # whether two steps of two pixels are taken at once
     sums: ir.VectorType = SUMS  # of a block, while steps add to them
 
     def start(self, builder: Builder, bias: Value) -> Value:
@@ -64,19 +74,29 @@ class Step:
         return builder.call(function, [sums, activations, weights])
 
 
+class HalfStep(Step):
+    """The same with registers of 256 bits."""
+
+    def add(self, builder: Builder, sums: Value, activations: Any, weights: Any) -> Value:
+        half, octets = ir.VectorType(I32, 8), ir.VectorType(I8, 32)
+        function = intrinsic(builder, "llvm.x86.avx512.vpdpbusd.256", half, [half, octets, octets])
+        parts = []
+        for i in (0, 1):
+            lanes, bytes = range(8 * i, 8 * i + 8), range(32 * i, 32 * i + 32)
+            given = [pick(builder, v, v, bytes) for v in (activations, weights)]
+            parts.append(builder.call(function, [pick(builder, sums, sums, lanes), *given]))
+        return joined(builder, parts)
+
+
 class PairStep(Step):
     """Even and odd bytes as int16, multiplied in pairs, which is exact where `vpmaddubsw` isn't."""
 
     def activations(self, builder: Builder, quads: Value) -> Any:
-        """Split the int32 as a number, before it goes to all lanes."""
-        low, eight = (
-            (constant(SUMS, value) if quads.type == SUMS else I32(value))
-            for value in (0x00FF00FF, 8)
-        )
-        parts = builder.and_(quads, low), builder.and_(builder.lshr(quads, eight), low)
-        if quads.type != SUMS:
-            parts = tuple(splat(builder, part, SUMS) for part in parts)
-        return [builder.bitcast(part, PAIRS) for part in parts]
+        """Split in registers: four bytes go from memory to all lanes in one load."""
+        lanes = quads if quads.type == SUMS else splat(builder, quads, SUMS)
+        low = builder.and_(lanes, constant(SUMS, 0x00FF00FF))
+        high = builder.lshr(builder.bitcast(lanes, PAIRS), constant(PAIRS, 8))
+        return builder.bitcast(low, PAIRS), high
 
     def weights(self, builder: Builder, quads: Value) -> Any:
         pairs, eight = builder.bitcast(quads, PAIRS), constant(PAIRS, 8)
@@ -112,6 +132,39 @@ class DotStep(Step):
                 for i in range(0, 16, 4)
             ],
         )
+
+
+class MatrixStep(DotStep):
+    """`sdot` too, and `smmla`: eight products of two pixels into each of two channels at once."""
+
+    pairs = True
+
+    def start_pair(self, builder: Builder, bias: Value) -> Value:
+        """The sums of two pixels: of each in turn those of two channels."""
+        return pick(builder, bias, bias, [2 * (i // 4) + i % 2 for i in range(32)])
+
+    def pair_totals(self, builder: Builder, sums: Value) -> list[Value]:
+        """Each pixel's 16."""
+        return [
+            pick(builder, sums, sums, [4 * (i // 2) + i % 2 + 2 * pixel for i in range(16)])
+            for pixel in (0, 1)
+        ]
+
+    def pair_weights(self, builder: Builder, first: Value, second: Value) -> Value:
+        """Those of two steps side by side for each channel."""
+        lanes = [i // 2 + 16 * (i % 2) for i in range(32)]
+        return builder.bitcast(pick(builder, first, second, lanes), ir.VectorType(I8, 128))
+
+    def add_pair(self, builder: Builder, sums: Value, activations: Value, weights: Value) -> Value:
+        """`activations`: eight bytes of each pixel."""
+        name = "llvm.aarch64.neon.smmla.v4i32.v16i8"
+        function = intrinsic(builder, name, QUARTER, [QUARTER, BYTES, BYTES])
+        parts = []
+        for i in range(8):
+            before = pick(builder, sums, sums, range(4 * i, 4 * i + 4))
+            column = pick(builder, weights, weights, range(16 * i, 16 * i + 16))
+            parts.append(builder.call(function, [before, activations, column]))
+        return joined(builder, parts)
 
 
 class LongStep(Step):
@@ -221,7 +274,7 @@ _PAIR_PRODUCTS = {AVX2: (8, "avx2.pmadd.wd"), PORTABLE: (4, "sse2.pmadd.wd")}
 
 def pair_products(builder: Builder, x: Value, w: Value) -> Value:
     """x[2i] * w[2i] + x[2i + 1] * w[2i + 1] of <32 x i16> in int32."""
-    lanes, name = _PAIR_PRODUCTS[instruction_set()]
+    lanes, name = own_of(_PAIR_PRODUCTS)
     part, sums = ir.VectorType(I16, 2 * lanes), ir.VectorType(I32, lanes)
     function = intrinsic(builder, f"llvm.x86.{name}", sums, [part, part])
     return joined(
@@ -235,8 +288,10 @@ def pair_products(builder: Builder, x: Value, w: Value) -> Value:
 
 _STEPS: Mapping[str, type[Step]] = {
     AVX512_VNNI: Step,
+    AVX_VNNI: HalfStep,
     AVX2: PairStep,
     PORTABLE: PairStep,
+    NEON_I8MM: MatrixStep,
     NEON_DOT: DotStep,
     NEON: LongStep,
 }
@@ -251,12 +306,12 @@ _SHORT_STEPS: Mapping[str, type[Step]] = {
 
 def step() -> Step:
     """int8's, with the instruction set that is compiled for."""
-    return _STEPS[instruction_set()]()
+    return own_of(_STEPS)()
 
 
 def short_step() -> Step:
     """int16's."""
-    return _SHORT_STEPS[instruction_set()]()
+    return own_of(_SHORT_STEPS)()
 
 
 def sign() -> int:

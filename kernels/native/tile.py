@@ -16,7 +16,8 @@ from ..vector.packing import CARRIED
 from . import vectors as v
 from .kinds import FLOAT, INT8, INT8_AS_IT_IS, INT16, PRODUCTS, Accumulator, Kind
 from .memory import INT8_POINTER, INT32_POINTER
-from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, instruction_set
+from .pair_tile import sum_pairs
+from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, NEON_I8MM, PORTABLE, own_of
 
 # Blocks -> pixels of the tiles that are compiled, the largest first; 1 must be among both.
 Shapes = Mapping[int, tuple[int, ...]]
@@ -26,6 +27,7 @@ _SHAPES: Mapping[Kind, Mapping[str, Shapes]] = {
         AVX512_VNNI: {4: (6, 4, 2, 1), 2: (8, 4, 1), 1: (16, 4, 1)},
         AVX2: {1: (4, 1)},
         PORTABLE: {1: (2, 1)},
+        NEON_I8MM: {1: (6, 4, 2, 1)},
         NEON_DOT: {1: (6, 4, 1)},
         NEON: {1: (2, 1)},
     },
@@ -62,7 +64,7 @@ _SHAPES: Mapping[Kind, Mapping[str, Shapes]] = {
 
 def shapes(kind: Kind) -> Shapes:
     """The tiles of a kind, with the instruction set that is compiled for."""
-    return _SHAPES[kind][instruction_set()]
+    return own_of(_SHAPES[kind])
 
 
 @cache
@@ -86,7 +88,9 @@ def tile(pixels: int, blocks: int, kind: Kind) -> Any:
         y, y_pixel, channels, least, greatest, plain,
     ):  # fmt: skip
         def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            sums = _sum(builder, arguments, pixels, blocks, kind)
+            paired = kind.step().pairs and not pixels % 2
+            make = sum_pairs if paired else _sum
+            sums = make(builder, arguments, pixels, blocks, kind)
             kind.finish(builder, sums, *arguments[7:])
             return context.get_dummy_value()
 

@@ -14,14 +14,22 @@ from . import vectors as v
 from .fixedpoint import inline
 from .kinds import FLOAT, INT8, INT16_SHORT, Kind
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
-from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, instruction_set
+from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, PORTABLE, own_of
 from .registry import kernel
 from .window import evenly_spaced, line_copier, window_copier
 
 # Pixels of the tiles that are compiled, the largest first: of int8, and of other types.
-_SHAPES = {PORTABLE: (1,), NEON: (2, 1), NEON_DOT: (4, 2, 1)}.get(instruction_set(), (8, 4, 2, 1))
-_TAP_SHAPES = {PORTABLE: (2, 1), AVX2: (4, 1), AVX512_VNNI: (8, 2, 1)}.get(
-    instruction_set(), (4, 1)
+_SHAPES = own_of(
+    {
+        AVX512_VNNI: (8, 4, 2, 1),
+        AVX2: (8, 4, 2, 1),
+        PORTABLE: (1,),
+        NEON_DOT: (4, 2, 1),
+        NEON: (2, 1),
+    }
+)
+_TAP_SHAPES = own_of(
+    {AVX512_VNNI: (8, 2, 1), AVX2: (4, 1), PORTABLE: (2, 1), NEON_DOT: (4, 1), NEON: (4, 1)}
 )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...kernels.native import processor
 from ...kernels.native.dispatch import encode
 from ...kernels.native.library import images
 from ...kernels.native.linker import AARCH64, X86_64, Image, joined, link_among
-from ...kernels.native.processor import sets_for
 from ...runtime.program import Program
 from .elf import PAGE, layout, shared_library
 from .entry import (
@@ -43,7 +43,7 @@ class Library:
 
 def build_library(program: Program, machine: str) -> Library:
     """Compile what is not in the cache yet, and put all together."""
-    prefix, sets = f"midge_{program.name}", sets_for(machine)
+    prefix, sets = f"midge_{program.name}", processor.sets_for(machine)
     encoded = encode(program.items)
     memory = memory_of(program.arena_bytes, len(encoded.words), len(encoded.kernels))
     functions = ("dispatch", *encoded.kernels)
@@ -73,12 +73,16 @@ def _text(
     """All code, to lie at `base`, and the addresses of the exports: kernels, then the entry."""
     pieces: list[tuple[int, Image]] = []
     at = base
+    placed: dict[tuple[str, str], int] = {}  # (set, function) -> address: some sets share code
     for name, compiled in code.items():
+        made_for = processor.made_for(name, functions)
         for number, function in enumerate(functions):
-            image = compiled[function]
-            known[kernel_symbol(name, number - 1)] = at + image.entry
-            pieces.append((at, image))
-            at += up(len(image.code), PAGE if MACHINES[machine] == AARCH64 else LINE)
+            image, key = compiled[function], (made_for[function], function)
+            if key not in placed:
+                placed[key] = at
+                pieces.append((at, image))
+                at += up(len(image.code), PAGE if MACHINES[machine] == AARCH64 else LINE)
+            known[kernel_symbol(name, number - 1)] = placed[key] + image.entry
     known["cpuid"] = at
     at = up(at + len(CPUID), PAGE)
     relative = {name: address - at for name, address in known.items()}

@@ -237,8 +237,9 @@ done:
 }
 """
 
-# 0 is the machine's widest set in `SETS`. AArch64: bits 44..47 of ID_AA64ISAR0_EL1, which Linux
-# lets programs read. x86-64: see `CPUID`.
+# 0 is the machine's widest set in `SETS`. AArch64: bits 44..47 of ID_AA64ISAR0_EL1 (dot
+# products) and 52..55 of ID_AA64ISAR1_EL1 (matrices), which Linux lets programs read. x86-64: see
+# `CPUID`.
 _INSTRUCTIONS = {
     "aarch64": """
 define internal i32 @processor_set() nounwind {
@@ -246,11 +247,17 @@ define internal i32 @processor_set() nounwind {
   %shifted = lshr i64 %word, 44
   %field = and i64 %shifted, 15
   %none = icmp eq i64 %field, 0
-  %set = zext i1 %none to i32
+  %more = call i64 @llvm.read_register.i64(metadata !1)
+  %more_shifted = lshr i64 %more, 52
+  %matrix = and i64 %more_shifted, 15
+  %no_matrix = icmp eq i64 %matrix, 0
+  %dot = select i1 %no_matrix, i32 1, i32 0
+  %set = select i1 %none, i32 2, i32 %dot
   ret i32 %set
 }
 declare i64 @llvm.read_register.i64(metadata)
 !0 = !{!"ID_AA64ISAR0_EL1"}
+!1 = !{!"ID_AA64ISAR1_EL1"}
 """,
     "x86_64": """
 declare hidden i32 @cpuid()
@@ -261,17 +268,18 @@ define internal i32 @processor_set() nounwind {
 """,
 }
 
-# 0, 1 or 2 in eax. LLVM has no instruction for it that can be assembled on every machine:
+# 0 to 3 in eax. LLVM has no instruction for it that can be assembled on every machine:
 #   push rbx; mov eax, 1; cpuid; bt ecx, 27 (xgetbv is there); jnc none
 #   xor ecx, ecx; xgetbv; mov r8d, eax (what the system saves); mov eax, 7; xor ecx, ecx; cpuid
 #   mov eax, r8d; and eax, 6; cmp eax, 6; jne none (256-bit registers)
 #   mov eax, ebx; and eax, 0x120; cmp eax, 0x120; jne none (AVX2, BMI2)
-#   and r8d, 0xe6; cmp r8d, 0xe6; jne avx2 (512-bit registers)
-#   and ebx, 0xc0030000; cmp ebx, 0xc0030000; jne avx2 (AVX512 F, DQ, BW, VL)
-#   bt ecx, 11; jnc avx2 (VNNI); xor eax, eax; pop rbx; ret
-#   avx2: mov eax, 1; pop rbx; ret; none: mov eax, 2; pop rbx; ret
+#   and r8d, 0xe6; cmp r8d, 0xe6; jne narrow (512-bit registers)
+#   and ebx, 0xc0030000; cmp ebx, 0xc0030000; jne narrow (AVX512 F, DQ, BW, VL)
+#   bt ecx, 11; jnc narrow (VNNI); xor eax, eax; pop rbx; ret
+#   narrow: mov eax, 7; mov ecx, 1; cpuid; bt eax, 4; jnc avx2 (AVX-VNNI); mov eax, 1; pop rbx; ret
+#   avx2: mov eax, 2; pop rbx; ret; none: mov eax, 3; pop rbx; ret
 CPUID = bytes.fromhex(
-    "53 b801000000 0fa2 0fbae11b 7359 31c9 0f01d0 4189c0 b807000000 31c9 0fa2 4489c0 83e006 83f806"
-    "753d 89d8 2520010000 3d20010000 752f 4181e0e6000000 4181f8e6000000 7518 81e3000003c0"
-    "81fb000003c0 750a 0fbae10b 7304 31c0 5b c3 b801000000 5b c3 b802000000 5b c3"
+    "53b8010000000fa20fbae11b737231c90f01d04189c0b80700000031c90fa24489c083e00683f806755689d82520"
+    "0100003d2001000075484181e0e60000004181f8e6000000751881e3000003c081fb000003c0750a0fbae10b7304"
+    "31c05bc3b807000000b9010000000fa20fbae0047307b8010000005bc3b8020000005bc3b8030000005bc3"
 )
