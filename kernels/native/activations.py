@@ -76,10 +76,9 @@ def leaky_relu_s16(arena, constants, p):  # type: ignore[no-untyped-def]
     for row in range(p[LEAKY.rows]):
         x, y = int16_at(arena, x_rows[row]), int16_at(arena, y_rows[row])
         for i in range(p[LEAKY.count]):
-            if x[i] >= 0:
-                value = multiply_by_quantized_multiplier(x[i], positive, positive_shift)
-            else:
-                value = multiply_by_quantized_multiplier(x[i], negative, negative_shift)
+            multiplier = positive if x[i] >= 0 else negative  # no branch: it becomes vector code
+            shift = positive_shift if x[i] >= 0 else negative_shift
+            value = multiply_by_quantized_multiplier(x[i], multiplier, shift)
             y[i] = clamp(value, -32768, 32767)
 
 

@@ -19,13 +19,25 @@ from .registry import kernel
 
 
 @inline
-def rounded_mean(total, count, unsigned):  # type: ignore[no-untyped-def]
+def reciprocal(count):  # type: ignore[no-untyped-def]
+    """(factor, bits): n // count is (n * factor) >> bits for 0 <= n < 2**31.
+
+    Granlund, Montgomery, "Division by Invariant Integers using Multiplication", 1994: so that a loop
+    over channels divides nothing and becomes vector code.
+    """
+    bits = 31
+    while (1 << bits) < count << 31:
+        bits += 1
+    return ((1 << bits) + count - 1) // count, bits
+
+
+@inline
+def rounded_mean(total, count, factor, bits, unsigned):  # type: ignore[no-untyped-def]
     """total / count, ties away from zero; `unsigned`: ties upwards, as on q + 128."""
-    offset = 128 * count if unsigned else 0
-    shifted = total + offset
-    if shifted > 0:
-        return (shifted + count // 2) // count - (128 if unsigned else 0)
-    return -((count // 2 - shifted) // count) - (128 if unsigned else 0)
+    zero = 128 if unsigned else 0
+    shifted = total + zero * count
+    quotient = ((abs(shifted) + count // 2) * factor) >> bits
+    return (quotient if shifted > 0 else -quotient) - zero
 
 
 def _average(words: Layout, at: Any, itemsize: int) -> Callable[..., None]:
@@ -55,8 +67,9 @@ def _average(words: Layout, at: Any, itemsize: int) -> Callable[..., None]:
                                 x = at(arena, line + ((left + kx) * channels + block) * itemsize)
                                 for i in range(size):
                                     totals[i] = add32(totals[i], x[i])
+                    factor, bits = reciprocal(count)
                     for i in range(size):
-                        mean = rounded_mean(totals[i], count, p[P.unsigned])
+                        mean = rounded_mean(totals[i], count, factor, bits, p[P.unsigned])
                         y[column * channels + block + i] = clamp(mean, p[P.least], p[P.greatest])
 
     average.__name__ = words.kernel
@@ -126,8 +139,9 @@ def average_pool2d_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-de
                     sums[start + i] = add32(sums[start + i], x[i])
         if last:
             count = p[PR.height] * (end - begin)
+            factor, bits = reciprocal(count)
             for i in range(channels):
-                mean = rounded_mean(sums[start + i], count, p[PR.unsigned])
+                mean = rounded_mean(sums[start + i], count, factor, bits, p[PR.unsigned])
                 y[start + i] = clamp(mean, p[PR.least], p[PR.greatest])
 
 

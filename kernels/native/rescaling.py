@@ -42,19 +42,19 @@ def requantized(
 
 
 def _plain(builder: Builder, sums: Value, multiplier: Value, wide: Sequence[Value]) -> Value:
-    """Both roundings at once, in 64 bits."""
+    """Both roundings at once, in 64 bits: the upper half is taken, and shifted by what is left."""
     even, odd = (
-        builder.ashr(
+        builder.bitcast(
             builder.add(
                 builder.mul(lanes(builder, sums), lanes(builder, multiplier)),
                 builder.bitcast(added, WIDE),
             ),
-            builder.bitcast(shift, WIDE),
+            SUMS,
         )
-        for lanes, added, shift in ((_even, wide[0], wide[2]), (_odd, wide[1], wide[3]))
+        for lanes, added in ((_even, wide[0]), (_odd, wide[1]))
     )
-    even, odd = builder.bitcast(even, SUMS), builder.bitcast(odd, SUMS)
-    return pick(builder, even, odd, [i + 16 * (i % 2) for i in range(16)])
+    upper = pick(builder, even, odd, [i + (16 if i % 2 else 1) for i in range(16)])
+    return builder.ashr(upper, wide[2])
 
 
 def _high_of(builder: Builder, sums: Value, multiplier: Value) -> Value:

@@ -29,9 +29,9 @@ SLACK = 64  # bytes after a window buffer that whole-vector loads and stores may
 SIGN = 128
 # Rows of a block's parameters. The bias is for sums of q + 128, signed_bias for sums of q.
 PARAMETERS = ("bias", "signed_bias", "left", "multiplier", "half", "tie", "right")
-# Behind them int64 for plain sums: what is added to a product in even and in odd lanes, and by how
-# much it is then shifted right, in odd lanes such that the answer is in the upper half.
-WIDE_PARAMETERS = ("even", "odd", "even_shift", "odd_shift")
+# Behind them, for plain sums: int64 that are added to a product in even and in odd lanes, and by how
+# much its upper half is then shifted right.
+WIDE_PARAMETERS = ("even", "odd", "rest")
 INT8_ROWS = len(PARAMETERS) + len(WIDE_PARAMETERS)
 # int16 layers with sums of 32 bits have bias, left, multiplier, half, tie, right; others 0,
 # multiplier, and int64 what is added to the product and by how much it is shifted right.
@@ -83,7 +83,7 @@ def packed_taps(weights: NDArray[Any]) -> Constant:
 def parameters(
     rule: Requantization, weights: NDArray[np.int64], input_zero: int
 ) -> Constant | None:
-    """int32 [blocks, 11, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
+    """int32 [blocks, 10, 16], rows as in `PARAMETERS`; `weights` are centred, [channels, ...].
 
     None if 32-bit lanes are too narrow (see `_rescaling`).
     """
@@ -174,19 +174,18 @@ def float_bits(activation: str) -> tuple[int, int]:
 
 
 def _wide_parameters(half: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
-    """int32 [blocks, 4, 16] that are int64 [blocks, 4, 8], rows as in `WIDE_PARAMETERS`.
+    """int32 [blocks, 3, 16], rows as in `WIDE_PARAMETERS`.
 
     Both roundings are one: floor((floor((p + 2**30) / 2**31) + half) / 2**right) is
-    floor((p + 2**30 + half * 2**31) / 2**(31 + right)).
+    floor((p + 2**30 + half * 2**31) / 2**(31 + right)), whose upper half is shifted by right - 1.
     """
-    shift = right.astype(np.int64)
-    unshifted = shift == 0  # lanes of one value: a shift by at least 1 lets odd lanes stay above
-    added = half.astype(np.int64) << (31 + unshifted)
+    unshifted = right == 0  # lanes of one value
+    added = half.astype(np.int64) << (31 + unshifted.astype(np.int64))
     added += np.where(unshifted, 0, 1 << 30)
-    shift = shift + unshifted
-    by_lane = np.stack([added, shift]).reshape(2, -1, LANES // 2, 2)
-    rows = (by_lane[0, ..., 0], by_lane[0, ..., 1], by_lane[1, ..., 0] + 31, by_lane[1, ..., 1] - 1)
-    return np.ascontiguousarray(np.stack(rows, axis=1)).view(np.int32)
+    by_lane = added.reshape(-1, LANES // 2, 2)
+    even, odd = (np.ascontiguousarray(by_lane[..., i]).view(np.int32) for i in (0, 1))
+    rest = np.where(unshifted, 0, right - 1).astype(np.int32).reshape(-1, LANES)
+    return np.stack([even, odd, rest], axis=1)
 
 
 def is_plain(rule: Requantization, parameters: Constant) -> int:
