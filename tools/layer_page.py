@@ -82,13 +82,13 @@ def model_of(layer: Layer, dtype: str) -> bytes:
     x = model.tensor(layer.shape, dtype, scale, 0)
     y = model.tensor((1, *size, filters), dtype, spread if scale else None, 0)
     constants = _constants(rng, model, weights, 3 if depthwise else 0, filters, scale)
-    options = {"fused_activation_function": "RELU"}
+    options: dict[str, Any] = {"fused_activation_function": "RELU"}
     if not vector:
         across = layer.stride
-        options |= {"padding": "SAME", "stride_w": across, "stride_h": across}  # type: ignore[dict-item]
-        options |= {"dilation_w_factor": 1, "dilation_h_factor": 1}  # type: ignore[dict-item]
+        options |= {"padding": "SAME", "stride_w": across, "stride_h": across}
+        options |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
     if depthwise:
-        options["depth_multiplier"] = 1  # type: ignore[assignment]
+        options["depth_multiplier"] = 1
     names = ("FULLY_CONNECTED",) if vector else ("CONV_2D", "DEPTHWISE_CONV_2D")
     model.node(names[int(depthwise)], [x, *constants], [y], **options)
     return model.build([x], [y])
@@ -168,7 +168,7 @@ def _litert(content: bytes) -> Callable[[], object] | None:
         return None
     interpreter = module.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    return interpreter.invoke  # type: ignore[no-any-return]
+    return interpreter.invoke
 
 
 def _burst_length(run: Callable[[], object]) -> int:
@@ -189,12 +189,14 @@ def _timed(run: Callable[[], object], count: int) -> float:
 
 HEAD = """# Single layers on a computer
 
-Measured by `python -m midge.tools.layer_page`, which writes this page, on {processor} with the
-instruction set `{instructions}`, one thread, while the machine did other things too; each layer has
-a ReLU. *Peak* is the best burst's share of the measured peak for int8 products, which was
-{peak:.0f} G a second; int16 can reach half of it, and float32, where a product and a sum
-must not be fused, a quarter. *Ratio* is midge's time divided by that of LiteRT {litert}, whose
-answers have other bits; its float32 is fused, and its int16 has no kernels but the reference's.
+Measured by `python -m midge.tools.layer_page`, which writes this page, on {processor} with
+the instruction set `{instructions}`, one thread, while the machine did other things too; each layer
+has a ReLU. *Peak* is the best burst's share of the measured peak for int8 products with these
+instructions, which was {peak:.0f} G a second; int16 can reach half of it, and float32, where a
+product and a sum must not be fused, an eighth. *Ratio* is midge's time divided by that of
+LiteRT {litert}, whose answers have other bits: its float32 is fused, and for int16 it has no
+kernels but the reference's. Where the ratio is far above 1, LiteRT's rate is above that peak: by
+AMX, where a processor has it, which midge does not use.
 
 | layer | int8 us | peak | ratio | int16 us | ratio | float32 us | ratio |
 |---|---|---|---|---|---|---|---|

@@ -11,22 +11,18 @@ from ..mean import GROUPS, MEAN_BY_ROW_S8, MEAN_F32, MEAN_S8, MEAN_S16
 from ..operation import Layout
 from .elementwise import Native
 from .fixedpoint import add32, clamp, inline, multiply_by_quantized_multiplier
-from .memory import float32_at, int8_at, int16_at, int32_at
+from .memory import (
+    BLOCK,
+    float32_at,
+    float32_block,
+    int8_at,
+    int16_at,
+    int32_at,
+    int64_block,
+)
 from .registry import kernel
 
 assert GROUPS == 3  # as many loops as below
-
-
-@inline
-def _sum(x, start, axes, zero):  # type: ignore[no-untyped-def]
-    """The sum, from `zero` on, over the reduced axes of x from element `start`, in x's order."""
-    sizes, strides, total = 2 * GROUPS, 3 * GROUPS, zero
-    for i in range(axes[sizes]):
-        for j in range(axes[sizes + 1]):
-            place = start + i * axes[strides] + j * axes[strides + 1]
-            for k in range(axes[sizes + 2]):
-                total += x[place + k * axes[strides + 2]]
-    return total
 
 
 @inline
@@ -39,15 +35,43 @@ def _start(axes, index):  # type: ignore[no-untyped-def]
     return start
 
 
+@inline
+def _is_row(axes):  # type: ignore[no-untyped-def]
+    """Whether the innermost outputs are of neighbouring inputs."""
+    return axes[2 * GROUPS - 1] == 1
+
+
+@inline
+def _add_rows(totals, size, x, start, axes):  # type: ignore[no-untyped-def]
+    """Add x over the reduced axes to `size` neighbouring totals, the first of them from `start`."""
+    sizes, strides = 2 * GROUPS, 3 * GROUPS
+    for i in range(axes[sizes]):
+        for j in range(axes[sizes + 1]):
+            place = start + i * axes[strides] + j * axes[strides + 1]
+            for k in range(axes[sizes + 2]):
+                for c in range(size):
+                    totals[c] += x[place + k * axes[strides + 2] + c]
+
+
 def _mean(words: Layout, at: Native, low: int, high: int) -> Callable[..., None]:
     P = words.index
 
+    @inline
+    def rescaled(p, total):  # type: ignore[no-untyped-def]
+        scaled = multiply_by_quantized_multiplier(total, p[P.multiplier], p[P.shift])
+        return clamp(scaled + p[P.y_offset], low, high)
+
     def walk(arena, constants, p):  # type: ignore[no-untyped-def]
         x, y, axes = at(arena, p[P.x]), at(arena, p[P.y]), int32_at(constants, p[P.axes])
-        for index in range(axes[0] * axes[1] * axes[2]):
-            total = _sum(x, _start(axes, index), axes, np.int64(p[P.sum_offset]))
-            scaled = multiply_by_quantized_multiplier(total, p[P.multiplier], p[P.shift])
-            y[index] = clamp(scaled + p[P.y_offset], low, high)
+        totals, step = int64_block(), min(BLOCK, axes[2]) if _is_row(axes) else 1
+        for line in range(axes[0] * axes[1]):
+            for first in range(0, axes[2], step):
+                index, size = line * axes[2] + first, min(step, axes[2] - first)
+                for c in range(size):
+                    totals[c] = p[P.sum_offset]
+                _add_rows(totals, size, x, _start(axes, index), axes)
+                for c in range(size):
+                    y[index + c] = rescaled(p, totals[c])
 
     return walk
 
@@ -92,5 +116,12 @@ def mean_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     """One addition after the other, then one division."""
     axes, count = int32_at(constants, p[FLOAT.axes]), np.float32(p[FLOAT.count])
     x, y = float32_at(arena, p[FLOAT.x]), float32_at(arena, p[FLOAT.y])
-    for index in range(axes[0] * axes[1] * axes[2]):
-        y[index] = _sum(x, _start(axes, index), axes, np.float32(0)) / count
+    totals, step = float32_block(), min(BLOCK, axes[2]) if _is_row(axes) else 1
+    for line in range(axes[0] * axes[1]):
+        for first in range(0, axes[2], step):
+            index, size = line * axes[2] + first, min(step, axes[2] - first)
+            for c in range(size):
+                totals[c] = np.float32(0)
+            _add_rows(totals, size, x, _start(axes, index), axes)
+            for c in range(size):
+                y[index + c] = totals[c] / count

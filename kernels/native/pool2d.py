@@ -22,8 +22,8 @@ from .registry import kernel
 def reciprocal(count):  # type: ignore[no-untyped-def]
     """(factor, bits): n // count is (n * factor) >> bits for 0 <= n < 2**31.
 
-    Granlund, Montgomery, "Division by Invariant Integers using Multiplication", 1994: so that a loop
-    over channels divides nothing and becomes vector code.
+    So that a loop over channels divides nothing and becomes vector code: Granlund, Montgomery,
+    "Division by Invariant Integers using Multiplication", 1994.
     """
     bits = 31
     while (1 << bits) < count << 31:

@@ -39,7 +39,7 @@ _SHAPES: Mapping[Kind, Mapping[str, Shapes]] = {
         NEON: {2: (1,), 1: (1,)},
     },
     INT16: {
-        AVX512_VNNI: {4: (6, 1), 1: (12, 1)},
+        AVX512_VNNI: {4: (6, 2, 1), 1: (12, 1)},
         AVX2: {1: (4, 1)},
         PORTABLE: {1: (2, 1)},
         NEON_DOT: {1: (2, 1)},
@@ -53,7 +53,7 @@ _SHAPES: Mapping[Kind, Mapping[str, Shapes]] = {
         NEON: {1: (2, 1)},
     },
     FLOAT: {
-        AVX512_VNNI: {4: (6, 1), 1: (12, 1)},
+        AVX512_VNNI: {4: (6, 2, 1), 1: (12, 1)},
         AVX2: {1: (4, 1)},
         PORTABLE: {1: (2, 1)},
         NEON_DOT: {1: (4, 1)},

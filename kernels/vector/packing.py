@@ -29,8 +29,8 @@ SLACK = 64  # bytes after a window buffer that whole-vector loads and stores may
 SIGN = 128
 # Rows of a block's parameters. The bias is for sums of q + 128, signed_bias for sums of q.
 PARAMETERS = ("bias", "signed_bias", "left", "multiplier", "half", "tie", "right")
-# Behind them, for plain sums: int64 that are added to a product in even and in odd lanes, and by how
-# much its upper half is then shifted right.
+# Behind them, for plain sums: int64 that are added to a product in even and in odd lanes, and by
+# how much its upper half is then shifted right.
 WIDE_PARAMETERS = ("even", "odd", "rest")
 INT8_ROWS = len(PARAMETERS) + len(WIDE_PARAMETERS)
 # int16 layers with sums of 32 bits have bias, left, multiplier, half, tie, right; others 0,

@@ -94,6 +94,7 @@ def _assembly(
     declared = "\n".join(f"@{name} = external hidden constant i8" for name in hidden)
     cases = "\n".join(f"i32 {i}, label %set_{i}" for i in range(len(sets)))
     blocks = "\n".join(_choose(i, name, memory) for i, name in enumerate(sets))
+    # A table of addresses, which LLVM would make of the choice of a set, would be writable data.
     return f"""
 {declared}
 {_SUPPORT}
@@ -105,7 +106,7 @@ define i32 @{prefix}_instructions() nounwind {{
   %own = select i1 %wider, i32 0, i32 %narrower
   ret i32 %own
 }}
-define i32 @{prefix}_reset(ptr %memory) nounwind {{
+define i32 @{prefix}_reset(ptr %memory) nounwind "no-jump-tables"="true" {{
   %address = ptrtoint ptr %memory to i64
   %low = and i64 %address, {LINE - 1}
   %aligned = icmp eq i64 %low, 0
