@@ -1,6 +1,7 @@
 #!/bin/bash
-# An AArch64 Python under emulation runs a model by midge's API and by a compiled library: the bits of
-# both must be equal. Debian's packages for arm64 are unpacked into build/pi; nothing is installed.
+# An AArch64 Python under emulation runs a model from a wheel with shipped kernels, by the NumPy
+# reference, and as a compiled library: the bits of all must be equal. There is no Numba in it.
+# Debian's packages for arm64 are unpacked into build/pi; nothing is installed.
 # Needs apt-get, dpkg-deb, qemu-aarch64, and this repository's environment. Called by `make test-pi`.
 set -eu
 python=$1
@@ -19,36 +20,50 @@ if [ ! -e "$root/usr/bin/python3" ]; then
 fi
 "$python" -m midge.tools.cli compile digits --target aarch64 -o "$work/digits" >/dev/null
 site=$("$python" -c 'import tflite, os; print(os.path.dirname(os.path.dirname(tflite.__file__)))')
+rm -rf "$work/site" "$work/wheel" "$work/cache-midge"
 mkdir -p "$work/site"
-ln -sfn "$here" "$work/site/midge"
+"$python" -m midge.tools.wheel --sets neon-dotprod neon -o "$work/wheel"
+"$python" -m zipfile -e "$work"/wheel/midge-*.whl "$work/site"
 for package in tflite flatbuffers; do ln -sfn "$site/$package" "$work/site/$package"; done
 libraries=/usr/lib/aarch64-linux-gnu
-env -u PYTHONPATH -u PYTHONHOME qemu-aarch64 -L "$root" \
-    -E "LD_LIBRARY_PATH=$libraries:$libraries/blas:$libraries/lapack" -E "PYTHONHOME=$root/usr" \
-    -E PYTHONDONTWRITEBYTECODE=1 "$root/usr/bin/python3" - "$work" "$here" <<'PROGRAM'
+for set in neon-dotprod neon; do
+    env -u PYTHONPATH -u PYTHONHOME MIDGE_INSTRUCTIONS=$set MIDGE_CACHE="$work/cache-midge" \
+        qemu-aarch64 -L "$root" \
+        -E "LD_LIBRARY_PATH=$libraries:$libraries/blas:$libraries/lapack" -E "PYTHONHOME=$root/usr" \
+        -E PYTHONDONTWRITEBYTECODE=1 "$root/usr/bin/python3" - "$work" "$here" <<'PROGRAM'
+import os
 import platform
 import sys
+from importlib.util import find_spec
 
 work, here = sys.argv[1:]
 sys.path[:0] = [f"{work}/site", f"{work}/digits"]
 import numpy as np
 from digits import Model
 
-from midge import Interpreter
+import midge
 
-interpreter = Interpreter(f"{here}/tools/models/digits.tflite", target="reference")
-interpreter.allocate_tensors()
-detail = interpreter.get_input_details()[0]
+path = f"{here}/tools/models/digits.tflite"
+native, reference = midge.Interpreter(path), midge.Interpreter(path, target="reference")
+for interpreter in (native, reference):
+    interpreter.allocate_tensors()
+detail = native.get_input_details()[0]
 limits = np.iinfo(detail["dtype"])
-rng, library = np.random.default_rng(0), Model()
+rng, library, mapped = np.random.default_rng(0), Model(), midge.Model(path)
 for _ in range(3):
     image = rng.integers(limits.min, limits.max, detail["shape"], detail["dtype"], endpoint=True)
-    interpreter.set_tensor(detail["index"], image)
-    interpreter.invoke()
-    answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    assert library.run(image) == [answer.tobytes()], "the bits differ"
+    answers = library.run(image) + mapped.run(image)
+    for interpreter in (native, reference):
+        interpreter.set_tensor(detail["index"], image)
+        interpreter.invoke()
+        index = interpreter.get_output_details()[0]["index"]
+        answers.append(interpreter.get_tensor(index).tobytes())
+    assert len(set(answers)) == 1, "the bits differ"
+assert find_spec("numba") is None
 print(
-    f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}: "
-    f"Interpreter and library ({library.instructions}) gave the same bits"
+    f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, no Numba: "
+    f"Interpreter and Model ({os.environ['MIDGE_INSTRUCTIONS']}), reference and library "
+    f"({library.instructions}) gave the same bits"
 )
 PROGRAM
+done

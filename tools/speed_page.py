@@ -3,7 +3,8 @@
     python -m midge.tools.speed_page
 
 Each cell is what `midge bench M --vs R --json` answers: medians of interleaved runs in one process,
-on one thread.
+on one thread. The second table is of `midge bench M --threads 2 --vs one-thread`, the third of
+`python -m midge.tools.starts`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ..kernels.native.processor import instruction_set
 from ..runtime.errors import MidgeError
 from .cli import parse_and_run
 from .figures import processor_name
+from .starts import MODELS as STARTED
+from .starts import measured as measured_starts
 
 PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
 RUNS = {"litert": 200, "tflite": 20}
@@ -34,6 +37,27 @@ MODELS = (
     "mobilenetv2_160_035",
     "mcunet_vww",
 )
+SMALL = ("kws_ref_model", "ad01_int8", "str_ww_ref_model")  # less than 5 M MACs
+LARGE = tuple(name for name in MODELS if name not in SMALL)
+THREADS = """
+## Two threads
+
+`midge bench M --threads 2 --vs one-thread`, the models above 5 M MACs.
+
+| model | two threads ms | one thread ms | ratio |
+|---|---|---|---|
+"""
+STARTS = """
+## From the start of a process to a first answer
+
+With a warm cache, by `python -m midge.tools.starts`, which takes turns: `Interpreter` and LiteRT
+with NumPy arrays, `midge.Model` with bytes. Milliseconds are of processor time, which other programs
+on the machine change less than the clock's; MB the most memory of the process, in the same order.
+Ratios are to LiteRT.
+
+| model | LiteRT ms | `Interpreter` ms | ratio | `Model` ms | ratio | MB | MB | MB |
+|---|---|---|---|---|---|---|---|---|
+"""
 HEAD = """# Speed on a computer
 
 Measured by `python -m midge.tools.speed_page`, which writes this page, on {processor} with
@@ -69,6 +93,31 @@ def row(model: str, answers: dict[str, dict[str, Any]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def threads_table() -> str:
+    rows, ratios = [], []
+    for model in LARGE:
+        words = ("bench", model, "--threads", "2", "--vs", "one-thread", "--runs", "200")
+        found = parse_and_run(words)
+        ratios.append(found["ratio"])
+        cells = [f"{found[key]:.4f}" for key in ("median_ms", "vs_median_ms")]
+        rows.append(f"| `{model}` | {' | '.join(cells)} | {found['ratio']:.2f} |")
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    return THREADS + "\n".join([*rows, f"| geometric mean | | | {mean:.2f} |"]) + "\n"
+
+
+def starts_table() -> str:
+    rows = []
+    for model in STARTED:
+        starts = measured_starts(model, 15)
+        theirs = starts["litert"]
+        cells = [f"{theirs.cpu_ms:.1f}"]
+        for name in ("midge", "bytes"):
+            cells += [f"{starts[name].cpu_ms:.1f}", f"{starts[name].cpu_ms / theirs.cpu_ms:.2f}"]
+        cells += [f"{starts[name].memory_kb / 1024:.1f}" for name in ("litert", "midge", "bytes")]
+        rows.append(f"| `{model}` | {' | '.join(cells)} |")
+    return STARTS + "\n".join(rows) + "\n"
+
+
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
     table = {}
@@ -81,7 +130,8 @@ def main() -> int:
     head = HEAD.format(processor=processor_name(), instructions=instruction_set(), **versions)
     shown = {r: f"{mean:.2f}" if mean is not None else "-" for r, mean in means.items()}
     foot = f"| geometric mean | | | {shown['litert']} | | {shown['tflite']} |"
-    PAGE.write_text(head + "\n".join([*(row(m, a) for m, a in table.items()), foot]) + "\n")
+    page = head + "\n".join([*(row(m, a) for m, a in table.items()), foot]) + "\n"
+    PAGE.write_text(page + threads_table() + starts_table())
     return 0
 
 

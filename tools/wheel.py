@@ -20,7 +20,7 @@ from rich.console import Console
 
 from ..kernels.native.library import images
 from ..kernels.native.processor import SETS
-from ..kernels.native.shipped import file_name, to_bytes
+from ..kernels.native.shipped import file_name, sources_digest, to_bytes
 from ..kernels.stretches import NUMPY_CALL
 from ..kernels.vector.table import native_names
 from ..runtime.errors import MidgeError, ToolError
@@ -44,6 +44,8 @@ def build_wheel(out: Path, sets: Sequence[str]) -> Path:
         source = Path(temporary, "source")
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*LEFT))
         write_objects(source / "kernels" / "native", sets)
+        if sources_digest() != sources_digest(source / "kernels"):
+            raise ToolError("the sources were changed while kernels were compiled; build again")
         options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", temporary)
         words = [sys.executable, "-m", "pip", "wheel", "--quiet", *options, str(source)]
         built = subprocess.run(words, capture_output=True, text=True)

@@ -62,10 +62,10 @@ def _read(path: Path) -> tuple[dict[str, Any], int, bytes] | None:
     return header["images"], _HEAD.size + size, content
 
 
-@lru_cache(maxsize=1)
-def sources_digest() -> str:
+@lru_cache(maxsize=2)
+def sources_digest(folder: Path = KERNELS) -> str:
     """Of all that kernels and their parameter words are made from."""
     digest = hashlib.sha256()
-    for path in sorted(KERNELS.rglob("*.py")):
-        digest.update(path.relative_to(KERNELS).as_posix().encode() + path.read_bytes())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
