@@ -51,8 +51,8 @@ STARTS = """
 ## From the start of a process to a first answer
 
 With a warm cache, by `python -m midge.tools.starts`, which takes turns: `Interpreter` and LiteRT
-with NumPy arrays, `midge.Model` with bytes. Milliseconds are of processor time, which other programs
-on the machine change less than the clock's; MB the most memory of the process, in the same order.
+with NumPy arrays, `midge.Model` with bytes. Milliseconds are of processor time, which other work
+on the machine changes less than the clock's; MB the most memory of the process, in the same order.
 Ratios are to LiteRT.
 
 | model | LiteRT ms | `Interpreter` ms | ratio | `Model` ms | ratio | MB | MB | MB |
