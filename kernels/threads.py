@@ -27,7 +27,7 @@ BOX = 128  # bytes: two cache lines, since processors fetch them in pairs; the f
 ACTIVE = 8  # in it: not 0 while the leader is in an inference; before that, whether to leave
 IDLE, GIVEN, TAKEN, ASLEEP = range(4)  # what a follower's box says; behind it the entry's number
 STATE_BITS = 2
-PATIENCE = 20_000  # looks that a follower waits for work before it sleeps: about a millisecond
+PATIENCE = 60_000  # looks that a follower waits for work before it sleeps: about a millisecond
 
 
 class Team:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ Ratios are to LiteRT.
 HEAD = """# Speed on a computer
 
 Measured by `python -m midge.tools.speed_page`, which writes this page, on {processor} with
-the instruction set `{instructions}`, one thread, while the machine did other things too. A row is
-`midge bench M --vs litert` and `--vs tflite`: medians of interleaved runs in one process. Ratios
+the instruction set `{instructions}`, one thread{priority},
+while the machine did other things too. A row is `midge bench M --vs litert` and `--vs tflite`: medians of interleaved runs in one process. Ratios
 are midge's time divided by the other's. midge's output has the bits of TensorFlow Lite's reference
 kernels; XNNPACK's has not.
 
@@ -127,7 +128,13 @@ def main() -> int:
     ratios = {r: [a[r]["ratio"] for a in table.values() if r in a] for r in RUNS}
     means = {r: math.exp(sum(map(math.log, v)) / len(v)) if v else None for r, v in ratios.items()}
     versions = {r: next((a[r]["vs_version"] for a in table.values() if r in a), "") for r in RUNS}
-    head = HEAD.format(processor=processor_name(), instructions=instruction_set(), **versions)
+    first = os.sched_getscheduler(0) != os.SCHED_OTHER
+    head = HEAD.format(
+        processor=processor_name(),
+        instructions=instruction_set(),
+        priority=", before all others (`chrt -f 40`)" if first else "",
+        **versions,
+    )
     shown = {r: f"{mean:.2f}" if mean is not None else "-" for r, mean in means.items()}
     foot = f"| geometric mean | | | {shown['litert']} | | {shown['tflite']} |"
     page = head + "\n".join([*(row(m, a) for m, a in table.items()), foot]) + "\n"
