@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import itertools
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.native.processor import instruction_set
+from ..kernels.native.processor import AVX512_VNNI, VARIABLE, instruction_set
 from ..runtime.backend import find_backend
 from ..runtime.errors import MidgeError
 from ..runtime.graph import Graph
@@ -37,6 +41,8 @@ MODELS = ("digits", "digits_bnn")
 SIDE, CHANNELS = 14, 256  # of the layer: a 3x3 convolution, channels to as many
 RUNS = 100
 M4 = "cortex-m4"
+CORES = (M4, "cortex-m0", "cortex-m55", "rv32imc")
+HOST = "--host"  # print the host's layers alone
 
 
 # ---- models ------------------------------------------------------------------------------------
@@ -161,19 +167,31 @@ def host_layers() -> Iterator[str]:
         yield f"| {name} | {micros:.0f} | {found['int8'] / micros:.2f} |"
 
 
+def least_host_layers() -> Iterator[str]:
+    """The same by kernels for the least processor with AVX-512 VNNI: it has no `vpopcntdq`."""
+    if instruction_set() != AVX512_VNNI:
+        return
+    command = [sys.executable, "-m", "midge.tools.binary_figures", HOST]
+    least = {**os.environ, VARIABLE: AVX512_VNNI}
+    done = subprocess.run(command, env=least, capture_output=True, text=True, check=True)
+    yield from done.stdout.replace("one thread", f"one thread, `{VARIABLE}={AVX512_VNNI}`").split(
+        "\n"
+    )[:-1]
+
+
 def board_layers() -> Iterator[str]:
-    yield "| one 3x3 convolution, Cortex-M4 | instructions | a MAC | constants, bytes |"
-    yield "|---|---|---|---|"
+    yield "| one 3x3 convolution | core | instructions | a MAC | constants, bytes |"
+    yield "|---|---|---|---|---|"
     graphs = {
         "bits to bits": alone(read_model(binary_layer(True))),
         "int8": read_model(int8_layer()),
     }
-    for name, graph in graphs.items():
-        executor: Any = find_backend(M4).build(compile_graph(graph, M4))
+    for core, (name, graph) in itertools.product(CORES, graphs.items()):
+        executor: Any = find_backend(core).build(compile_graph(graph, core))
         executor.run(on_host(graph)[1])
         count, total = executor.measurement.instructions, sum(macs(graph, n) for n in graph.nodes)
         size = executor.report.constant_bytes
-        yield f"| {name} | {count:,} | {count / total:.3f} | {size:,} |"
+        yield f"| {name} | {core} | {count:,} | {count / total:.3f} | {size:,} |"
         executor.close()
 
 
@@ -217,12 +235,15 @@ the instruction set `{instruction_set()}`. The layer is a 3x3 convolution of {SI
 {CHANNELS} channels to {CHANNELS}, one pixel of padding. Both networks read the same 28x28 digits.
 Instructions are QEMU's exact counts; cycles are of the array's jobs: it takes no layers of bits
 yet, they run on the host then, uncounted. Larq is the fastest of its kernels on this processor, the
-indirect one.
+indirect one. With `{VARIABLE}={AVX512_VNNI}` kernels are those of the least such processor, which
+counts no bits of lanes.
 
 """
     return (
         head
-        + "\n\n".join("\n".join(part()) for part in (networks, host_layers, board_layers))
+        + "\n\n".join(
+            "\n".join(part()) for part in (networks, host_layers, least_host_layers, board_layers)
+        )
         + "\n"
     )
 
@@ -235,7 +256,10 @@ def _processor() -> str:
 
 def main() -> int:
     try:
-        PAGE.write_text(page())
+        if HOST in sys.argv[1:]:
+            print("\n".join(host_layers()))
+        else:
+            PAGE.write_text(page())
     except MidgeError as error:
         print(error)
         return 1
