@@ -233,19 +233,14 @@ def page() -> str:
 Measured by `python -m midge.tools.binary_figures`, which writes this page, on {_processor()} with
 the instruction set `{instruction_set()}`. The layer is a 3x3 convolution of {SIDE}x{SIDE} pixels,
 {CHANNELS} channels to {CHANNELS}, one pixel of padding. Both networks read the same 28x28 digits.
-Instructions are QEMU's exact counts; cycles are of the array's jobs: it takes no layers of bits
-yet, they run on the host then, uncounted. Larq is the fastest of its kernels on this processor, the
+Instructions are QEMU's exact counts; cycles are of the array's jobs, without those of layers that
+the host runs beside it. Larq is the fastest of its kernels on this processor, the
 indirect one. With `{VARIABLE}={AVX512_VNNI}` kernels are those of the least such processor, which
 counts no bits of lanes.
 
 """
-    return (
-        head
-        + "\n\n".join(
-            "\n".join(part()) for part in (networks, host_layers, least_host_layers, board_layers)
-        )
-        + "\n"
-    )
+    parts = (networks, host_layers, least_host_layers, board_layers)
+    return head + "\n\n".join("\n".join(part()) for part in parts) + "\n"
 
 
 def _processor() -> str:
