@@ -63,9 +63,9 @@ HEAD = """# Speed on a computer
 
 Measured by `python -m midge.tools.speed_page`, which writes this page, on {processor} with
 the instruction set `{instructions}`, one thread{priority},
-while the machine did other things too. A row is `midge bench M --vs litert` and `--vs tflite`: medians of interleaved runs in one process. Ratios
-are midge's time divided by the other's. midge's output has the bits of TensorFlow Lite's reference
-kernels; XNNPACK's has not.
+while the machine did other things too. A row is `midge bench M --vs litert` and `--vs tflite`:
+medians of interleaved runs in one process. Ratios are midge's time divided by the other's. midge's
+output has the bits of TensorFlow Lite's reference kernels; XNNPACK's has not.
 
 | model | ms | LiteRT {litert} ms | ratio | tflite-runtime {tflite} ms | ratio |
 |---|---|---|---|---|---|
