@@ -102,13 +102,13 @@ def parameter_bytes(model: str, target: str = SIZED) -> int:
     """Bytes of the weights, biases, multipliers and shifts of a model as its kernels read them."""
     program = compile_model(find_model(model), target)
     made = {(call.node, call.kernel) for call in program.calls()}
-    total = 0
+    found: set[bytes] = set()  # what is the same is there once
     for node in {node for node, _ in made}:
         ways = lower(program.graph, program.graph.nodes[node], target).ways
         way = next(way for way in ways if (node, way.kernel) in made)
         fields = [value for name, value in way.fields.items() if name in PARAMETERS]
-        total += sum(value.array.nbytes for value in fields if isinstance(value, Constant))
-    return total
+        found |= {value.array.tobytes() for value in fields if isinstance(value, Constant)}
+    return sum(map(len, found))
 
 
 def _streamed(model: str, core: str) -> str:

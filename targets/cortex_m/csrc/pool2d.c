@@ -1,7 +1,4 @@
 /* Average and maximum pooling over the taps that lie inside the image. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("Os")
-#endif
 #include <string.h>
 
 #include "midge_dot.h"
