@@ -28,6 +28,7 @@ STRATEGIES = (
     Options(exact=False, strategy="rows"),
     Options(exact=False, input_by_row=True),
     Options(exact=False, strategy="auto", max_extra_macs=0.5),
+    Options(exact=False, flash=1 << 20),
 )
 
 
