@@ -17,6 +17,7 @@ from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
 from . import helium, linear_add, packed, paired, quads, sliding, wide, winograd
 from .instructions import counted
+from .one_channel import as_convolution
 
 
 def _columns(graph: Graph, node: Node) -> Scratch:
@@ -112,6 +113,9 @@ def layouts() -> Mapping[str, Layout]:
 def lower(graph: Graph, node: Node, target: str = "cortex-m4") -> Lowered:
     """The kernel call that makes a node which is not refused."""
     lowered = table.lower(graph, node)
+    convolution = as_convolution(graph, node) if "conv2d_s8" in _FAST[target] else None
+    if convolution is not None:
+        return replace(lower(*convolution, target), by_row=lowered.by_row)
     own = _own(graph, node, target, lowered)
     if target not in SPENDING:
         return own
