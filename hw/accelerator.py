@@ -135,15 +135,26 @@ class Accelerator(wiring.Component):
             m.d.comb += self.host.ready.eq(1)
 
     def _write_parameters(self, m, parameters):
+        """A channel's three words come in order, and the last one writes them."""
         address = self._offset()
         field_bits = ceil_log2(PARAMETER_BYTES)
         tile_bits = ceil_log2(self.machine.parameter_tile_bytes)
+        writes = self._is_request(Region.PARAMETERS, 1)
+        bias, multiplier = Signal(32), Signal(31)
+        field = address[2:field_bits]
         m.d.comb += [
-            parameters.field.eq(address[2:field_bits]),
             parameters.column.eq(address[field_bits:tile_bits]),
             parameters.tile.eq(address[tile_bits:]),
-            parameters.data.eq(self.host.write_data),
-            parameters.enable.eq(self._is_request(Region.PARAMETERS, 1)),
+            parameters.data.bias.eq(bias),
+            parameters.data.multiplier.eq(multiplier),
+            parameters.data.shift.eq(self.host.write_data),
+            parameters.enable.eq(writes & (field == 2)),
         ]
-        with m.If(parameters.enable | self._is_request(Region.PARAMETERS, 0)):
+        with m.If(writes):
+            m.d.comb += self.host.ready.eq(1)
+            with m.If(field == 0):
+                m.d.sync += bias.eq(self.host.write_data)
+            with m.If(field == 1):
+                m.d.sync += multiplier.eq(self.host.write_data)
+        with m.If(self._is_request(Region.PARAMETERS, 0)):
             m.d.comb += self.host.ready.eq(1)

@@ -1,6 +1,6 @@
 """The weight-stationary systolic array: activations move right, partial sums move down."""
 
-from amaranth.hdl import Module, Shape, Signal, signed
+from amaranth.hdl import Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -90,11 +90,16 @@ class SystolicArray(wiring.Component):
     them in, which means: a load, row 0 first and a row a cycle, may start with the last swap, and
     the next swap may follow one cycle after the start of the load.
 
-    With `packed` a pair of columns shares a DSP48E1 in each row (`hw.dsp48`).
+    With `packed` a pair of columns shares a DSP48E1 in each row (`hw.dsp48`). If it was built for
+    it, and while `binary` is 1, sums are those of `hw.xnor`: bits are multiplied, 8 a byte.
     """
 
-    def __init__(self, rows: int, columns: int, tag, packed: bool = False):
-        self.rows, self.columns, self.tag, self.packed = rows, columns, tag, packed
+    def __init__(
+        self, rows: int, columns: int, tag, packed: bool = False, binary: bool = False,
+        technology: str = "generic",
+    ):  # fmt: skip
+        self.rows, self.columns, self.tag = rows, columns, tag
+        self.packed, self.has_binary, self.technology = packed, binary, technology
         sums = stream.Signature(sums_layout(rows, tag), always_ready=True)
         super().__init__(
             {
@@ -102,6 +107,7 @@ class SystolicArray(wiring.Component):
                     stream.Signature(activations_layout(rows, tag), always_ready=True)
                 ),
                 "weights": In(stream.Signature(weights_layout(rows, columns), always_ready=True)),
+                "binary": In(1),
                 "sums": Out(sums).array(columns),
             }
         )
@@ -124,8 +130,10 @@ class SystolicArray(wiring.Component):
     def _connect_chains(self, m):
         loads = [self.weights.valid & (self.weights.p.row == row) for row in range(CHAIN)]
         partials = [[] for _ in range(self.columns)]
+        entries = []
         for chain in range(self.chains):
             from_west = [self._row_input(m, chain, row) for row in range(CHAIN)]
+            entries.append(list(from_west))
             to_load = list(loads)  # of the pair in hand; each element hands it on
             for first in range(0, self.columns, 2):
                 columns = range(first, min(first + 2, self.columns))
@@ -137,7 +145,23 @@ class SystolicArray(wiring.Component):
                     partials[column].append(partial)
         for column, parts in enumerate(partials):
             total = _add_up(m, parts, f"column_{column}")
+            if self.has_binary:
+                total = Mux(self.binary, self._count_bits(m, column, entries, loads), total)
             m.d.comb += self.sums[column].p.sum.eq(total)
+
+    def _count_bits(self, m, column, entries, loads):
+        from .xnor import XnorColumn
+
+        m.submodules[f"xnor_{column}"] = counter = XnorColumn(self.chains, self.technology)
+        m.d.comb += counter.mode.eq(self.binary)
+        for row in range(CHAIN):
+            m.d.comb += counter.load[row].eq(loads[row])
+        for chain, rows in enumerate(entries):
+            weight = self.weights.p.values[chain * self.columns + column]
+            m.d.comb += counter.weights[chain].eq(weight)
+            m.d.comb += [counter.west[row][chain].eq(entry) for row, entry in enumerate(rows)]
+        later = ceil_log2(self.chains) + column_delay(column)
+        return delay(m, counter.sum, later, f"differences_{column}")
 
     def _plain_chain(self, m, name, from_west, to_load, weights):
         """A pair of columns of multipliers; moves activations and loads on to the next pair."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 from ..runtime.errors import TargetError
 from .machine import CHAIN, Machine
 
-VERSION = 2  # of the layouts below
+VERSION = 3  # of the layouts below
 POSITION_BITS = 20  # a byte's place in its image row, signed: padding is at negative places
 ROW_BITS = 18  # an image row's number, signed
 ADDRESS_BITS = 20  # of the activation scratchpad
@@ -31,6 +31,11 @@ class Opcode(IntEnum):
     MAX = 3  # vector engine: greatest of the taps whose weight is not 0
     POOL = 4  # vector engine: sum over the whole image
     ADD = 5  # vector engine: two rescaled operands
+    BCONV2D = 6  # on the array: bits that differ, counted
+    BCONV2D_BITS = 7  # the same; of a result its sign alone is written, a bit a channel
+
+
+ARRAY = (Opcode.CONV2D, Opcode.BCONV2D, Opcode.BCONV2D_BITS)  # what the array runs
 
 
 class Transfer(IntEnum):
@@ -110,11 +115,9 @@ VECTOR_LAYOUT = _layout(
     "row_bytes:19",
     "first_position:16s",
     "second_address:20",
-    "a_digits:32",
-    "b_digits:32",
-    "a_constant:32",
-    "b_constant:32",
-    "a_constant_high:8 b_constant_high:8 a_right:5 b_right:5 a_carry:1 b_carry:1",
+    "a_multiplier:32s",
+    "b_multiplier:32s",
+    "a_offset:9s b_offset:9s a_right:5 b_right:5",
 )
 JOB_WORDS = max(len(LAYOUT), len(VECTOR_LAYOUT))
 
@@ -166,11 +169,16 @@ class JobWords:
         minimum, maximum = getattr(self, "minimum", 0), getattr(self, "maximum", 0)
         if minimum > maximum:
             raise TargetError(f"a job's clamp is empty: {minimum} to {maximum}")
-        if self.output_pitch < self.output_c:
+        if self.output_pitch < self.pixel_bytes:
             raise TargetError(
                 f"a job's output_pitch must hold its {self.output_c} channels, "
                 f"not {self.output_pitch}"
             )
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of an output pixel."""
+        return ceil(self.output_c / 8) if self.opcode == Opcode.BCONV2D_BITS else self.output_c
 
     @property
     def pixels(self) -> int:
@@ -182,7 +190,7 @@ class JobWords:
         return ceil(self.output_c / machine.columns)
 
     def _check_memories(self, machine: Machine, needs: Sequence[tuple[str, int, int]]) -> None:
-        output_end = self.output_address + (self.pixels - 1) * self.output_pitch + self.output_c
+        output_end = self.output_address + (self.pixels - 1) * self.output_pitch + self.pixel_bytes
         groups = self.parameter_address + self.column_tiles(machine)
         for what, needed, present in (
             *needs,
@@ -225,8 +233,8 @@ class JobWords:
 
 
 _MAY_BE_ZERO = {
-    "first", "last", "stride_h", "line_step", "delay", "a_digits", "b_digits", "a_constant",
-    "b_constant", "a_constant_high", "b_constant_high", "a_right", "b_right", "a_carry", "b_carry",
+    "first", "last", "stride_h", "line_step", "delay", "a_multiplier", "b_multiplier", "a_right",
+    "b_right",
 }  # fmt: skip
 
 
@@ -234,10 +242,13 @@ _MAY_BE_ZERO = {
 class Job(JobWords):
     """One convolution from scratchpad to scratchpad. Images are dense NHWC with N = 1.
 
+    Of a convolution of bits, `input_c` counts bytes of 8 channels, and padding is a byte of them.
+
     With `line_step` the image is one long row: an output row's windows start so many bytes after
     those of the row before it, and `stride_h` is 0.
     """
 
+    opcode: int = Opcode.CONV2D  # type: ignore[misc]
     kernel_h: int = 1
     kernel_w: int = 1
     stride_h: int = 1
@@ -253,7 +264,6 @@ class Job(JobWords):
     line_step: int = 0
 
     LAYOUT: ClassVar[Layout] = LAYOUT
-    opcode: ClassVar[int] = Opcode.CONV2D
     first: ClassVar[int] = 1  # sums start from the bias
     last: ClassVar[int] = 1  # sums are complete
 
@@ -330,6 +340,10 @@ class Job(JobWords):
         input_end = self.input_address + self.input_h * self.row_bytes
         tiles = self.column_tiles(machine) * self.depth_tiles(machine)
         words = self.weight_address + tiles * CHAIN
+        if self.opcode != Opcode.CONV2D and not machine.binary:
+            raise TargetError("this accelerator was built without the array's binary mode")
+        if self.opcode == Opcode.BCONV2D_BITS and machine.columns % 8:
+            raise TargetError(f"bits are written by bytes, and {machine.columns} columns are not")
         self._check_memories(
             machine,
             (
@@ -364,16 +378,12 @@ class VectorJob(JobWords):
     delay: int = 0  # pixels streamed before the first output
     first_position: int = 0  # column of the first window's first tap
     second_address: int = 0  # of the second operand of ADD
-    a_digits: int = 0  # ADD: four signed digits, base 256, of the operand's multiplier
-    b_digits: int = 0
-    a_constant: int = 0  # ADD: added to operand times multiplier, low and high part
-    b_constant: int = 0
-    a_constant_high: int = 0
-    b_constant_high: int = 0
+    a_multiplier: int = 0  # ADD: of the operand, once `offset` was added
+    b_multiplier: int = 0
+    a_offset: int = 0
+    b_offset: int = 0
     a_right: int = 0  # ADD: rounding right shift
     b_right: int = 0
-    a_carry: int = 0  # ADD: fifth digit
-    b_carry: int = 0
 
     LAYOUT: ClassVar[Layout] = VECTOR_LAYOUT
 
@@ -424,7 +434,7 @@ def decode_job(words: Sequence[int]) -> Job | VectorJob:
             f"a job must have opcode 1 to {max(Opcode)} of version {VERSION}, "
             f"not {opcode} of {version}"
         )
-    kind: Any = Job if opcode == Opcode.CONV2D else VectorJob
+    kind: Any = Job if opcode in ARRAY else VectorJob
     return kind.decode(words)
 
 

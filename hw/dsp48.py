@@ -1,4 +1,4 @@
-"""Two int8 multipliers in one DSP48E1 of the 7-series, four of them cascaded to a chain."""
+"""What is made of DSP48E1s of the 7-series: chains of the array, and the requantizer's product."""
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, signed
 from amaranth.lib import wiring
@@ -49,32 +49,62 @@ class PackedChain(wiring.Component):
         """P = A2 * B1 + the cascade; M and P are registered."""
         west = self.west[row]
         value = west.value
-        unused = {
-            f"i_{name}": Const(0, width)
-            for name, width in (
-                ("ACIN", 30), ("BCIN", 18), ("C", 48), ("CARRYCASCIN", 1), ("CARRYIN", 1),
-                ("CARRYINSEL", 3), ("CEAD", 1), ("CEALUMODE", 1), ("CEB1", 1), ("CEC", 1),
-                ("CECARRYIN", 1), ("CECTRL", 1), ("CED", 1), ("CEINMODE", 1), ("D", 25),
-                ("INMODE", 5), ("MULTSIGNIN", 1), ("ALUMODE", 4), ("RSTA", 1),
-                ("RSTALLCARRYIN", 1), ("RSTALUMODE", 1), ("RSTB", 1), ("RSTC", 1),
-                ("RSTCTRL", 1), ("RSTD", 1), ("RSTINMODE", 1), ("RSTM", 1), ("RSTP", 1),
-            )
-        }  # fmt: skip
-        registers = {"A": 2, "ACASC": 1, "B": 1, "BCASC": 1, "C": 1, "M": 1, "P": 1}
-        none = ("AD", "D", "ALUMODE", "OPMODE", "INMODE", "CARRYIN", "CARRYINSEL")
-        return Instance(
-            "DSP48E1",
-            **{f"p_{name}REG": count for name, count in registers.items()},
-            **{f"p_{name}REG": 0 for name in none},
-            p_A_INPUT="DIRECT", p_B_INPUT="DIRECT", p_USE_DPORT="FALSE", p_USE_MULT="MULTIPLY",
-            i_CLK=ClockSignal(),
-            i_A=Cat(packed, packed[24].replicate(5)),
-            i_B=Cat(value, value[7].replicate(10)),
-            i_PCIN=Const(0, 48) if cascade is None else cascade,
-            i_OPMODE=Const(0b0000101 if cascade is None else 0b0010101, 7),
-            i_CEA1=self.load[row],
-            i_CEA2=west.swap,
-            i_CEB2=Const(1, 1), i_CEM=Const(1, 1), i_CEP=Const(1, 1),
-            **unused,
-            o_P=total, o_PCOUT=out,
-        )  # fmt: skip
+        return _dsp48e1(
+            {"A": 2, "ACASC": 1},
+            A=Cat(packed, packed[24].replicate(5)),
+            B=Cat(value, value[7].replicate(10)),
+            PCIN=Const(0, 48) if cascade is None else cascade,
+            OPMODE=Const(0b0000101 if cascade is None else 0b0010101, 7),
+            CEA1=self.load[row],
+            CEA2=west.swap,
+            outputs={"P": total, "PCOUT": out},
+        )
+
+
+class MultiplyAdd(wiring.Component):
+    """total = a * b + c in one DSP48E1: a and b go in 3 cycles before the total, c 2."""
+
+    a: In(signed(25))
+    b: In(signed(18))
+    c: In(signed(48))
+    enable: In(1)
+    total: Out(signed(48))
+
+    def elaborate(self, platform):
+        m = Module()
+        enables = {f"CE{name}": self.enable for name in ("A2", "B2", "C", "M", "P")}
+        m.submodules.dsp = _dsp48e1(
+            {"A": 1, "ACASC": 1},
+            A=Cat(self.a, self.a[24].replicate(5)),
+            B=self.b,
+            C=self.c,
+            OPMODE=Const(0b0110101, 7),
+            **enables,
+            outputs={"P": self.total},
+        )
+        return m
+
+
+def _dsp48e1(registers, outputs, **inputs):
+    """A DSP48E1 that multiplies; what is not given is 0, and clocks are enabled."""
+    widths = {
+        "A": 30, "B": 18, "C": 48, "PCIN": 48, "ACIN": 30, "BCIN": 18, "D": 25, "OPMODE": 7,
+        "ALUMODE": 4, "INMODE": 5, "CARRYINSEL": 3, "CARRYIN": 1, "CARRYCASCIN": 1,
+        "MULTSIGNIN": 1,
+    }  # fmt: skip
+    zero = ("CEA1", "CEAD", "CEALUMODE", "CEB1", "CEC", "CECARRYIN", "CECTRL", "CED", "CEINMODE")
+    resets = ("A", "ALLCARRYIN", "ALUMODE", "B", "C", "CTRL", "D", "INMODE", "M", "P")
+    given = {name: Const(0, width) for name, width in widths.items()}
+    given |= {name: Const(0, 1) for name in (*zero, *(f"RST{name}" for name in resets))}
+    given |= {f"CE{name}": Const(1, 1) for name in ("A2", "B2", "M", "P")} | inputs
+    counts = {"A": 1, "ACASC": 1, "B": 1, "BCASC": 1, "C": 1, "M": 1, "P": 1} | registers
+    none = ("AD", "D", "ALUMODE", "OPMODE", "INMODE", "CARRYIN", "CARRYINSEL")
+    return Instance(
+        "DSP48E1",
+        **{f"p_{name}REG": count for name, count in counts.items()},
+        **{f"p_{name}REG": 0 for name in none},
+        p_A_INPUT="DIRECT", p_B_INPUT="DIRECT", p_USE_DPORT="FALSE", p_USE_MULT="MULTIPLY",
+        i_CLK=ClockSignal(),
+        **{f"i_{name}": value for name, value in given.items()},
+        **{f"o_{name}": value for name, value in outputs.items()},
+    )  # fmt: skip

@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from .array import SystolicArray, column_delay, delay
-from .commands import ADDRESS_BITS, Opcode
+from .commands import ADDRESS_BITS, ARRAY, Opcode
 from .im2col import PixelWalker, TileWalker
 from .lane import Lane
-from .layouts import parameter_index, tag_layout
+from .layouts import PARAMETERS, parameter_index, tag_layout
 from .machine import Machine
 from .scratchpad import Scratchpad, read_signature, write_signature
 from .sequencer import PROGRESS, Sequencer
@@ -19,13 +19,12 @@ from .writer import OutputWriter
 
 
 def parameter_write_signature(machine: Machine) -> wiring.Signature:
-    """One 32-bit field of one output channel's parameters; never refused."""
+    """One output channel's parameters; never refused."""
     return wiring.Signature(
         {
             "tile": Out(parameter_index(machine)),
             "column": Out(ceil_log2(machine.columns)),
-            "field": Out(2),
-            "data": Out(32),
+            "data": Out(PARAMETERS),
             "enable": Out(1),
         }
     )
@@ -46,7 +45,7 @@ class Engine(wiring.Component):
                 "progress": Out(PROGRESS),
                 "read": In(read_signature(ADDRESS_BITS, machine.word_bytes)),
                 "read_valid": In(1),
-                "write": In(write_signature(ADDRESS_BITS, machine.word_bytes)),
+                "write": In(write_signature(ADDRESS_BITS, machine.write_bytes)),
                 "write_ready": Out(1),
                 "weights": In(weight_write_signature(machine)),
                 "parameters": In(parameter_write_signature(machine)),
@@ -56,6 +55,7 @@ class Engine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
+        self._is_conv = Signal()
         m.submodules.sequencer = sequencer = Sequencer()
         m.submodules.tiles = tiles = TileWalker(machine)
         m.submodules.pixels = pixels = PixelWalker(machine)
@@ -63,6 +63,7 @@ class Engine(wiring.Component):
         m.submodules.array = array = SystolicArray(
             machine.rows, machine.columns, tag_layout(machine),
             packed=bool(machine.packed) and self.technology == "xc7",
+            binary=bool(machine.binary), technology=self.technology,
         )  # fmt: skip
         m.submodules.walker = walker = VectorWalker(machine)
         m.submodules.vector = vector = VectorUnit(machine, self.technology)
@@ -76,6 +77,7 @@ class Engine(wiring.Component):
         for words in (array.weights, walker.words, vector.words):
             m.d.comb += [words.p.eq(weights.words.p), words.valid.eq(weights.words.valid)]
         m.d.comb += vector.job.eq(sequencer.job)
+        m.d.comb += array.binary.eq(self._is_conv & (sequencer.job.opcode != Opcode.CONV2D))
         self._connect_lanes(m, array, vector, writer, sequencer.job)
         self._share_scratchpad(m, pixels, walker, vector, writer)
 
@@ -86,14 +88,14 @@ class Engine(wiring.Component):
     def _control(self, m, sequencer, tiles, pixels, walker, weights, writer):
         connect(m, flipped(self.commands), sequencer.commands)
         connect(m, sequencer.progress, flipped(self.progress))
-        job, is_conv = sequencer.job, Signal()
-        m.d.comb += is_conv.eq(job.opcode == Opcode.CONV2D)
+        job, is_conv = sequencer.job, self._is_conv
+        m.d.comb += is_conv.eq(sum(job.opcode == opcode for opcode in ARRAY) != 0)
         for block in (tiles, pixels, walker, writer):
             m.d.comb += block.job.eq(job)
         m.d.comb += [
             tiles.start.eq(sequencer.start & is_conv),
             walker.start.eq(sequencer.start & ~is_conv),
-            weights.start.eq(sequencer.start & (job.opcode <= Opcode.MAX)),
+            weights.start.eq(sequencer.start & (is_conv | (job.opcode <= Opcode.MAX))),
             writer.start.eq(sequencer.start),
             weights.address.eq(job.weight_address),
             weights.taps.eq(~is_conv),
@@ -105,7 +107,7 @@ class Engine(wiring.Component):
     def _connect_lanes(self, m, array, vector, writer, job):
         """A lane takes its column's sums, or the vector engine's as late as a column's."""
         for column in range(self.machine.columns):
-            m.submodules[f"lane_{column}"] = lane = Lane(self.machine)
+            m.submodules[f"lane_{column}"] = lane = Lane(self.machine, self.technology)
             wait = column_delay(column)
             if wait == 0 or column % 2 == 0:
                 valid = delay(m, vector.sums.valid, wait, f"vector_valid_{column}", reset=True)
@@ -126,21 +128,18 @@ class Engine(wiring.Component):
             lane.settings.minimum.eq(job.minimum),
             lane.settings.maximum.eq(job.maximum),
             lane.write_address.eq(self.parameters.tile),
-            lane.write_field.eq(self.parameters.field),
             lane.write_data.eq(self.parameters.data),
             lane.write_enable.eq(self.parameters.enable & (self.parameters.column == column)),
         ]
 
     def _share_scratchpad(self, m, pixels, walker, vector, writer):
         m.submodules.scratchpad = scratchpad = Scratchpad(
-            self.machine.activation_bytes, self.machine.word_bytes
+            self.machine.activation_bytes, self.machine.word_bytes, self.machine.write_bytes
         )
         m.d.comb += [
             pixels.grant.eq(~self.read_valid),
             walker.grant.eq(~self.read_valid),
-            scratchpad.read.address.eq(
-                Mux(pixels.job.opcode == Opcode.CONV2D, pixels.read.address, walker.address)
-            ),
+            scratchpad.read.address.eq(Mux(self._is_conv, pixels.read.address, walker.address)),
             vector.data.eq(scratchpad.read.data),
             pixels.read.data.eq(scratchpad.read.data),
             self.read.data.eq(scratchpad.read.data),

@@ -6,7 +6,7 @@ output channels. Images are dense NHWC, so a segment of an output pixel is adjac
 bytes outside the image row are padding. Bytes after a segment's end meet zero weights.
 """
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from .array import activations_layout
 from .commands import ADDRESS_BITS, POSITION_BITS, ROW_BITS
 from .layouts import JOB, tag_layout, tile_layout
 from .machine import Machine
+from .multiply import below
 from .scratchpad import read_signature
 
 
@@ -49,6 +50,7 @@ class TileWalker(wiring.Component):
             tile.row.eq(row),
             tile.row_address.eq(row_address),
             tile.position.eq(position),
+            tile.bytes.eq(Mux(segment_ends, left, self.machine.rows)),
             tile.parameters.eq(parameters),
             tile.first.eq(first),
             tile.last.eq(sums_end),
@@ -168,7 +170,7 @@ class PixelWalker(wiring.Component):
                 row_address.eq(self.tiles.p.row_address),
             ]
         self._follow_read(m, step, tile, fresh, pixel, tile_ends)
-        self._fill_padding(m, row, position)
+        self._fill_padding(m, row, position, tile.bytes)
         return m
 
     def _count(self, m, step, row_ends, tile_ends):
@@ -209,25 +211,27 @@ class PixelWalker(wiring.Component):
         ]
         m.d.comb += [self.vectors.p.swap.eq(late.swap), self.vectors.p.tag.eq(late.tag)]
 
-    def _fill_padding(self, m, row, position):
-        """Bytes before the row's first, after its last, or of no row get the zero point."""
+    def _fill_padding(self, m, row, position, used):
+        """Bytes before the row's first, after its last, or of no row get the zero point, and so do
+        those that are not `used`, which in a convolution of bits no weight could undo."""
         count = range(self.machine.rows + 1)
         before = Signal(count)  # bytes of the vector that lie before the row's first byte
         inside = Signal(count)  # bytes that lie before the row's end
-        before_1, inside_1 = Signal(count), Signal(count)
+        before_1, inside_1, used_1 = Signal(count), Signal(count), Signal(count)
         to_end = self.job.row_bytes - position
         m.d.sync += [
             before.eq(_saturate(-position, self.machine.rows)),
             inside.eq(_saturate(to_end, self.machine.rows)),
             before_1.eq(before),
-            inside_1.eq(inside),
+            used_1.eq(used),
+            inside_1.eq(Mux(used_1 < inside, used_1, inside)),
         ]
         with m.If((row < 0) | (row >= self.job.input_h)):
             m.d.sync += inside.eq(0)
+        is_data = below(inside_1, self.machine.rows) & ~below(before_1, self.machine.rows)
         for number, value in enumerate(self.vectors.p.values):
-            is_data = (Const(number) >= before_1) & (Const(number) < inside_1)
             byte = self.read.data.word_select(number, 8).as_signed()
-            m.d.comb += value.eq(Mux(is_data, byte, self.job.input_zero_point))
+            m.d.comb += value.eq(Mux(is_data[number], byte, self.job.input_zero_point))
 
 
 def _saturate(value, limit: int):

@@ -1,6 +1,6 @@
 """What follows a column of the array: accumulators, parameters and the requantizer."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,15 +18,15 @@ SETTINGS = wiring.Signature(
 class Lane(wiring.Component):
     """Adds up one output channel's partial sums, pixel by pixel, and requantizes the complete ones.
 
-    A sum with `first` starts from the channel's bias, one with `last` leaves as int8 8 cycles
-    later (2 to add up, 6 to requantize). Sums of one pixel are at least 4 cycles apart: reading an
+    A sum with `first` starts from the channel's bias, one with `last` leaves as int8 9 cycles
+    later (2 to add up, 7 to requantize). Sums of one pixel are at least 4 cycles apart: reading an
     accumulator, adding and writing it takes 3. `settings` hold still while sums are inside.
     """
 
     LATENCY = 2 + Requantize.LATENCY
 
-    def __init__(self, machine: Machine):
-        self.machine = machine
+    def __init__(self, machine: Machine, technology: str = "generic"):
+        self.machine, self.technology = machine, technology
         sums = data.StructLayout({"sum": signed(32), "tag": tag_layout(machine)})
         super().__init__(
             {
@@ -34,8 +34,7 @@ class Lane(wiring.Component):
                 "sums": In(stream.Signature(sums, always_ready=True)),
                 "results": Out(stream.Signature(RESULT, always_ready=True)),
                 "write_address": In(parameter_index(machine)),
-                "write_field": In(2),  # bias, multiplier, shift
-                "write_data": In(32),
+                "write_data": In(PARAMETERS),
                 "write_enable": In(1),
             }
         )
@@ -47,7 +46,7 @@ class Lane(wiring.Component):
         late = Signal(PARAMETERS)
         m.d.sync += late.eq(parameters)
 
-        m.submodules.requantize = requantize = Requantize()
+        m.submodules.requantize = requantize = Requantize(self.technology)
         operands = requantize.operands
         m.d.comb += [
             operands.valid.eq(valid & tag.last),
@@ -71,18 +70,16 @@ class Lane(wiring.Component):
 
     def _read_parameters(self, m):
         """The channel's parameters, 1 cycle after its sum."""
-        memory = Memory(shape=unsigned(96), depth=self.machine.parameter_tiles, init=[])
+        memory = Memory(shape=PARAMETERS, depth=self.machine.parameter_tiles, init=[])
         m.submodules.parameters = memory
-        reader, writer = memory.read_port(), memory.write_port(granularity=32)
+        reader, writer = memory.read_port(), memory.write_port()
         m.d.comb += [
             reader.addr.eq(self.sums.p.tag.parameters),
             writer.addr.eq(self.write_address),
-            writer.data.eq(self.write_data.replicate(3)),
-            writer.en.eq(self.write_enable << self.write_field),
+            writer.data.eq(self.write_data),
+            writer.en.eq(self.write_enable),
         ]
-        parameters = Signal(PARAMETERS)
-        m.d.comb += parameters.eq(reader.data)
-        return parameters
+        return reader.data
 
     def _accumulate(self, m, parameters):
         """(total, tag, valid), 2 cycles after a sum; totals that are not the last are kept."""

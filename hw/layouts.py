@@ -35,14 +35,8 @@ JOB = _job_layout(LAYOUT)
 VECTOR_JOB = _job_layout(VECTOR_LAYOUT)  # another view of the same bits
 
 PARAMETERS = data.StructLayout(
-    # One output channel's; a 32-bit word each, as the host writes them.
-    {
-        "bias": signed(32),
-        "multiplier": unsigned(31),
-        "unused_multiplier": unsigned(1),
-        "shift": signed(6),
-        "unused_shift": unsigned(26),
-    }
+    # One output channel's: as wide as a block RAM goes.
+    {"bias": signed(32), "multiplier": unsigned(31), "shift": signed(6)}
 )
 
 
@@ -58,6 +52,7 @@ def tile_layout(machine: Machine) -> data.StructLayout:
             "row": signed(ROW_BITS),  # of the image, for the first output pixel
             "row_address": unsigned(ADDRESS_BITS),  # of that row's first byte
             "position": signed(POSITION_BITS),  # of the first byte in that row
+            "bytes": range(machine.rows + 1),  # of the segment; those after them are left out
             "first": unsigned(1),  # starts the sums of a group of output channels
             "last": unsigned(1),  # completes them
             "final": unsigned(1),  # ends the job

@@ -81,10 +81,11 @@ class Machine:
     queue_jobs: int = 4
     line_pixels: int = 1 << 7  # width of the images that the depthwise engine takes
     packed: int = 0  # 1: two products in a DSP48E1, so that no weight may be -128
+    binary: int = 1  # 1: the array has a binary mode
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name != "packed":
+            if field.name not in ("packed", "binary"):
                 self._check_size(field.name, getattr(self, field.name))
         if self.rows % CHAIN:
             raise TargetError(
@@ -114,6 +115,11 @@ class Machine:
     def word_bytes(self) -> int:
         """Width of the activation scratchpad: an input vector, an output vector, a host word."""
         return power_of_two(max(self.rows, self.columns, 4))
+
+    @property
+    def write_bytes(self) -> int:
+        """Width of what is written there at once."""
+        return power_of_two(max(self.columns, 4))
 
     @property
     def chains(self) -> int:

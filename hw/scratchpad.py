@@ -1,10 +1,12 @@
 """The activation memory: wide words at any byte address."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+from .multiply import below
 
 
 def read_signature(address_bits: int, width: int) -> wiring.Signature:
@@ -20,17 +22,21 @@ def write_signature(address_bits: int, width: int) -> wiring.Signature:
 
 
 class Scratchpad(wiring.Component):
-    """`size` bytes; reads and writes `width` bytes at any byte address, both every cycle.
+    """`size` bytes; reads `width` and writes `write_width` bytes at any byte address, every cycle.
 
     Reads have a latency of 2 cycles. A read sees all writes of earlier cycles. Addresses wrap.
-    Two banks hold the even and the odd words, so that two neighbours can be had at once.
+    Two banks hold the even and the odd words, so that two neighbours can be had at once; of the
+    two a byte lane takes the one that it needs, and then the lanes are rotated.
     """
 
-    def __init__(self, size: int, width: int):
-        self.size, self.width = size, width
+    def __init__(self, size: int, width: int, write_width: int | None = None):
+        self.size, self.width, self.write_width = size, width, write_width or width
         bits = ceil_log2(size)
         super().__init__(
-            {"read": In(read_signature(bits, width)), "write": In(write_signature(bits, width))}
+            {
+                "read": In(read_signature(bits, width)),
+                "write": In(write_signature(bits, self.write_width)),
+            }
         )
 
     def elaborate(self, platform):
@@ -47,45 +53,52 @@ class Scratchpad(wiring.Component):
         return m
 
     def _split(self, address):
-        """(the even bank's word, the odd bank's word, whether the odd one is first, byte offset)"""
+        """(the even bank's word, the odd bank's word, lanes that the odd bank serves, byte offset).
+
+        Lanes below the offset serve the second word.
+        """
         offset_bits = ceil_log2(self.width)
         offset, odd, word = (
             address[:offset_bits],
             address[offset_bits],
             address[offset_bits + 1 :],
         )
-        return word + odd, word, odd, offset
+        lanes = below(offset, self.width) ^ odd.replicate(self.width)
+        return word + odd, word, lanes, offset
 
     def _read(self, m, readers):
-        even, odd, odd_first, offset = self._split(self.read.address)
-        odd_first_1 = Signal()
+        even, odd, lanes, offset = self._split(self.read.address)
+        lanes_1 = Signal(self.width)
         offset_1 = Signal(offset.shape())
-        words = Mux(
-            odd_first_1,
-            Cat(readers[1].data, readers[0].data),
-            Cat(readers[0].data, readers[1].data),
+        chosen = Cat(
+            Mux(lanes_1[lane], *(reader.data.word_select(lane, 8) for reader in reversed(readers)))
+            for lane in range(self.width)
         )
         m.d.comb += [readers[0].addr.eq(even), readers[1].addr.eq(odd)]
         m.d.sync += [
-            odd_first_1.eq(odd_first),
+            lanes_1.eq(lanes),
             offset_1.eq(offset),
-            self.read.data.eq(words >> (offset_1 << 3)),
+            self.read.data.eq(_rotated(chosen, offset_1, 8, self.width)),
         ]
 
     def _write(self, m, writers):
-        even, odd, odd_first, offset = self._split(self.write.address)
-        data = Signal(16 * self.width)
-        mask = Signal(2 * self.width)
-        m.d.comb += [
-            data.eq(self.write.data << (offset << 3)),
-            mask.eq(self.write.mask << offset),
-        ]
-        for writer, address, high in (
-            (writers[0], even, odd_first),
-            (writers[1], odd, ~odd_first),
-        ):
+        even, odd, lanes, offset = self._split(self.write.address)
+        # Bytes that are not written may be anything: the data go round a ring of their own width.
+        ring = ceil_log2(self.write_width)
+        data = _rotated(self.write.data, -offset[:ring], 8, self.write_width)
+        rest = Const(0, self.width - self.write_width)
+        mask = _rotated(Cat(self.write.mask, rest), -offset, 1, self.width)
+        for writer, address, serves in ((writers[0], even, ~lanes), (writers[1], odd, lanes)):
             m.d.comb += [
                 writer.addr.eq(address),
-                writer.data.eq(data.word_select(high, 8 * self.width)),
-                writer.en.eq(mask.word_select(high, self.width)),
+                writer.data.eq(data.replicate(self.width // self.write_width)),
+                writer.en.eq(mask & serves),
             ]
+
+
+def _rotated(value, count, unit: int, width: int):
+    """`width` units of some bits, from number `count` on."""
+    for step in range(ceil_log2(width)):
+        first = unit << step
+        value = Mux(count[step], Cat(value[first:], value[:first]), value)
+    return value

@@ -6,13 +6,13 @@ on the job's opcode (`commands.Opcode`):
 
 - SUM: a line buffer of two rows makes each new pixel a new column of a 3x3 window; nine taps times
   their weights. Larger kernels are several passes that the lanes' accumulators add up.
-- MAX: the greatest tap of the window; taps with weight 0 are left out.
-- POOL: the sum of all pixels, times 2**`POOL_SHIFT`, after the last one.
+- MAX: the greatest of a window's rows and columns whose first tap has a weight that is not 0.
+- POOL: the sum of all pixels, times 2**`vector_lane.POOL_SHIFT`, after the last one.
 - ADD: two operands in turn, so a result each two cycles. Each is rescaled as TFLite's ADD does:
   (x - zero point) * multiplier * 2**20, rounded to its high half, then shifted right with rounding.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -21,11 +21,7 @@ from .array import weights_layout
 from .commands import ADDRESS_BITS, Opcode
 from .layouts import JOB, VECTOR_JOB, tag_layout
 from .machine import TAPS, Machine
-from .multiply import Multiplier
-
-POOL_SHIFT = 12  # bits below the sum, so that its rounding to a mean is exact
-SUM_SHAPE = signed(32)
-_ADD_FRACTION = 11  # bits of the product below the doubled high half: 31 - 20
+from .vector_lane import SUM_SHAPE, VectorLane
 
 
 def vector_tag_layout(machine: Machine) -> data.StructLayout:
@@ -262,17 +258,31 @@ class VectorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job = data.View(VECTOR_JOB, self.job.as_value())
-        weights = self._keep_weights(m)
         columns = self._window_columns(m, job)
-        lanes = range(self.machine.columns)
-        windows = [self._window(m, [row[lane] for row in columns], lane) for lane in lanes]
+        taps = self._keep_weights(m)
+        tag = self.pixels.p
+        for number in range(self.machine.columns):
+            m.submodules[f"lane_{number}"] = lane = VectorLane(self.technology)
+            m.d.comb += [
+                lane.job.eq(job),
+                lane.valid.eq(self.pixels.valid),
+                lane.tag.columns.eq(tag.columns),
+                lane.tag.starts.eq(tag.starts),
+                lane.tag.second.eq(tag.second),
+                lane.pixel.eq(self.data.word_select(number, 8)),
+                lane.rows_used.eq(Cat(tap[0] != 0 for tap in taps[::3])),
+                lane.columns_used.eq(Cat(tap[0] != 0 for tap in taps[:3])),
+                self.sums.p.sums[number].eq(lane.sum),
+            ]
+            m.d.comb += [a.eq(b[number]) for a, b in zip(lane.column, columns, strict=True)]
+            m.d.comb += [a.eq(b[number]) for a, b in zip(lane.weights, taps, strict=True)]
+        self._pass_tags(m, job)
+        return m
+
+    def _pass_tags(self, m, job):
+        """As late as the sums of this opcode."""
+        chosen, valid = Signal(self.pixels.p.shape()), Signal()
         tags = self._delay_tags(m)
-        totals = [
-            self._lane(m, job, tags, windows[lane], [w[lane] for w in weights], lane)
-            for lane in lanes
-        ]
-        chosen = Signal(self.pixels.p.shape())
-        valid = Signal()
         for opcodes, stage in (
             ((Opcode.SUM, Opcode.MAX), 4), ((Opcode.POOL,), 2), ((Opcode.ADD,), 5)
         ):  # fmt: skip
@@ -282,8 +292,6 @@ class VectorUnit(wiring.Component):
             self.sums.valid.eq(valid & chosen.emit & ((job.opcode != Opcode.ADD) | chosen.second)),
             self.sums.p.tag.eq(chosen.tag),
         ]
-        m.d.comb += [self.sums.p.sums[lane].eq(total) for lane, total in enumerate(totals)]
-        return m
 
     def _keep_weights(self, m):
         """[tap][lane]; taps come in words of one tap a chain."""
@@ -329,22 +337,6 @@ class VectorUnit(wiring.Component):
         ]
         return rows
 
-    def _window(self, m, column, lane):
-        """[row][column] of the 3x3 window, 1 cycle after its last pixel."""
-        window = []
-        for row, entering in enumerate(column):
-            values = [
-                Signal(signed(8), name=f"window_{row}_{number}_{lane}", reset_less=True)
-                for number in range(3)
-            ]
-            with m.If(self.pixels.valid):
-                m.d.sync += [
-                    late.eq(early)
-                    for late, early in zip(values, [*values[1:], entering], strict=True)
-                ]
-            window.append(values)
-        return window
-
     def _delay_tags(self, m):
         """(tag, valid) so many cycles after the pixel."""
         tags = [(self.pixels.p, self.pixels.valid)]
@@ -354,104 +346,3 @@ class VectorUnit(wiring.Component):
             m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]
             tags.append((tag, valid))
         return tags
-
-    def _lane(self, m, job, tags, window, weights, lane):
-        """The sum that this opcode makes."""
-        tag = tags[1][0]
-        is_add, is_max = job.opcode == Opcode.ADD, job.opcode == Opcode.MAX
-        pixel = window[2][2]
-        taps = [
-            Mux(tag.columns[tap % 3], window[tap // 3][tap % 3], job.input_zero_point)
-            for tap in range(TAPS)
-        ]
-        digits = Mux(tag.second, job.b_digits, job.a_digits)
-        products = []
-        for tap in range(TAPS):
-            multiplier = Multiplier(signed(8), signed(8), self.technology)
-            m.submodules[f"multiplier_{tap}_{lane}"] = multiplier
-            factor, weight = taps[tap], weights[tap]
-            if tap < 4:
-                factor = Mux(is_add, pixel, factor)
-                weight = Mux(is_add, digits.word_select(tap, 8).as_signed(), weight)
-            product = Signal(signed(16), name=f"product_{tap}_{lane}", reset_less=True)
-            m.d.comb += [multiplier.a.eq(factor), multiplier.b.eq(weight)]
-            m.d.sync += product.eq(multiplier.product)
-            products.append(product)
-        total = Signal(SUM_SHAPE, name=f"total_{lane}")
-        added = self._add_up(m, products, lane)
-        greatest = self._greatest(m, taps, weights, lane)
-        pooled = self._pool(m, lane)
-        rescaled = self._rescale(m, job, tags, products, pixel, lane)
-        m.d.comb += total.eq(Mux(is_max, greatest, added))
-        with m.If(job.opcode == Opcode.POOL):
-            m.d.comb += total.eq(pooled)
-        with m.If(is_add):
-            m.d.comb += total.eq(rescaled)
-        return total
-
-    def _add_up(self, m, products, lane):
-        """All nine products, 2 cycles later."""
-        parts = []
-        for row in range(3):
-            part = Signal(signed(18), name=f"row_sum_{row}_{lane}", reset_less=True)
-            m.d.sync += part.eq(sum(products[3 * row + 1 : 3 * row + 3], products[3 * row]))
-            parts.append(part)
-        total = Signal(signed(20), name=f"sum_{lane}", reset_less=True)
-        m.d.sync += total.eq(parts[0] + parts[1] + parts[2])
-        return total
-
-    def _greatest(self, m, taps, weights, lane):
-        """The greatest tap with a weight, 3 cycles after the window."""
-        values = [Mux(weight != 0, tap, -128) for tap, weight in zip(taps, weights, strict=True)]
-        for stage, count in enumerate((3, 1)):
-            greater = []
-            for number in range(count):
-                group = values[3 * number : 3 * number + 3]
-                value = Signal(signed(8), name=f"max_{stage}_{number}_{lane}", reset_less=True)
-                two = Signal(signed(8), name=f"two_{stage}_{number}_{lane}")
-                m.d.comb += two.eq(Mux(group[0] > group[1], group[0], group[1]))
-                m.d.sync += value.eq(Mux(two > group[2], two, group[2]))
-                greater.append(value)
-            values = greater
-        late = Signal(signed(8), name=f"max_{lane}", reset_less=True)
-        m.d.sync += late.eq(values[0])
-        return late
-
-    def _pool(self, m, lane):
-        """The sum of a group's pixels, 2 cycles after the last."""
-        pixel = self.data.word_select(lane, 8).as_signed()
-        total = Signal(SUM_SHAPE.width - POOL_SHIFT, name=f"pool_{lane}", reset_less=True)
-        shifted = Signal(SUM_SHAPE, name=f"pooled_{lane}", reset_less=True)
-        with m.If(self.pixels.valid):
-            m.d.sync += total.eq(Mux(self.pixels.p.starts, pixel, total.as_signed() + pixel))
-        m.d.sync += shifted.eq(total.as_signed() << POOL_SHIFT)
-        return shifted
-
-    def _rescale(self, m, job, tags, products, pixel, lane):
-        """Both operands rescaled and added, 5 cycles after the second pixel."""
-        second = tags[2][0].second
-        late = Signal(signed(8), name=f"operand_{lane}", reset_less=True)
-        scaled = Signal(signed(41), name=f"scaled_{lane}", reset_less=True)
-        constant = Mux(
-            second,
-            (job.b_constant | job.b_constant_high << 32).as_unsigned()[:40].as_signed(),
-            (job.a_constant | job.a_constant_high << 32).as_unsigned()[:40].as_signed(),
-        )
-        carry = Mux(Mux(second, job.b_carry, job.a_carry), late, 0)
-        digits = sum((products[k] << 8 * k for k in range(1, 4)), products[0])
-        m.d.sync += [late.eq(pixel), scaled.eq(digits + (carry << 32) + constant)]
-
-        high = scaled >> _ADD_FRACTION
-        right = Mux(tags[3][0].second, job.b_right, job.a_right)
-        half = ((1 << right) >> 1)[:31]
-        nudged = Signal(signed(32), name=f"nudged_{lane}", reset_less=True)
-        right_4 = Signal(5, name=f"right_{lane}", reset_less=True)
-        m.d.sync += [nudged.eq(high + half - ((high < 0) & (right != 0))), right_4.eq(right)]
-
-        first = Signal(signed(32), name=f"first_{lane}", reset_less=True)
-        both = Signal(SUM_SHAPE, name=f"both_{lane}", reset_less=True)
-        shifted = nudged >> right_4
-        with m.If(tags[4][1] & ~tags[4][0].second):
-            m.d.sync += first.eq(shifted)
-        m.d.sync += both.eq(first + shifted)
-        return both

@@ -61,17 +61,13 @@ class WeightLoader(wiring.Component):
         spacing = self.machine.weight_word_bytes // 4
         used = -(-self.machine.weight_word_values // 4)
         piece = self.write.address[: ceil_log2(spacing)]
-        gathered = Signal(32 * max(used - 1, 1))
-        with m.If(self.write.enable):
-            m.d.sync += [
-                gathered.word_select(number, 32).eq(
-                    Mux(piece == number, self.write.data, gathered.word_select(number, 32))
-                )
-                for number in range(used - 1)
-            ]
+        gathered = [Signal(32, name=f"piece_{number}") for number in range(used - 1)]
+        for number, kept in enumerate(gathered):
+            with m.If(self.write.enable & (piece == number)):
+                m.d.sync += kept.eq(self.write.data)
         m.d.comb += [
             port.addr.eq(self.write.address[ceil_log2(spacing) :]),
-            port.data.eq(Cat(gathered, self.write.data) if used > 1 else self.write.data),
+            port.data.eq(Cat(gathered, self.write.data)),
             port.en.eq(self.write.enable & (piece == used - 1)),
         ]
 

@@ -1,14 +1,15 @@
 """From the lanes back to the scratchpad."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import column_delay, delay
-from .commands import ADDRESS_BITS
+from .commands import ADDRESS_BITS, Opcode
 from .lane import RESULT
 from .layouts import JOB
 from .machine import Machine
+from .multiply import below
 from .scratchpad import write_signature
 
 
@@ -27,7 +28,7 @@ class OutputWriter(wiring.Component):
                 "job": In(JOB),
                 "start": In(1),
                 "results": In(results).array(machine.columns),
-                "write": Out(write_signature(ADDRESS_BITS, machine.word_bytes)),
+                "write": Out(write_signature(ADDRESS_BITS, machine.write_bytes)),
                 "done": Out(1),
             }
         )
@@ -37,17 +38,29 @@ class OutputWriter(wiring.Component):
         last = self.results[-1]
         address = Signal(ADDRESS_BITS)
         tile_address = Signal(ADDRESS_BITS)
+        columns = self.machine.columns
         channels = Signal(self.job.output_c.shape())  # still to be written, these included
         m.d.comb += [
             self.write.address.eq(address),
             self.done.eq(last.valid & last.p.end & last.p.final),
         ]
-        for column, value in enumerate(self._values(m)):
-            m.d.comb += [
-                self.write.data.word_select(column, 8).eq(value),
-                self.write.mask[column].eq(last.valid & (channels > column)),
-            ]
-        next_tile = tile_address + self.machine.columns
+        values = list(self._values(m))
+        there = below(_at_most(channels, columns), columns)
+        step, mask = Signal(range(columns + 1)), Signal(columns)
+        m.d.comb += [
+            step.eq(columns),
+            self.write.data.eq(Cat(values)),
+            mask.eq(there),
+            self.write.mask.eq(Mux(last.valid, mask, 0)),
+        ]
+        if columns % 8 == 0:
+            with m.If(self.job.opcode == Opcode.BCONV2D_BITS):
+                m.d.comb += [
+                    step.eq(columns // 8),
+                    self.write.data.eq(Cat(value[-1] for value in values) & there),
+                    mask.eq((1 << columns // 8) - 1),
+                ]
+        next_tile = tile_address + step
         with m.If(self.start):
             m.d.sync += [
                 address.eq(self.job.output_address),
@@ -69,3 +82,7 @@ class OutputWriter(wiring.Component):
             value = result.p.value
             wait = column_delay(self.machine.columns - 1) - column_delay(column)
             yield delay(m, value, wait, f"value_{column}")
+
+
+def _at_most(value, limit: int):
+    return Mux(value > limit, limit, value[: limit.bit_length()])

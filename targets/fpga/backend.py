@@ -116,11 +116,11 @@ class FpgaExecutor:
 
     def _stretch(self, part: Resident) -> PartCost:
         stretch = part.stretch
-        values = [self._host.tensor(place.tensor).reshape(-1) for place in stretch.inputs]
+        values = [self._octets(place.tensor) for place in stretch.inputs]
         answers = self._queue.run(stretch, values)
         for place, answer in zip(stretch.outputs, answers, strict=True):
             y = self._host.tensor(place.tensor)
-            y[...] = answer.reshape(y.shape)
+            y[...] = answer.view(y.dtype).reshape(y.shape)
         counters = self._queue.counters
         return PartCost(part.items, counters.cycles, counters)
 
@@ -133,13 +133,17 @@ class FpgaExecutor:
         assert isinstance(call, Call)
         graph, node = self.program.graph, self.program.graph.nodes[call.node]
         images = [
-            self._host.tensor(index).reshape(as_image(graph, node, index))
+            self._octets(index).reshape(as_image(graph, node, index))
             for index in operands(graph, node)
         ]
         y = self._host.tensor(node.outputs[0])
         answer, cycles = self._driver.run(self.tiles[number], *images)
-        y[...] = answer.reshape(y.shape)
+        y[...] = np.ascontiguousarray(answer).view(y.dtype).reshape(y.shape)
         return cycles
+
+    def _octets(self, tensor: int) -> np.ndarray:
+        """A tensor's bytes as int8, flat."""
+        return np.ascontiguousarray(self._host.tensor(tensor)).reshape(-1).view(np.int8)
 
     def reset(self) -> None:
         self._host.reset()

@@ -7,9 +7,9 @@ from ...hw.machine import CHAIN, Machine
 
 # Start, first tile, first weights, scratchpad, accumulator and requantizer: the depth of the
 # pipeline beside the array itself.
-_PIPELINE_CYCLES = 14
+_PIPELINE_CYCLES = 15
 _VECTOR_PIPELINE_CYCLES = {
-    Opcode.SUM: 16, Opcode.MAX: 16, Opcode.POOL: 12, Opcode.ADD: 15
+    Opcode.SUM: 17, Opcode.MAX: 17, Opcode.POOL: 13, Opcode.ADD: 16
 }  # fmt: skip
 
 
@@ -43,5 +43,5 @@ def _vector_cycles(job: VectorJob, machine: Machine) -> int:
     if job.needs_weights:
         drain += max(0, machine.tap_words - 4)
     if not job.last:
-        drain -= 9 + (machine.columns - 1) // 2
+        drain -= 10 + (machine.columns - 1) // 2
     return groups * streamed + (groups - 1) * between + drain

@@ -15,7 +15,8 @@ from ...kernels.convolution import requantization
 from ...kernels.fixedpoint import activation_range
 from ...runtime.attributes import Padding
 from ...runtime.errors import TargetError
-from ...runtime.graph import Graph, Node
+from ...runtime.graph import BINARY, Graph, Node, Tensor
+from .binary import binary_job
 from .lower import (
     conv2d_job,
     describe,
@@ -32,6 +33,8 @@ def layer_jobs(graph: Graph, node: Node, machine: Machine) -> list[TileJob]:
     lower = _LOWERINGS.get(node.op)
     if lower is None:
         raise TargetError(f"the accelerator has no {node.op}")
+    if node.op in ("bconv2d", "bdense"):
+        return lower(graph, node, machine)
     if any(graph.tensors[index].dtype != "int8" for index in (node.operands[0], *node.outputs)):
         raise TargetError(f"{node.op} runs on int8 alone")
     return lower(graph, node, machine)
@@ -43,11 +46,16 @@ def operands(graph: Graph, node: Node) -> tuple[int, ...]:
 
 
 def as_image(graph: Graph, node: Node, tensor: int) -> tuple[int, int, int]:
-    """The [height, width, channels] in which a node's jobs see one of its tensors."""
-    shape = graph.tensors[tensor].shape
-    if node.op in ("add", "sub", "fully_connected"):
-        return 1, 1, graph.tensors[tensor].elements
-    return shape[1], shape[2], shape[3]
+    """The [height, width, bytes] in which a node's jobs see one of its tensors."""
+    shape, size = graph.tensors[tensor].shape, octets(graph.tensors[tensor])
+    if node.op in ("add", "sub", "fully_connected", "bdense"):
+        return 1, 1, size
+    return shape[1], shape[2], size // (shape[1] * shape[2])
+
+
+def octets(tensor: Tensor) -> int:
+    """Bytes that a tensor takes on the chip."""
+    return tensor.elements * (4 if tensor.dtype == BINARY else 1)
 
 
 def _convolution(graph: Graph, node: Node, machine: Machine) -> list[TileJob]:
@@ -135,6 +143,8 @@ _LOWERINGS: Mapping[str, Callable[[Graph, Node, Machine], list[TileJob]]] = {
     "max_pool2d": _pool,
     "add": _add,
     "sub": _add,
+    "bconv2d": binary_job,
+    "bdense": binary_job,
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...hw.commands import Job
+from ...hw.commands import Job, Opcode
 from ...hw.driver import Piece, TileJob
 from ...hw.machine import CHAIN, PARAMETER_BYTES, Machine, power_of_two
 from ...runtime.errors import TargetError
@@ -27,6 +27,7 @@ class Convolution:
     input_zero_point: int
     output_zero_point: int
     clamp: tuple[int, int]
+    opcode: Opcode = Opcode.CONV2D
 
     def rows(self) -> Span:
         """The input rows that output rows need."""
@@ -49,6 +50,7 @@ def conv2d_job(
     output_zero_point: int = 0,
     clamp: tuple[int, int] = (-128, 127),
     machine: Machine | None = None,
+    opcode: Opcode = Opcode.CONV2D,
 ) -> list[TileJob]:
     """The jobs of one convolution, in the order in which the driver is to run them.
 
@@ -62,8 +64,9 @@ def conv2d_job(
         x_shape, weights.shape, stride, dilation, padding,
         (input_zero_point, output_zero_point), clamp,
     )  # fmt: skip
+    layer = replace(layer, opcode=opcode)
     check_parameters(layer, weights, multipliers, shifts)
-    if machine.packed and (weights == -128).any():
+    if opcode == Opcode.CONV2D and machine.packed and (weights == -128).any():
         raise TargetError("an array with two products in a DSP takes weights of -127 to 127")
     bias = np.zeros(len(weights), np.int32) if bias is None else bias
     folded = fold_zero_point(weights, bias, input_zero_point)
@@ -76,11 +79,13 @@ def conv2d_job(
         for rows in pieces(layer.output_shape[0], row_step):
             job, input_rows = _tile(layer, rows, channels[1] - channels[0], machine)
             job.check(machine)
-            shape = (rows[1] - rows[0], layer.output_shape[1], channels[1] - channels[0])
+            shape = (rows[1] - rows[0], layer.output_shape[1], job.pixel_bytes)
             piece = Piece(0, job.input_address, input_rows)
+            share = job.pixel_bytes / job.output_c
+            into = (round(channels[0] * share), round(channels[1] * share))
             tiles.append(
                 TileJob(
-                    (job,), packed, constants, (piece,), job.output_address, shape, rows, channels
+                    (job,), packed, constants, (piece,), job.output_address, shape, rows, into
                 )
             )
     return tiles
@@ -198,8 +203,8 @@ def check_parameters(
     wide = np.asarray(multipliers, np.int64)
     if not ((wide == 0) | ((wide >= 1 << 30) & (wide < 1 << 31))).all():
         raise TargetError("multipliers must be 0 or 2**30 to 2**31 - 1")
-    if not ((np.asarray(shifts) >= -31) & (np.asarray(shifts) <= 30)).all():
-        raise TargetError("shifts must be -31 to 30")
+    if not ((np.asarray(shifts) >= -31) & (np.asarray(shifts) <= 3)).all():
+        raise TargetError("shifts must be -31 to 3")
 
 
 def pieces(size: int, step: int) -> Iterator[tuple[int, int]]:
@@ -271,7 +276,8 @@ def _tile(
         output_h=rows[1] - rows[0],
         output_w=layer.output_shape[1],
         output_c=channels,
-        output_pitch=channels,
+        output_pitch=-(-channels // 8) if layer.opcode == Opcode.BCONV2D_BITS else channels,
+        opcode=layer.opcode,
         kernel_h=layer.kernel[0],
         kernel_w=layer.kernel[1],
         stride_h=layer.stride[0],

@@ -13,7 +13,7 @@ from ...hw.machine import REGION_BYTES, Machine
 from ...hw.queue import Place, Stretch
 from ...runtime.errors import TargetError
 from ...runtime.graph import Graph
-from .layers import as_image, flat_convolution, layer_jobs, operands
+from .layers import as_image, flat_convolution, layer_jobs, octets, operands
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +114,14 @@ def _is_used_outside(graph: Graph, tensor: int, layers: Sequence[Layer]) -> bool
 
 def _size(graph: Graph, index: int, pitches: Mapping[int, int], machine: Machine) -> int:
     tensor = graph.tensors[index]
-    size = tensor.shape[1] * pitches[index] if index in pitches else tensor.elements
+    size = tensor.shape[1] * pitches[index] if index in pitches else octets(tensor)
     return -(-size // machine.word_bytes) * machine.word_bytes
 
 
 def _place(graph: Graph, index: int, address: int, pitches: Mapping[int, int]) -> Place:
     tensor = graph.tensors[index]
     if index not in pitches:
-        return Place(index, address, 1, tensor.elements, tensor.elements)
+        return Place(index, address, 1, octets(tensor), octets(tensor))
     row = tensor.shape[2] * tensor.shape[3]
     return Place(index, address, tensor.shape[1], row, pitches[index], tensor.zero_point)
 

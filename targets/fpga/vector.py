@@ -150,13 +150,9 @@ def add_job(words: Mapping[str, int], elements: int, machine: Machine) -> list[T
             raise TargetError("an operand is rounded once, the accelerator rounds twice")
         if not -31 <= shift <= 0:
             raise TargetError(f"an operand's scale must not grow by 2**{shift}")
-        digits, carry = signed_digits(multiplier)
-        constant = words[f"{side}_offset"] * multiplier + (1 << 10)
         fields |= {
-            f"{side}_digits": digits,
-            f"{side}_carry": carry,
-            f"{side}_constant": constant & 0xFFFF_FFFF,
-            f"{side}_constant_high": constant >> 32 & 0xFF,
+            f"{side}_multiplier": multiplier,
+            f"{side}_offset": words[f"{side}_offset"],
             f"{side}_right": -shift,
         }
     size = _aligned(elements, machine)
@@ -191,16 +187,6 @@ def add_job(words: Mapping[str, int], elements: int, machine: Machine) -> list[T
         (0, elements),
     )  # fmt: skip
     return [tile]
-
-
-def signed_digits(value: int) -> tuple[int, int]:
-    """(four digits of -128 to 127 in base 256 as the bytes of a word, the fifth: 0 or 1)."""
-    word = 0
-    for place in range(4):
-        digit = (value + 128 & 255) - 128
-        word |= (digit & 255) << 8 * place
-        value = (value - digit) >> 8
-    return word, value
 
 
 _NO_WEIGHTS = np.zeros(0, np.uint32)

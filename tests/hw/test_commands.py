@@ -40,7 +40,8 @@ def test_every_bit_of_the_layout_has_one_owner():
 VECTOR = VectorJob(
     input_address=1, output_address=2, weight_address=3, parameter_address=4, input_h=5, input_w=6,
     input_c=7, output_h=4, output_w=3, output_c=2, output_pitch=2, opcode=Opcode.ADD, first=0,
-    last=1, first_row=-1, first_column=-2, delay=9, a_digits=0xFFFF_FFFF, b_right=31, a_carry=1,
+    last=1, first_row=-1, first_column=-2, delay=9, a_multiplier=-0x7FFF_FFFF, b_right=31,
+    a_offset=-127,
 )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def test_foreign_words_are_refused():
     with pytest.raises(TargetError, match=f"a job has {JOB_WORDS} command words, not 3"):
         Job.decode([1, 2, 3])
     words = JOB.encode()
-    with pytest.raises(TargetError, match="must have opcode 1 to 5 of version 2, not 9 of 2"):
+    with pytest.raises(TargetError, match="must have opcode 1 to 7 of version 3, not 9 of 3"):
         decode_job([words[0] + 8, *words[1:]])
     with pytest.raises(TargetError, match="a job's segment_bytes must be 5 for its geometry"):
         Job.decode([*words[:18], words[18] + 1, *words[19:]])

@@ -14,7 +14,6 @@ from midge.targets.fpga.vector import (
     depthwise_job,
     max_pool_job,
     mean_rule,
-    signed_digits,
 )
 
 # The same as in test_accelerator, so that both share one compiled simulation.
@@ -141,15 +140,6 @@ def test_addition(accelerators, elements, sign):
     expected = np.clip(scaled.astype(np.int64) + 3, -110, 120)
     tiles = add_job(words, elements, SMALL)
     np.testing.assert_array_equal(run_twice(accelerators(SMALL), tiles, a, b), expected)
-
-
-@pytest.mark.parametrize(
-    "value", [0, 1, -1, 1 << 30, 0x7F80_8080, 0x7FFF_FFFF, -0x8000_0000, -(1 << 30) + 77]
-)
-def test_signed_digits(value):
-    word, carry = signed_digits(value)
-    digits = np.array([word], "<u4").view(np.int8).astype(int)
-    assert sum(int(d) << 8 * n for n, d in enumerate(digits)) + (carry << 32) == value
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""What a lane of the vector engine makes of its pixels: the arithmetic of each opcode."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .commands import Opcode
+from .layouts import VECTOR_JOB
+from .machine import TAPS
+from .multiply import Multiplier, half_of_last
+
+POOL_SHIFT = 12  # bits below the sum, so that its rounding to a mean is exact
+SUM_SHAPE = signed(32)
+_ADD_FRACTION = 11  # bits of the product below the doubled high half: 31 - 20
+
+# What goes with a pixel: `columns` of its window lie inside the image, it `starts` a group of
+# channels, it is the `second` of ADD's operands.
+LANE_TAG = data.StructLayout({"columns": 3, "starts": 1, "second": 1})
+
+
+class VectorLane(wiring.Component):
+    """One channel's sums: 4 cycles after a pixel for SUM and MAX, 2 for POOL, 5 for ADD.
+
+    `column` is what the pixel adds to the window, its three rows' values, and comes with it. For
+    MAX `rows_used` says which of these are compared, and `columns_used` which columns.
+    """
+
+    def __init__(self, technology: str = "generic"):
+        self.technology = technology
+        super().__init__(
+            {
+                "job": In(VECTOR_JOB),
+                "valid": In(1),
+                "tag": In(LANE_TAG),
+                "pixel": In(signed(8)),
+                "column": In(signed(8)).array(3),
+                "weights": In(signed(8)).array(TAPS),
+                "rows_used": In(3),
+                "columns_used": In(3),
+                "sum": Out(SUM_SHAPE),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        tags = [(self.tag, self.valid)]
+        for stage in range(1, 5):
+            tag, valid = Signal(LANE_TAG, name=f"tag_{stage}"), Signal(name=f"valid_{stage}")
+            m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]
+            tags.append((tag, valid))
+        products = self._products(m, self._window(m), tags[1][0])
+        greatest = self._greatest(m, tags[1][0])
+        pooled = self._pool(m)
+        rescaled = self._rescale(m, tags)
+        with m.Switch(self.job.opcode):
+            with m.Case(Opcode.POOL):
+                m.d.comb += self.sum.eq(pooled)
+            with m.Case(Opcode.ADD):
+                m.d.comb += self.sum.eq(rescaled)
+            with m.Case(Opcode.MAX):
+                m.d.comb += self.sum.eq(greatest)
+            with m.Default():
+                m.d.comb += self.sum.eq(products)
+        return m
+
+    def _window(self, m):
+        """[row][column] of the 3x3 window, 1 cycle after its last pixel."""
+        rows = enumerate(self.column)
+        return [self._last_three(m, value, f"window_{row}") for row, value in rows]
+
+    def _last_three(self, m, value, name):
+        values = [Signal(signed(8), name=f"{name}_{age}", reset_less=True) for age in range(3)]
+        with m.If(self.valid):
+            m.d.sync += [
+                late.eq(early) for late, early in zip(values, [*values[1:], value], strict=True)
+            ]
+        return values
+
+    def _products(self, m, window, tag):
+        """All nine taps times their weights, added up, 4 cycles after the pixel."""
+        rows = []
+        for row in range(3):
+            products = []
+            for column in range(3):
+                tap = Mux(tag.columns[column], window[row][column], self.job.input_zero_point)
+                multiplier = Multiplier(signed(8), signed(8), self.technology)
+                m.submodules[f"multiplier_{row}_{column}"] = multiplier
+                m.d.comb += [multiplier.a.eq(tap), multiplier.b.eq(self.weights[3 * row + column])]
+                product = Signal(signed(16), name=f"product_{row}_{column}", reset_less=True)
+                m.d.sync += product.eq(multiplier.product)
+                products.append(product)
+            part = Signal(signed(18), name=f"row_sum_{row}", reset_less=True)
+            m.d.sync += part.eq(products[0] + products[1] + products[2])
+            rows.append(part)
+        total = Signal(signed(20), reset_less=True)
+        m.d.sync += total.eq(rows[0] + rows[1] + rows[2])
+        return total
+
+    def _greatest(self, m, tag):
+        """The greatest value used, as late as the sum: of each column first, then of three."""
+        used = [Mux(self.rows_used[row], self.column[row], -128) for row in range(3)]
+        columns = self._last_three(m, _greatest_of(m, used, "column"), "greatest")
+        there = tag.columns & self.columns_used
+        used = [Mux(there[number], column, -128) for number, column in enumerate(columns)]
+        value = _greatest_of(m, used, "window")
+        for stage in (2, 3, 4):
+            late = Signal(signed(8), name=f"greatest_late_{stage}", reset_less=True)
+            m.d.sync += late.eq(value)
+            value = late
+        return value
+
+    def _pool(self, m):
+        """The sum of a group's pixels, 2 cycles after the last."""
+        total = Signal(signed(SUM_SHAPE.width - POOL_SHIFT), reset_less=True)
+        late = Signal(total.shape(), reset_less=True)
+        with m.If(self.valid):
+            m.d.sync += total.eq(Mux(self.tag.starts, 0, total) + self.pixel)
+        m.d.sync += late.eq(total)
+        return late << POOL_SHIFT
+
+    def _rescale(self, m, tags):
+        """Both operands rescaled and added, 5 cycles after the second pixel."""
+        job = self.job
+        pixel, centred = Signal(signed(8)), Signal(signed(9))
+        multiplier = Multiplier(signed(32), signed(9), self.technology, 1 << _ADD_FRACTION - 1)
+        m.submodules.rescale = multiplier
+        factor = Mux(tags[2][0].second, job.b_multiplier, job.a_multiplier)
+        scaled = Signal(signed(41 - _ADD_FRACTION), reset_less=True)
+        m.d.comb += [multiplier.a.eq(factor), multiplier.b.eq(centred)]
+        m.d.sync += [
+            pixel.eq(self.pixel),
+            centred.eq(pixel + Mux(tags[1][0].second, job.b_offset, job.a_offset)),
+            scaled.eq(multiplier.product[_ADD_FRACTION:]),
+        ]
+        right = Mux(tags[3][0].second, job.b_right, job.a_right)
+        nudged = Signal(signed(32), reset_less=True)
+        right_4 = Signal(5, reset_less=True)
+        m.d.sync += [
+            nudged.eq(scaled + half_of_last(scaled[-1], right)),
+            right_4.eq(right),
+        ]
+        first, both = Signal(signed(31), reset_less=True), Signal(SUM_SHAPE, reset_less=True)
+        shifted = nudged >> right_4
+        with m.If(tags[4][1] & ~tags[4][0].second):
+            m.d.sync += first.eq(shifted)
+        m.d.sync += both.eq(first + shifted)
+        return both
+
+
+def _greatest_of(m, values, name):
+    """Of three."""
+    two = Signal(signed(8), name=f"two_of_{name}")
+    three = Signal(signed(8), name=f"three_of_{name}")
+    m.d.comb += [
+        two.eq(Mux(values[0] > values[1], values[0], values[1])),
+        three.eq(Mux(two > values[2], two, values[2])),
+    ]
+    return three
