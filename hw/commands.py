@@ -93,7 +93,7 @@ _COMMON = (
 )
 LAYOUT = _layout(
     "kernel_h:8 kernel_w:8 stride_h:8 stride_w:8",
-    "dilation_h:8 dilation_w:8",
+    "dilation_h:8 dilation_w:8 passes:8",
     "padding_top:16s padding_left:16s",
     # from here on what follows from the geometry
     "row_bytes:19",
@@ -244,8 +244,10 @@ class Job(JobWords):
 
     Of a convolution of bits, `input_c` counts bytes of 8 channels, and padding is a byte of them.
 
-    With `line_step` the image is one long row: an output row's windows start so many bytes after
-    those of the row before it, and `stride_h` is 0.
+    With 2 `passes` a window's bytes meet two sets of weights, one after the other, which add up: so
+    an array that has no weight of -128 multiplies with it. With `line_step` the image is one long
+    row: an output row's windows start so many bytes after those of the row before it, and
+    `stride_h` is 0.
     """
 
     opcode: int = Opcode.CONV2D  # type: ignore[misc]
@@ -255,6 +257,7 @@ class Job(JobWords):
     stride_w: int = 1
     dilation_h: int = 1
     dilation_w: int = 1
+    passes: int = 1
     padding_top: int = 0  # rows above the image; negative skips rows of it
     padding_left: int = 0
     input_zero_point: int = 0  # the value of padding
@@ -270,6 +273,8 @@ class Job(JobWords):
     def _check_reach(self) -> None:
         """The counters that walk the image must not wrap."""
         super()._check_reach()
+        if self.passes > 1 and self.dilation_w > 1:
+            raise TargetError("a job's passes go over runs of a whole kernel row, undilated")
         row = (self.output_h - 1) * self.stride_h + (self.kernel_h - 1) * self.dilation_h
         column = (self.output_w - 1) * self.stride_w + self.kernel_w * self.dilation_w
         byte = column * self.input_c + (self.output_h - 1) * self.line_step
@@ -304,17 +309,17 @@ class Job(JobWords):
     @property
     def segments(self) -> int:
         """Runs of adjacent bytes in a kernel row: one, or with horizontal dilation one a tap."""
-        return self.kernel_w if self.dilation_w > 1 else 1
+        return self.kernel_w if self.dilation_w > 1 else self.passes
 
     @property
     def segment_bytes(self) -> int:
         """Bytes of such a run."""
-        return self.kernel_w * self.input_c // self.segments
+        return self.input_c if self.dilation_w > 1 else self.kernel_w * self.input_c
 
     @property
     def segment_step(self) -> int:
         """Bytes from one run to the next."""
-        return self.dilation_w * self.input_c
+        return self.dilation_w * self.input_c if self.passes == 1 else 0
 
     @property
     def first_position(self) -> int:

@@ -63,6 +63,14 @@ class Status(IntEnum):
     REFUSED = 2  # a job was not of a known kind; cleared by reset
 
 
+class SerialRequest(IntEnum):
+    """The first byte of a request on a serial line; then address and words (`hw.uart`)."""
+
+    READ = 1
+    WRITE = 2
+    DONE = 6  # the answer to a write
+
+
 def power_of_two(least: int) -> int:
     """The smallest power of two that is not less than `least`."""
     return 1 << (least - 1).bit_length()
@@ -80,7 +88,7 @@ class Machine:
     parameter_tiles: int = 1 << 8  # groups of `columns` output channels
     queue_jobs: int = 4
     line_pixels: int = 1 << 7  # width of the images that the depthwise engine takes
-    packed: int = 0  # 1: two products in a DSP48E1, so that no weight may be -128
+    packed: int = 0  # 1: two products in a DSP48E1; weights of -128 take two passes
     binary: int = 1  # 1: the array has a binary mode
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ..runtime.errors import ExecutionError, ToolError
 
-_SPEEDS = {baud: getattr(termios, f"B{baud}") for baud in (9600, 115200, 230400)}
+_SPEEDS = {baud: getattr(termios, f"B{baud}") for baud in (9600, 115200, 230400, 1000000)}
 LONGEST_LINE = 1 << 20  # bytes; noise without a line end is not kept for ever
 
 
@@ -61,6 +61,20 @@ class SerialLine:
             if not select.select([], [self._file], [], timeout_s)[1]:
                 raise ExecutionError(f"{self.path}: nothing was taken for {timeout_s:g} s")
             content = content[os.write(self._file, content) :]
+
+    def read(self, count: int, timeout_s: float) -> bytes:
+        """So many bytes, or `ExecutionError` if they have not come after that long."""
+        end = time.monotonic() + timeout_s
+        while len(self._pending) < count:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._file], [], [], left)[0]:
+                raise ExecutionError(
+                    f"{self.path}: {len(self._pending)} of {count} bytes came in {timeout_s:g} s; "
+                    "is the board programmed and the speed right?"
+                )
+            self._pending += os.read(self._file, 4096)
+        content, self._pending = self._pending[:count], self._pending[count:]
+        return content
 
     def read_line(self, timeout_s: float) -> str:
         """The next line without its end, or `ExecutionError` after that long without one."""

@@ -168,7 +168,7 @@ def flat_convolution(graph: Graph, node: Node, machine: Machine) -> tuple[TileJo
     output_h, output_w = graph.output(node).shape[1:3]
     rule = requantization(graph, node, outputs)
     if machine.packed and (weights == -128).any():
-        raise TargetError("an array with two products in a DSP takes weights of -127 to 127")
+        raise TargetError("weights of -128 are multiplied in two passes")
     flat = flat.reshape(outputs, 1, 1, -1)[..., :span]
     bias = fold_zero_point(flat, rule.bias, x.zero_point)
     job = Job(
@@ -196,7 +196,7 @@ def flat_convolution(graph: Graph, node: Node, machine: Machine) -> tuple[TileJo
     job.check(machine)
     tile = TileJob(
         (job,),
-        pack_weights(flat.reshape(outputs, 1, span, 1), False, machine),
+        pack_weights(flat.reshape(outputs, 1, span, 1), 1, machine),
         pack_parameters(bias, rule.multiplier, rule.shift, machine),
         (Piece(0, 0, (0, height)),),
         0,

@@ -28,6 +28,7 @@ class Convolution:
     output_zero_point: int
     clamp: tuple[int, int]
     opcode: Opcode = Opcode.CONV2D
+    passes: int = 1  # over the weights, which add up
 
     def rows(self) -> Span:
         """The input rows that output rows need."""
@@ -65,16 +66,18 @@ def conv2d_job(
         (input_zero_point, output_zero_point), clamp,
     )  # fmt: skip
     layer = replace(layer, opcode=opcode)
+    segments = layer.kernel[1] if layer.dilation[1] > 1 else 1
     check_parameters(layer, weights, multipliers, shifts)
-    if opcode == Opcode.CONV2D and machine.packed and (weights == -128).any():
-        raise TargetError("an array with two products in a DSP takes weights of -127 to 127")
     bias = np.zeros(len(weights), np.int32) if bias is None else bias
     folded = fold_zero_point(weights, bias, input_zero_point)
+    if opcode == Opcode.CONV2D and machine.packed and (weights == -128).any():
+        layer, weights = in_two_passes(layer, weights)
+        segments = layer.passes
     channel_step, row_step = _tile_size(layer, machine)
     tiles = []
     for channels in pieces(layer.output_shape[2], channel_step):
         part = slice(*channels)
-        packed = pack_weights(weights[part], layer.dilation[1] > 1, machine)
+        packed = pack_weights(weights[part], segments, machine)
         constants = pack_parameters(folded[part], multipliers[part], shifts[part], machine)
         for rows in pieces(layer.output_shape[0], row_step):
             job, input_rows = _tile(layer, rows, channels[1] - channels[0], machine)
@@ -84,9 +87,7 @@ def conv2d_job(
             share = job.pixel_bytes / job.output_c
             into = (round(channels[0] * share), round(channels[1] * share))
             tiles.append(
-                TileJob(
-                    (job,), packed, constants, (piece,), job.output_address, shape, rows, into
-                )
+                TileJob((job,), packed, constants, (piece,), job.output_address, shape, rows, into)
             )
     return tiles
 
@@ -105,6 +106,21 @@ def fully_connected_job(
     )  # fmt: skip
 
 
+def in_two_passes(layer: Convolution, weights: np.ndarray) -> tuple[Convolution, np.ndarray]:
+    """The layer with each kernel row twice, with weights of -127 to 127 that add up to the given.
+
+    An array with two products in a DSP needs such weights. Horizontal dilation becomes zeros.
+    """
+    step = layer.dilation[1]
+    outputs, kernel_h, kernel_w, channels = weights.shape
+    dense = np.zeros((outputs, kernel_h, (kernel_w - 1) * step + 1, channels), np.int8)
+    dense[:, :, ::step] = weights
+    near = np.maximum(dense, -127)
+    both = np.concatenate([near, dense - near], axis=2)
+    kernel = (kernel_h, dense.shape[2])
+    return replace(layer, kernel=kernel, dilation=(layer.dilation[0], 1), passes=2), both
+
+
 def fold_zero_point(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
     """Bias with which sum(x * w) + bias is sum((x - zero_point) * w) + the old bias, modulo 2**32.
 
@@ -114,16 +130,15 @@ def fold_zero_point(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> n
     return (bias.astype(np.int64) - zero_point * sums).astype(np.int32)
 
 
-def pack_weights(weights: np.ndarray, dilated: bool, machine: Machine) -> np.ndarray:
+def pack_weights(weights: np.ndarray, segments: int, machine: Machine) -> np.ndarray:
     """OHWI weights as uint32 words, in the order in which the array is loaded.
 
-    Groups of output channels, kernel rows, segments of a kernel row (the row itself, or its taps
-    if `dilated`), `rows` bytes of a segment; of these, rows 0 of all chains, then rows 1 and so on,
-    each with `columns` output channels. Zeros fill the last rows of a segment, and the last
-    channels.
+    Groups of output channels, kernel rows, `segments` of a kernel row (the row itself, its taps if
+    they are dilated, or its passes), `rows` bytes of a segment; of these, rows 0 of all chains, then
+    rows 1 and so on, each with `columns` output channels. Zeros fill the last rows of a segment,
+    and the last channels.
     """
     outputs, kernel_h, kernel_w, channels = weights.shape
-    segments = kernel_w if dilated else 1
     segment = kernel_w * channels // segments
     depth, groups = -(-segment // machine.rows), -(-outputs // machine.columns)
     filled = np.zeros((groups * machine.columns, kernel_h, segments, depth * machine.rows), np.int8)
@@ -284,6 +299,7 @@ def _tile(
         stride_w=layer.stride[1],
         dilation_h=layer.dilation[0],
         dilation_w=layer.dilation[1],
+        passes=layer.passes,
         padding_top=first - int(span.low[rows[0]]),
         padding_left=layer.padding[2],
         input_zero_point=layer.input_zero_point,

@@ -70,6 +70,19 @@ def test_extreme_sums(accelerators, layer_class, value, weight):
     check_twice(accelerators(EIGHT), layer)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_two_passes_where_no_weight_may_be_least(accelerators, layers, seed):
+    """A packed array's jobs have no weight of -128 and the same answer."""
+    layer = layers(np.random.default_rng(seed))
+    layer.weights.reshape(-1)[::3] = -128
+    tiles = layer.tiles(replace(EIGHT, packed=1))
+    assert all(tile.job.passes == 2 for tile in tiles)
+    assert not any((tile.weights.astype("<u4").view(np.int8) == -128).any() for tile in tiles)
+    output, cycles = accelerators(EIGHT).run(tiles, layer.x)
+    np.testing.assert_array_equal(output, layer.expected)
+    assert cycles == sum(estimate_cycles(tile.job, EIGHT) for tile in tiles)
+
+
 @pytest.mark.parametrize("machine", [SMALL, EIGHT], ids=["12x5", "8x8"])
 def test_fully_connected(accelerators, layers, machine):
     layer = layers(

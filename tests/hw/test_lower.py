@@ -104,9 +104,9 @@ def test_a_28x28x16_layer_fits_the_default_machine(layers):
 def test_order_of_weights():
     """Two output channels, one row of three inputs: vectors are inputs, their bytes channels."""
     weights = np.array([[[[1, 2, 3]]], [[[4, 5, 6]]]], np.int8)
-    words = pack_weights(weights, False, Machine(rows=4, columns=4))
+    words = pack_weights(weights, 1, Machine(rows=4, columns=4))
     assert words.tolist() == [0x0401, 0x0502, 0x0603, 0]
-    words = pack_weights(weights, False, Machine(rows=8, columns=2))  # the second chain is empty
+    words = pack_weights(weights, 1, Machine(rows=8, columns=2))  # the second chain is empty
     assert words.tolist() == [0x0401, 0x0502, 0x0603, 0]
 
 
@@ -128,7 +128,7 @@ def conv(x_shape, w_shape, dtype=np.int8, machine=MACHINE, **changes):
         ((4, 4, 3), (2, 5, 1, 3), {}, "the kernel must fit the padded input; 5x1 does not fit 4x4"),
         ((4, 4, 3), (2, 1, 1, 3), {"dtype": np.int16}, "weights must be int8, not int16"),
         ((4, 4, 3), (2, 1, 1, 3), {"shifts": [0]}, "2 output channels need as many multipliers"),
-        ((4, 4, 3), (2, 1, 1, 3), {"shifts": [0, 31]}, "shifts must be -31 to 30"),
+        ((4, 4, 3), (2, 1, 1, 3), {"shifts": [0, 4]}, "shifts must be -31 to 3"),
         ((4, 4, 3), (2, 1, 1, 3), {"multipliers": [5, 0]}, "multipliers must be 0 or 2**30 to "),
         ((9, 9, 90), (2, 9, 9, 90), {}, "5 output channels need 2448 weight words; the accelera"),
         ((1, 65, 1), (1, 1, 1, 1), {}, "a job needs 65 accumulators; the accelerator has 64"),
