@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...runtime.errors import ExecutionError, MissingTool, TargetError, ToolError
@@ -22,6 +22,7 @@ REMEDIES: Mapping[str, str] = {
     "dfu-util": "apt install dfu-util",
     "bossac": "apt install bossa-cli",
     "st-flash": "apt install stlink-tools",
+    "openFPGALoader": "apt install openfpgaloader",
     "nrfjprog": "Nordic's nRF command line tools",
 }
 TIMEOUT_S = 300.0
@@ -97,6 +98,11 @@ def shown(words: Sequence[str]) -> str:
 
 def flash(board: Board, words: Sequence[str]) -> str:
     """Run a command of `command`; what the tool said, or an error that says what to do."""
+    return run_tool(words, lambda: presence(board))
+
+
+def run_tool(words: Sequence[str], presence: Callable[[], str]) -> str:
+    """Run a tool that programs a board; `presence` says whether the board is there."""
     path = find_tool(words[0]) or words[0]
     try:
         done = subprocess.run(
@@ -110,13 +116,13 @@ def flash(board: Board, words: Sequence[str]) -> str:
         )
     except subprocess.TimeoutExpired:
         raise ExecutionError(
-            f"{words[0]} did not end within {TIMEOUT_S:g} s; {presence(board)}"
+            f"{words[0]} did not end within {TIMEOUT_S:g} s; {presence()}"
         ) from None
     except OSError as error:
         raise ToolError(f"{path} can't be run: {error.strerror}") from None
     if done.returncode == 0:
         return done.stdout
-    raise ExecutionError(f"{explain(done.stdout, words)}; {presence(board)}")
+    raise ExecutionError(f"{explain(done.stdout, words)}; {presence()}")
 
 
 def explain(said: str, words: Sequence[str]) -> str:

@@ -134,9 +134,9 @@ def pack_weights(weights: np.ndarray, segments: int, machine: Machine) -> np.nda
     """OHWI weights as uint32 words, in the order in which the array is loaded.
 
     Groups of output channels, kernel rows, `segments` of a kernel row (the row itself, its taps if
-    they are dilated, or its passes), `rows` bytes of a segment; of these, rows 0 of all chains, then
-    rows 1 and so on, each with `columns` output channels. Zeros fill the last rows of a segment,
-    and the last channels.
+    they are dilated, or its passes), `rows` bytes of a segment; of these, rows 0 of all chains,
+    then rows 1 and so on, each with `columns` output channels. Zeros fill the last rows of a
+    segment, and the last channels.
     """
     outputs, kernel_h, kernel_w, channels = weights.shape
     segment = kernel_w * channels // segments

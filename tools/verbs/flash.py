@@ -13,9 +13,18 @@ from ...runtime.errors import MidgeError, ProgramError
 from ...runtime.program import Program
 from ...sim.serial_line import SerialLine
 from ...targets.boards import Board, find_board
-from ...targets.boards.flashing import boot_drive, choose, command, find_tool, flash, shown
+from ...targets.boards.flashing import (
+    boot_drive,
+    choose,
+    command,
+    find_tool,
+    flash,
+    run_tool,
+    shown,
+)
 from ...targets.cortex_m.image import build_image, check_fits
 from ...targets.cortex_m.mlperf import Device
+from ...targets.fpga import ecp5
 from .sim import emulation
 
 HELP = "program a board with what `midge compile` wrote"
@@ -31,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.board == "ulx3s":
+        return _bitstream(args, Path(args.folder) / ecp5.BITSTREAM)
     board = find_board(args.board)
     program = Program.load(saved_program(Path(args.folder)))
     check_fits(program, board)
@@ -61,6 +72,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "ram_bytes": image.ram_bytes,
         "said": said,
     }
+
+
+def _bitstream(args: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """Load what `midge hw build` made into an FPGA."""
+    if not path.is_file():
+        raise ProgramError(
+            f"{path}: no such bitstream; `midge hw build --board ulx3s -o {path.parent}` makes it"
+        )
+    words = [*ecp5.FLASH, str(path)]
+    result = {
+        "board": args.board, "dry_run": args.dry_run, "image": str(path), "tool": words[0],
+        "command": words, "found": find_tool(words[0]), "flashed": not args.dry_run,
+    }  # fmt: skip
+    if args.dry_run:
+        return result
+    return result | {"said": run_tool(words, lambda: "is the ULX3S plugged in by its port US1?")}
 
 
 def saved_program(folder: Path) -> Path:
@@ -110,6 +137,8 @@ def show(result: dict[str, Any], console: Console) -> None:
             console.print(f"{result['tool']} is not installed; `midge doctor` says how to get it")
         return
     console.print(result["said"], markup=False, highlight=False)
+    if "flash_bytes" not in result:
+        return
     console.print(
         f"{result['board']}: {result['flash_bytes']:,} bytes of flash, "
         f"{result['ram_bytes']:,} of RAM"
