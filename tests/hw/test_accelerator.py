@@ -14,7 +14,7 @@ EIGHT = Machine()
 # Small and of odd sizes, so that small layers already need every kind of tiling.
 SMALL = Machine(
     rows=12, columns=5, activation_bytes=2048, weight_words=256, accumulators=64,
-    parameter_tiles=4, queue_jobs=2, line_pixels=16,
+    parameter_tiles=4, queue_jobs=2, line_pixels=16, binary=0,
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from midge.targets.fpga.vector import (
 # The same as in test_accelerator, so that both share one compiled simulation.
 SMALL = Machine(
     rows=12, columns=5, activation_bytes=2048, weight_words=256, accumulators=64,
-    parameter_tiles=4, queue_jobs=2, line_pixels=16,
+    parameter_tiles=4, queue_jobs=2, line_pixels=16, binary=0,
 )  # fmt: skip
 
 
