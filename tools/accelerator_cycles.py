@@ -12,7 +12,12 @@ import numpy as np
 from ..hw.machine import Machine
 
 MACHINE = Machine(
-    rows=24, columns=16, weight_words=3072, accumulators=512, parameter_tiles=256, packed=1,
+    rows=24,
+    columns=16,
+    weight_words=3072,
+    accumulators=512,
+    parameter_tiles=256,
+    packed=1,
     binary=0,
 )
 
