@@ -25,7 +25,7 @@ from .lower import (
 )
 
 SIDE = 3  # of the engine's window
-POOL_SHIFT = 12  # as in `hw.vector`: the fraction bits under a pool's sum
+POOL_SHIFT = 12  # as in `hw.vector_lane`: the fraction bits under a pool's sum
 IDENTITY = (1 << 30, 1)  # multiplier and shift that leave a sum as it is
 MOST_POOLS = 64  # output pixels of an average pool, a job each
 

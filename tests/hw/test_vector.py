@@ -129,6 +129,7 @@ def test_addition(accelerators, elements, sign):
         "a_offset": 128, "a_multiplier": 1 << 30, "a_shift": 0,
         "b_offset": -127, "b_multiplier": sign * 0x7F80_8081, "b_shift": -2,
         "y_offset": 3, "y_multiplier": 0x5A00_0001, "y_shift": -18, "minimum": -110, "maximum": 120,
+        "a_left": 20, "b_left": 20,
     }  # fmt: skip
     total = np.zeros(a.shape, np.int64)
     for side, value in (("a", a), ("b", b)):
