@@ -77,7 +77,8 @@ def test_a_packed_build_has_the_parts_own_multipliers() -> None:
     from midge.targets.fpga.synthesis import build_verilog
 
     text = build_verilog(Machine(rows=4, columns=2, packed=1))
-    assert text.count("DSP48E1 #(") == 4  # two columns of four rows, two products in each
+    # Two columns of four rows with two products in each, and a requantizer for each column.
+    assert text.count("DSP48E1 #(") == 4 + 2
 
 
 def test_sizes_that_no_build_has(capsys) -> None:  # type: ignore[no-untyped-def]
