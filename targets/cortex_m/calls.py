@@ -118,13 +118,27 @@ class CallPrinter:
             most = max(1, *(len(names) for names in self._moved.values()))
             yield "/* A node that is called more than once: fields move by `at` times `moves`. */"
             yield "struct node {"
-            yield f"    void (*make)({MADE_WITH});"
+            yield "    int32_t kernel;"
             yield "    const void *params;"
             yield f"    int32_t moves[{most}];"
             yield "};"
             yield ""
         for kernel, names in self._moved.items():
             yield from self._maker(kernel, names)
+        if self._moved:
+            # No pointers to functions: what may call what is plain to the linker and to readers.
+            yield f"static void make({MADE_WITH})"
+            yield "{"
+            yield "    switch (node->kernel) {"
+            for number, kernel in enumerate(self._moved):
+                yield f"    case {number}:"
+                yield f"        make_{kernel}(arena, node, at, rows);"
+                yield "        break;"
+            yield "    default:"
+            yield "        break;"
+            yield "    }"
+            yield "}"
+            yield ""
         for uses in self._uses.values():
             if uses.is_repeated:
                 call = uses.calls[0][0]
@@ -133,7 +147,8 @@ class CallPrinter:
                 yield f"/* {self.describe(call)} */"
                 yield f"static const struct node {uses.name} = {{"
                 by = ", ".join(map(str, moves or [0]))
-                yield f"    make_{uses.kernel}, &params_{uses.name}, {{{by}}}}};"
+                number = list(self._moved).index(uses.kernel)
+                yield f"    {number}, &params_{uses.name}, {{{by}}}}};"
                 yield ""
                 continue
             for number, (call, _) in enumerate(uses.calls):
@@ -205,7 +220,7 @@ class CallPrinter:
         yield "    };"
         yield f"    for (int i = 0; i < {len(calls)}; i++) {{"
         yield "        const struct node *const node = nodes[steps[i].node];"
-        yield "        node->make(arena, node, steps[i].at, steps[i].rows);"
+        yield "        make(arena, node, steps[i].at, steps[i].rows);"
         yield "    }"
         yield "}"
 
@@ -232,7 +247,7 @@ class CallPrinter:
         begin, by = uses.numbers(call, steps)
         step = "pass" if by == 1 else f"pass * {by}"
         at = " + ".join([str(begin)] * (not by or begin != 0) + [step] * (by != 0))
-        return f"{uses.name}.make(arena, &{uses.name}, {at}, {call.args.get(ROWS, 0)});"
+        return f"make(arena, &{uses.name}, {at}, {call.args.get(ROWS, 0)});"
 
     def describe(self, call: Call) -> str:
         """Node, operator and where its operands lie."""
