@@ -16,7 +16,7 @@ from pathlib import Path
 from ..runtime.backend import find_backend
 from ..runtime.errors import ModelError
 from ..runtime.ops import total_macs
-from ..runtime.options import Options
+from ..runtime.options import Grant, Options
 from ..runtime.pipeline import lower_nodes
 from ..runtime.plan_cache import compile_cached
 from ..runtime.program import Program
@@ -104,14 +104,26 @@ RIVALS_HEAD = """
 
 Quoted: bytes of SRAM of the same network, measured with the same file or published (kB taken as
 1,000 bytes); MCUNetV2's MobileNetV2 is the paper's. Ours are arenas on `cortex-m4`, to which 300 to
-600 bytes of stack come (`stack_bytes` of `midge run --target cortex-m4 --json`).
+600 bytes of stack come (`stack_bytes` of `midge run --target cortex-m4 --json`, at most its
+`stack_bound`).
 
 """
+SEVERAL_HEAD = """
+## In two memories
+
+`midge plan M --target cortex-m4 --int8-io --memory fast=16K,slow=2M --json`, of the models that
+don't fit into the fast one: the bytes in each memory, the bytes of an inference's accesses that go
+to the slow one and their part of all (`slower_accesses`; counted as if nothing stayed in
+registers), and the proof that no placement of these buffers has fewer (`least_slower_accesses`).
+
+"""
+FAST, SLOW = Grant("fast", 16 << 10), Grant("slow", 2 << 20)
 
 
 def page() -> str:
     """The page's text."""
-    return HEAD + _table(_plans()) + GOALS + _table(_goals()) + RIVALS_HEAD + _table(_rivals())
+    text = HEAD + _table(_plans()) + GOALS + _table(_goals())
+    return text + SEVERAL_HEAD + _table(_several()) + RIVALS_HEAD + _table(_rivals())
 
 
 def _table(rows: Iterator[Sequence[str]]) -> str:
@@ -137,6 +149,18 @@ def _goals() -> Iterator[Sequence[str]]:
             goal = getattr(QUOTED[name], kind.replace(" ", "_"))
             cells += [_bytes(goal), f"{planned(name, kind, True).arena_bytes / goal:.3f}"]
         yield f"`{name}`", *cells
+
+
+def _several() -> Iterator[Sequence[str]]:
+    yield "model", "fast", "slow", "accesses to slow", "of all", "no placement has fewer than"
+    for name in _models():
+        program = planned(name, "two memories")
+        if len(program.regions) > 1 and program.spread is not None:
+            everywhere = sum(region.accesses for region in program.regions)
+            cost, least = program.spread.cost, program.spread.least_cost
+            sizes = [_bytes(region.bytes) for region in program.regions]
+            part = f"{100 * cost / everywhere:.1f} %"
+            yield f"`{name}`", *sizes, _bytes(cost), part, _bytes(least)
 
 
 def _rivals() -> Iterator[Sequence[str]]:
@@ -182,8 +206,10 @@ def _models() -> tuple[str, ...]:
 
 @cache
 def planned(name: str, kind: str, frugal: bool = False) -> Program:
-    """A plan of `PLANS`, replayed."""
-    program = compile_cached(find_model(name), TARGET, replace(PLANS[kind], frugal=frugal))
+    """A plan of `PLANS`, or for two memories, replayed."""
+    two = Options(int8_io=True, memories=(FAST, SLOW))
+    options = replace(PLANS.get(kind, two), frugal=frugal)
+    program = compile_cached(find_model(name), TARGET, options)
     replay(program, lower_nodes(program.graph, find_backend(TARGET)))
     return program
 
