@@ -2,14 +2,14 @@
 
 The compiler states the frame of each function and which calls go through pointers (GCC's
 `-fcallgraph-info=su`). Who calls whom, and what the libraries and assembly push, is read from the
-linked code. A call through a pointer may go to any function of the same file whose address is taken
-there, or if there is none to any at all.
+linked code. A call through a pointer may go to any function whose address stands in the data of the
+same file, or is taken by code, in any file; that none of them leads back to the caller is believed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,21 +57,25 @@ class StackBounds:
             raise TargetError(f"{self.elf.name} has no function {root}")
         return max(self._depth(at, (), {}) for at in starts)
 
-    @property
+    @cached_property
     def names(self) -> set[str]:
         """Of all functions."""
         return {function.name for function in self._functions.values()}
 
     def _depth(self, at: int, path: tuple[int, ...], known: dict[int, int]) -> int:
+        """Of one function that was reached by this path; `known` has those that any path gives."""
         if at in known:
             return known[at]
         function = self._functions[at]
         if at in path:
             raise TargetError(f"the stack has no bound: {function.name} calls itself")
-        path = (*path, at)
-        deepest = max((self._depth(c, path, known) for c in self._callees(at)), default=0)
-        known[at] = self._frame(function) + deepest
-        return known[at]
+        pointed = self._pointed(function.name)
+        callees = function.calls | (pointed - {*path, at})
+        deepest = max((self._depth(c, (*path, at), known) for c in callees), default=0)
+        depth = self._frame(function) + deepest
+        if not self._indirect:
+            known[at] = depth
+        return depth
 
     def _frame(self, function: _Function) -> int:
         """The compiler's own word, but for functions of assembly, of which it says 0."""
@@ -80,15 +84,13 @@ class StackBounds:
             raise TargetError(f"the stack has no bound: {function.name} takes what its data says")
         return size or function.frame
 
-    def _callees(self, at: int) -> Iterator[int]:
-        function = self._functions[at]
-        yield from function.calls
-        if function.name not in self._indirect:
-            return
-        taken = self._taken.get(self._indirect[function.name]) or set[str]().union(
-            *self._taken.values()
-        )
-        yield from (a for a, f in self._functions.items() if f.name in taken and a != at)
+    def _pointed(self, name: str) -> set[int]:
+        """What a function's calls through pointers may lead to."""
+        if name not in self._indirect:
+            return set()
+        stored = self._stored.get(self._indirect[name], set())
+        names = stored.union(*self._passed.values())
+        return {at for at, function in self._functions.items() if function.name in names}
 
     # ---- what the compiler says ----
 
@@ -109,23 +111,28 @@ class StackBounds:
         }
 
     @cached_property
-    def _taken(self) -> dict[Path, set[str]]:
-        """Object -> functions whose address it takes."""
-        names = self.names
+    def _passed(self) -> dict[Path, set[str]]:
+        """Object -> functions whose address its code takes."""
+        return {item: self._taken(item, True) for item in self.objects}
+
+    @cached_property
+    def _stored(self) -> dict[Path, set[str]]:
+        """Object -> functions whose address stands in its data."""
+        return {item: self._taken(item, False) for item in self.objects}
+
+    def _taken(self, item: Path, by_code: bool) -> set[str]:
         objdump = find_tool(f"{self.compiler}objdump")
-        found: dict[Path, set[str]] = {}
-        for item in self.objects:
-            section, taken = "", set[str]()
-            for line in run_tool([objdump, "-r", item], item.parent, TIMEOUT_S).splitlines():
-                if line.startswith("RELOCATION"):
-                    section = line
-                relocation = _RELOCATION.match(line)
-                if relocation and not re.search("exidx|eh_frame|vectors|debug", section):
-                    calls = re.search("CALL|JUMP|BRANCH|JAL|PREL31", relocation[1])
-                    if not calls and relocation[2] in names:
-                        taken.add(relocation[2])
-            found[item] = taken
-        return found
+        section, taken = "", set[str]()
+        for line in run_tool([objdump, "-r", item], item.parent, TIMEOUT_S).splitlines():
+            if line.startswith("RELOCATION"):
+                section = line
+            relocation = _RELOCATION.match(line)
+            if relocation is None or re.search("exidx|eh_frame|vectors|debug", section):
+                continue
+            calls = re.search("CALL|JUMP|BRANCH|JAL|PREL31", relocation[1])
+            if not calls and relocation[2] in self.names and (".text" in section) == by_code:
+                taken.add(relocation[2])
+        return taken
 
     # ---- what the code says ----
 
