@@ -10,6 +10,7 @@ from . import onnx_general as general
 from . import onnx_movement as movement
 from . import onnx_normalizing as normalizing
 from . import onnx_placing as placing
+from . import onnx_products as products
 from . import onnx_quantization as quantization
 from . import onnx_recurrent as recurrent
 from . import onnx_signs as signs
@@ -30,14 +31,14 @@ READERS: Mapping[str, OnnxReader] = {
     "DequantizeLinear": quantization.dequantize_linear,
     "Dropout": movement.dropout,
     "Flatten": movement.flatten,
-    "Gemm": compute.gemm,
+    "Gemm": products.gemm,
     "GlobalAveragePool": windows.global_average_pool,
     "GlobalMaxPool": windows.global_max_pool,
     "HardSwish": compute.unary("hard_swish"),
     "Identity": movement.identity,
     "LeakyRelu": compute.unary("leaky_relu", lambda node: LeakyRelu(node.attribute("alpha", 0.01))),
     "LpPool": windows.lp_pool,
-    "MatMul": compute.matmul,
+    "MatMul": products.matmul,
     "MaxPool": windows.pool("max_pool2d"),
     "Mul": compute.arithmetic("mul"),
     "Pad": movement.pad,

@@ -36,7 +36,8 @@ def sign(node: NodeReading) -> Made:
 def where(node: NodeReading) -> Made | None:
     """A choice between a number and its negative by a comparison with constants, float32; None for
     any other."""
-    found = _compared(node.build, node.build.values[node.inputs[0]])
+    condition = node.build.values.get(node.inputs[0])
+    found = None if condition is None else _compared(node.build, condition)
     ends = [node.build.constants.get(name) for name in node.inputs[1:]]
     if found is None or any(end is None or end.size != 1 for end in ends):
         return None

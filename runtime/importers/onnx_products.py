@@ -1,0 +1,90 @@
+"""Readers of Gemm and MatMul: fully connected layers where a matrix is constant, else products.
+
+Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..attributes import FullyConnected
+from ..graph import DTYPES
+from .onnx_building import FLAT, TO_NHWC, Value
+from .onnx_general import pair, product
+from .onnx_reading import Made, NodeReading
+
+
+def gemm(node: NodeReading) -> Made:
+    """A fully connected layer where the matrix is constant, else products and a sum."""
+    alpha, beta = (np.float32(node.attribute(name, 1.0)) for name in ("alpha", "beta"))
+    bias = node.build.known(node.inputs[2]) if node.has(2) else None
+    computed_bias = node.has(2) and bias is None
+    if _matrix(node) is None or node.attribute("transA", 0) or computed_bias:
+        return [Value(_gemm_by_products(node, float(alpha), float(beta)))]
+    order = (0, 1) if node.attribute("transB", 0) else (1, 0)
+    x, weights = _flat_operand(node, node.build.transposed(node.build.plain(node.inputs[1]), order))
+    bias_index = None
+    if bias is not None:
+        units = node.build.tensors[weights].shape[0]
+        scaled = bias if beta == 1 else bias * beta
+        if scaled.size == 1:
+            scaled = np.broadcast_to(scaled.reshape(1, 1), (1, units))
+        if scaled.size != units:
+            return [Value(_gemm_by_products(node, float(alpha), float(beta)))]
+        bias_index = node.build.constant(scaled.reshape(units))
+    if alpha != 1.0:
+        data = node.build.tensors[weights].data
+        assert data is not None
+        weights = node.build.constant(data * alpha)
+    return [Value(node.emit("fully_connected", [x, weights, bias_index], FullyConnected())[0])]
+
+
+def _matrix(node: NodeReading) -> np.ndarray | None:
+    """The second operand if it is a constant matrix of floats, which kernels take."""
+    data = node.build.known(node.inputs[1])
+    return data if data is not None and data.ndim == 2 and data.dtype == np.float32 else None
+
+
+def _gemm_by_products(node: NodeReading, alpha: float, beta: float) -> int:
+    a, b = (node.build.plain(name) for name in node.inputs[:2])
+    a = node.build.transposed(a, (1, 0)) if node.attribute("transA", 0) else a
+    b = node.build.transposed(b, (1, 0)) if node.attribute("transB", 0) else b
+    y = scaled(node, product(node, a, b), alpha)
+    if not node.has(2) or beta == 0:
+        return y
+    return pair(node, "add", y, scaled(node, node.build.plain(node.inputs[2]), beta))
+
+
+def scaled(node: NodeReading, x: int, factor: float) -> int:
+    if factor == 1:
+        return x
+    number = np.asarray(factor, DTYPES[node.build.tensors[x].dtype])
+    return pair(node, "mul", x, node.build.constant(number))
+
+
+def matmul(node: NodeReading) -> Made:
+    """A fully connected layer where the second operand is a constant matrix, else a product."""
+    if len(node.shape(0)) < 2 or _matrix(node) is None:
+        a, b = (node.build.plain(name) for name in node.inputs)
+        return [Value(product(node, a, b))]
+    weights = node.build.transposed(node.build.plain(node.inputs[1]), (1, 0))
+    x, weights = _flat_operand(node, weights)
+    attrs = FullyConnected(keep_dims=len(node.build.tensors[x].shape) > 2)
+    return [Value(node.emit("fully_connected", [x, weights, None], attrs)[0])]
+
+
+def _flat_operand(node: NodeReading, weights: int) -> tuple[int, int]:
+    """The operand, and the weights in its order where it is an image that was made flat."""
+    value = node.build.value(node.inputs[0])
+    if value.layout != FLAT:
+        return node.build.plain(node.inputs[0]), weights
+    _, height, width, channels = value.image
+    matrix = node.build.tensors[weights]
+    units = matrix.shape[0]
+    cube = node.build.constant(
+        np.asarray(matrix.data).reshape(units, channels, height, width), "", matrix.quantization
+    )
+    moved = node.build.tensors[node.build.transposed(cube, TO_NHWC)]
+    assert moved.data is not None
+    flat = node.build.constant(moved.data.reshape(units, -1), matrix.name, moved.quantization)
+    return value.index, flat
