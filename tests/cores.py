@@ -34,8 +34,10 @@ BARE_METAL = ("cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")
 BATCHED = [case for case in CASES if case.small or case.name == "kws_ref_model"]
 TYPED = [*BATCHED, *TYPES]
 Answers = Mapping[str, list[list[np.ndarray]]]  # case -> by inference, the outputs
-# memcpy, memset and what compilers call for arithmetic that the core lacks
-ALLOWED_SYMBOLS = re.compile(r"midge_\w+|memcpy|memset|__aeabi_\w+|__\w+[sdt][if]\d?|__clzsi2")
+# memcpy, memset and what compilers call for arithmetic and branches that the core lacks
+ALLOWED_SYMBOLS = re.compile(
+    r"midge_\w+|memcpy|memset|__aeabi_\w+|__\w+[sdt][if]\d?|__clzsi2|__gnu_thumb1_case_\w+"
+)
 Command = Sequence[str | Path]
 TIMEOUT_S = 120.0
 # A step outside an array or beyond the language ends the program.

@@ -85,7 +85,7 @@ def test_the_board_uses_the_bytes_that_the_plan_states(options: Options) -> None
     header = next(folder.glob(f"{program.name}.h")).read_text()
     assert int(re.search(r"_ARENA_BYTES (\d+)", header)[1]) == program.arena_bytes  # type: ignore[index]
     symbols = run_tool([tool("arm-none-eabi-nm"), "-S", executor._elf], folder, 60)  # type: ignore[attr-defined]
-    (size,) = re.findall(r"^\w+ (\w+) \w memory$", symbols, re.MULTILINE)
+    (size,) = re.findall(r"^\w+ (\w+) \w midge_arena$", symbols, re.MULTILINE)
     guards = 2 * 32
     assert program.arena_bytes <= int(size, 16) - guards < program.arena_bytes + 16
     inputs = [np.zeros(t.shape, np.int8) for t in program.inputs]
