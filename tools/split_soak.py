@@ -37,6 +37,7 @@ from .arguments import random_inputs
 from .zoo import find_model
 
 FAULTS = ("kill", "cut", "stall", "slow", "corrupt", "none")
+LEAST_REQUESTS = 3  # of a client under load, however slow the machine is
 RATE = 12_500.0  # bytes a millisecond of the healthy link: 100 Mbit/s
 PAUSE_S = 0.02  # between requests of the command, so that a fault lasts for a second or two
 RECOVERY_S = 30.0  # the server must answer again within it
@@ -161,7 +162,7 @@ def load(program: Program, clients: int, seconds: float) -> dict[str, object]:
         client = EdgeClient(server.address, server.model, deadline_s=10)
         split = SplitExecutor(program.graph, cut, client)
         number = 0
-        while time.monotonic() < ends:
+        while number < LEAST_REQUESTS or time.monotonic() < ends:
             answers = split.run(inputs[number % 10])
             own[not np.array_equal(answers[0], expected[number % 10][0])] += 1
             own[2] += split.exchange is not None and split.exchange.error is None
