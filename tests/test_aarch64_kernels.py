@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
+import build_binary
 import build_tflite as build
 import numpy as np
 import pytest
+from exact import draw_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_call import one_node
 from one_operator import operands, read_operator
 from oracle import random_inputs, tflite_reference
-from vector_geometry import draw_conv2d, draw_depthwise_conv2d
+from vector_geometry import SHIFTED, draw_conv2d, draw_depthwise_conv2d, shifted
 
 from midge.kernels import table
 from midge.kernels.convolution import SUFFIXES
 from midge.kernels.native import processor
 from midge.kernels.vector import table as vector
+from midge.runtime.attributes import BConv2D
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import MissingTool
+from midge.runtime.graph import Graph, Node
 from midge.runtime.pipeline import compile_model
 
 PROCESSORS = ("max", "cortex-a76", "cortex-a53")  # with `smmla`, with `sdot`, and with neither
@@ -34,10 +38,22 @@ def assert_emulated(
 ) -> None:
     """A model of one operator that `kernel` of its type takes: its bits on all processors."""
     graph, node = read_operator(model)
+    arrays = operands(graph, node, random_inputs(model, seed))
     kernel = f"{kernel}_{SUFFIXES[graph.input(node).dtype]}"
+    assert_node_emulated(graph, node, arrays, kernel, overlap, sets)
+
+
+def assert_node_emulated(
+    graph: Graph,
+    node: Node,
+    arrays: list[np.ndarray | None],
+    kernel: str,
+    overlap: bool = False,
+    sets: tuple[str, ...] = (processor.NEON_DOT, processor.NEON),
+) -> None:
+    """The same for a node, and one array for each of its input positions."""
     program = one_node(graph, node, overlap, partial(vector.lower, sets=sets))
     assert {call.kernel for call in program.calls()} == {kernel}
-    arrays = operands(graph, node, random_inputs(model, seed))
     given = dict(zip(node.inputs, arrays, strict=False))
     wanted = table.OPERATIONS[node.op].reference(graph, node, arrays)
     executor = find_backend("aarch64").build(program)
@@ -70,6 +86,19 @@ def test_depthwise_conv2d(data):
 def test_fully_connected(units, dtype):
     model = build.fully_connected((3, 1050), units=units, dtype=dtype)
     assert_emulated(model, "fully_connected_vector")
+
+
+@pytest.mark.parametrize("kernel", SHIFTED)
+def test_many_filters_and_left_shifts(kernel):
+    graph, node = shifted(kernel)
+    x = draw_values(np.random.default_rng(1), graph.input(node).shape, graph.input(node).dtype)
+    assert_node_emulated(graph, node, [x, *[None] * 2], kernel)
+
+
+def test_many_filters_of_bits():
+    graph, node = build_binary.layer(BConv2D(33), (1, 1, 3, 33), 272, dtype="int8")
+    arrays = [build_binary.random_bits(graph, node, 0), *[None] * (len(node.inputs) - 1)]
+    assert_node_emulated(graph, node, arrays, "bconv2d_vector_s8")
 
 
 def test_winograd():

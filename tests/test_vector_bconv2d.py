@@ -54,6 +54,14 @@ def test_dense(dtype, batch):
     assert_bits(graph, node, dtype)
 
 
+@pytest.mark.parametrize("dtype", SUFFIX)
+@pytest.mark.parametrize("filters", [256, 272, 300, 513])
+def test_more_filters_than_a_byte_counts(dtype, filters):
+    attrs = BConv2D(33, padding=Padding(1, 1, 1, 1), pad_value=1)
+    graph, node = build.layer(attrs, (1, 3, 9, 33), filters, (3, 3), dtype)
+    assert_bits(graph, node, dtype)
+
+
 def test_long_sums_do_not_overflow_bytes():
     """All bits differ, far more often than a byte counts."""
     graph, node = build.layer(BDense(32 * 700), (1, 32 * 700), 16)

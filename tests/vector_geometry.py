@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import build_tflite as build
+import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
+from one_operator import read_operator
+
+from midge.runtime.graph import Graph, Node
 
 # uint8 weights have a zero point, and one scale.
 KINDS = st.sampled_from(
@@ -55,3 +61,24 @@ def _draw_window(
         "seed": data.draw(st.integers(0, 5)),
         **data.draw(KINDS),
     }
+
+
+# Kernel -> a layer with more filters than a byte counts, for `shifted`.
+SHIFTED = {
+    "conv2d_vector_s8": build.conv2d((1, 3, 5, 4), filters=300, kernel=(1, 1)),
+    "depthwise_conv2d_vector_s8": build.depthwise_conv2d((1, 4, 5, 272)),
+    "fully_connected_vector_s8": build.fully_connected((2, 6), units=272, per_channel=True),
+    "conv2d_vector_s16": build.conv2d((1, 3, 5, 4), filters=272, kernel=(1, 1), dtype="int16"),
+}
+
+
+def shifted(kernel: str) -> tuple[Graph, Node]:
+    """One of `SHIFTED` with multipliers from 2**-12 to 2**6, in runs of channels and mixed."""
+    graph, node = read_operator(SHIFTED[kernel])
+    x, weights, y = (graph.tensors[i] for i in (*node.inputs[:2], *node.outputs))
+    channels = np.arange(y.shape[-1])
+    exponents = np.where(channels < 64, channels // 16 * 2, channels * 5 % 19 - 12)
+    own = y.quantization.scales[0] / x.quantization.scales[0] * 1.37 * 2.0 ** (exponents - 1)
+    quantization = replace(weights.quantization, scales=own.astype(np.float32))
+    changed = replace(weights, quantization=quantization)
+    return graph.with_nodes(graph.nodes, {weights.index: changed}), node

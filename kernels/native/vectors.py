@@ -71,9 +71,10 @@ def store(builder: Builder, pointer: Value, offset: Value, value: Value) -> None
 def store_first(
     builder: Builder, pointer: Value, offset: Value, value: Value, count: Value
 ) -> None:
-    """The first `count` of 16 lanes to any address; nothing behind them is touched."""
-    lanes = constant(BYTES, *range(16))
-    mask = builder.icmp_unsigned("<", lanes, splat(builder, count, BYTES))
+    """The first `count` of 16 lanes, or all, to any address; nothing behind them is touched."""
+    lanes, most = constant(BYTES, *range(16)), count.type(16)
+    few = builder.select(builder.icmp_unsigned("<", count, most), count, most)
+    mask = builder.icmp_unsigned("<", lanes, splat(builder, few, BYTES))  # that takes 8 bits
     kinds = [value.type, value.type.as_pointer(), I32, mask.type]
     name = {I8: "i8", I16: "i16", F32: "f32"}[value.type.element]
     function = intrinsic(builder, f"llvm.masked.store.v16{name}.p0", ir.VoidType(), kinds)
