@@ -58,7 +58,7 @@ def test_rate_and_delay_are_as_stated(echo: str) -> None:
     got, took = exchange(link.address, data)
     link.close()
     assert got == data
-    assert 0.2448 <= took < 20.0
+    assert 0.2448 <= took < 60.0
     assert link.carried == {"up": len(data), "down": len(data)}
 
 

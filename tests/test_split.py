@@ -122,7 +122,7 @@ def test_killing_the_server_in_the_middle_of_a_request(program, inputs, expected
         asking.join(timeout=0.3)
         assert asking.is_alive()
         server.process.kill()
-        asking.join(timeout=30)
+        asking.join(timeout=60)
         np.testing.assert_array_equal(answers[0], expected)
         assert "the device answered alone" in executor.remarks[0]
     finally:
@@ -142,7 +142,7 @@ def test_a_silent_server_is_given_up_at_the_deadline(program, inputs, expected) 
 
 def test_a_server_that_was_never_there(program, inputs, expected) -> None:  # type: ignore[no-untyped-def]
     graph = program.graph
-    executor = SplitExecutor(graph, middle_cut(graph), EdgeClient("127.0.0.1:9", "digits"))
+    executor = SplitExecutor(graph, middle_cut(graph), EdgeClient("127.0.0.1:9", "digits", 60))
     np.testing.assert_array_equal(executor.run(inputs)[0], expected)
     assert "did not answer (unavailable" in executor.remarks[0]
 
@@ -152,7 +152,7 @@ def test_a_server_with_another_model_is_refused(inputs) -> None:  # type: ignore
     served = ModelServer(theirs, "conv")
     served.start()
     cut = cut_at(ours, 0)
-    client = EdgeClient(served.address, "conv")
+    client = EdgeClient(served.address, "conv", 60)
     with pytest.raises(LinkError, match="give both the same model file"):
         client.infer(cut, [np.zeros((1, 8, 8, 3), np.int8)])
     served.stop()
@@ -205,7 +205,7 @@ def say(request, name: str, text: str) -> None:  # type: ignore[no-untyped-def]
 def test_hostile_requests_are_answered_with_a_sentence(
     program, inputs, server, spoil, said
 ) -> None:  # type: ignore[no-untyped-def]
-    client, message = EdgeClient(server.address, "digits"), request(program, inputs)
+    client, message = EdgeClient(server.address, "digits", 60), request(program, inputs)
     spoil(message)
     with pytest.raises(LinkError, match=said):
         client._call("ModelInfer", message)
@@ -260,7 +260,7 @@ def test_the_standard_health_service_answers(server: ModelServer) -> None:
 
     with grpc.insecure_channel(server.address) as channel:
         asked = health_pb2.HealthCheckRequest()
-        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 

@@ -13,7 +13,7 @@ from ...runtime.backend import check_inputs
 from ...runtime.importers import read_model
 from ...runtime.options import Options
 from ...runtime.pipeline import compile_graph, rewrite
-from .. import split_bench, split_plan
+from .. import split_bench, split_export, split_plan
 from ..arguments import add_model, load_inputs, read_token
 from ..plan_page import short_name
 from ..zoo import find_model
@@ -25,6 +25,7 @@ ACTIONS = {
     "profile": "measure every prefix of the model on this machine",
     "plan": "where to cut, by the exact optimum or a published method",
     "run": "one inference over a cut",
+    "export-tail": "the tail of a cut as ONNX, for other servers",
     "bench": "measure predicted against real latency over a shaped link",
 }
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split_plan.add_profile_arguments(made["profile"])
     split_plan.add_plan_arguments(made["plan"])
     split_bench.add_arguments(made["bench"])
+    split_export.add_arguments(made["export-tail"])
     _add_run_arguments(made["run"])
 
 
@@ -70,6 +72,7 @@ MORE = {
     "profile": (split_plan.profile, split_plan.show_profile),
     "plan": (split_plan.make_plan, split_plan.show_plan),
     "bench": (split_bench.run, split_bench.show),
+    "export-tail": (split_export.run, split_export.show),
 }
 
 
