@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,8 @@ from ..runtime.graph import Graph
 from ..runtime.importers import read_model
 from ..runtime.options import Options
 from ..runtime.pipeline import rewrite
+from ..targets.split.coding import CODINGS
+from ..targets.split.coding_costs import CodingCost
 from ..targets.split.costs import (
     Profile,
     costs_of,
@@ -39,6 +42,8 @@ from ..targets.split.planners import (
 )
 from ..targets.split.planners.problem import OBJECTIVES
 from .arguments import byte_count, load_inputs
+from .plan_page import short_name
+from .split_coding import add_coding, add_samples, chosen_codings
 from .split_page import split_page
 from .zoo import find_model
 
@@ -72,6 +77,8 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("COMPUTE", "SEND", "WAIT"),
         help="watts that the device draws (default 1 1 0.1)",
     )
+    add_coding(parser)
+    add_samples(parser)
     parser.add_argument("--jobs", type=int, default=1, help="jobs of jps (default 1)")
     parser.add_argument("--html", type=Path, metavar="F", help="latency against bandwidth, a page")
 
@@ -103,7 +110,8 @@ def profile(args: argparse.Namespace) -> dict[str, Any]:
 
 def make_plan(args: argparse.Namespace) -> dict[str, Any]:
     graph = graph_of(args.model)
-    problem = problem_of(args, graph)
+    coded = chosen_codings(args, graph, Link.of(args.mbit).up)
+    problem = problem_of(args, graph, coded)
     import_module("networkx")  # loaded here, so that `planning_ms` is planning
     started = time.perf_counter()
     found = plan(args.algorithm, problem)
@@ -113,6 +121,7 @@ def make_plan(args: argparse.Namespace) -> dict[str, Any]:
         "objective": problem.objective,
         "planning_ms": planning_ms,
         "as_good_as": rivals,
+        "coding": _codings(graph, found, coded or {}),
         "files": [],
     }
     if args.html:
@@ -142,6 +151,28 @@ def describe(graph: Graph, found: Plan) -> dict[str, Any]:
     }
 
 
+def _codings(graph: Graph, found: Plan, coded: Mapping[int, CodingCost]) -> list[dict[str, Any]]:
+    """What crosses, and how each tensor is coded."""
+    sent = [t for t in sorted(coded) if _crosses(graph, t, found.device)]
+    return [
+        {
+            "tensor": graph.tensors[t].name,
+            "coding": coded[t].name,
+            "lossless": CODINGS[coded[t].name].lossless,
+            "bytes": coded[t].bytes,
+            "raw_bytes": graph.tensors[t].bytes,
+            "encode_ms": coded[t].encode_ms,
+            "decode_ms": coded[t].decode_ms,
+        }
+        for t in sent
+    ]
+
+
+def _crosses(graph: Graph, tensor: int, device: frozenset[int]) -> bool:
+    made_here = tensor in graph.inputs or graph.producers.get(tensor) in device
+    return made_here and any(reader not in device for reader in graph.consumers[tensor])
+
+
 def _plain(value: Any) -> Any:
     """Evidence as JSON: stages of a pipeline are objects."""
     if isinstance(value, list | tuple):
@@ -151,13 +182,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def problem_of(args: argparse.Namespace, graph: Graph) -> Problem:
+def problem_of(
+    args: argparse.Namespace, graph: Graph, coded: Mapping[int, CodingCost] | None = None
+) -> Problem:
     """The planning problem that the arguments state; profiles that aren't given are measured."""
     device, server = sides(args, graph)
     link = Link.of(args.mbit, args.delay_ms, args.down_mbit)
     overhead = request_bytes(graph) / link.up  # a request is more than its tensors
     return Problem(
-        costs_of(graph, device, server),
+        costs_of(graph, device, server, coded),
         Link(link.up, link.down, link.delay_ms + overhead),
         args.objective,
         Limits(
@@ -226,6 +259,13 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     table.add_row("energy", f"{result['energy_mj']:.3f} mJ")
     proved = "the optimum of one-way cuts" if result["proved"] else "not proved to be the optimum"
     table.add_row(result["algorithm"], f"{proved}; planned in {result['planning_ms']:.1f} ms")
+    for row in result["coding"]:
+        lossy = "" if row["lossless"] else "; LOSSY: answers are not those of a local run"
+        table.add_row(
+            short_name(row["tensor"]),
+            f"{row['coding']}, {row['bytes']:,} of {row['raw_bytes']:,} bytes in "
+            f"{row['encode_ms']:.3f} + {row['decode_ms']:.3f} ms{lossy}",
+        )
     if result["as_good_as"]:
         table.add_row("as good", ", ".join(result["as_good_as"]))
     console.print(table, markup=False)

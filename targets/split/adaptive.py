@@ -113,7 +113,8 @@ class AdaptiveExecutor:
         self._recovered()
         profiled = sum(self._problem.costs.server_ms[v] for v in executor.cut.server)
         self.estimate.computed(exchange.compute_ms, profiled)
-        if self.estimate.carried(exchange.sent_bytes, exchange.ms - exchange.compute_ms):
+        beside = exchange.ms - exchange.compute_ms - exchange.coding_ms
+        if self.estimate.carried(exchange.sent_bytes, beside):
             self._wake.set()
 
     def _recovered(self) -> None:

@@ -13,19 +13,25 @@ import grpc
 import numpy as np
 
 from ...runtime.errors import ExecutionError, InputError
+from ...runtime.graph import Tensor
+from .coder import Coder
 from .cut import Cut
 from .protocol import (
+    BASE,
     CHECKSUM,
+    CODING,
     COMPUTE_MS,
     CUT,
+    DECODE_MS,
     DIGEST,
     MAX_MESSAGE,
     SERVICE,
+    STREAM,
     check,
     checksum,
     codec,
+    describe,
     messages,
-    pack,
     unpack,
 )
 
@@ -41,7 +47,11 @@ def _varint(number: int) -> bytes:
 
 
 class LinkError(ExecutionError):
-    """The server gave no usable answer in time."""
+    """The server gave no usable answer in time. `code` is gRPC's name of the status, if any."""
+
+    def __init__(self, why: str, code: str = "") -> None:
+        super().__init__(why)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ class EdgeClient:
         self._checked = checked
         self.address, self.deadline_s, self._model = address, deadline_s, model
         self.compute_ms: float | None = None  # what the server says its last answer took
+        self.coding_ms = 0.0  # of the last request, on both sides
+        self.sent_bytes = 0  # of the last request's tensors, as coded
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.initial_reconnect_backoff_ms", 100),
@@ -83,31 +95,61 @@ class EdgeClient:
             self._channel = grpc.secure_channel(address, _tls(credentials), options)
 
     def infer(
-        self, cut: Cut, values: Sequence[np.ndarray], deadline_s: float | None = None
+        self,
+        cut: Cut,
+        values: Sequence[np.ndarray],
+        deadline_s: float | None = None,
+        coder: Coder | None = None,
     ) -> list[np.ndarray]:
-        """The tail's outputs for the tensors that cross the cut."""
-        sent = [cut.tail.tensors[index] for index in cut.sent]
-        described, contents = pack(messages.ModelInferRequest.InferInputTensor, sent, values)
-        request = messages.ModelInferRequest(
-            model_name=self._model,
-            id=uuid.uuid4().hex,
-            inputs=described,
-            raw_input_contents=contents,
-        )
-        request.parameters[CUT].string_param = cut.name
-        request.parameters[CHECKSUM].int64_param = checksum(contents)
-        request.parameters[DIGEST].string_param = cut.tail.sha256
-        response = self._call("ModelInfer", request, deadline_s)
+        """The tail's outputs for the tensors that cross the cut, sent as `coder` codes them."""
+        coder = coder or Coder()
+        ends = time.monotonic() + min(deadline_s or self.deadline_s, self.deadline_s)
+        tensors = [cut.tail.tensors[index] for index in cut.sent]
+        request = self._request(cut, tensors, values, coder)
+        try:
+            response = self._call("ModelInfer", request, ends - time.monotonic())
+        except LinkError as error:
+            if error.code != "failed precondition" or BASE not in request.parameters:
+                coder.forget()
+                raise
+            coder.forget()  # the server has started anew, or has made room: a whole frame
+            request = self._request(cut, tensors, values, coder)
+            response = self._call("ModelInfer", request, ends - time.monotonic())
         if response.id != request.id:
             raise LinkError(f"the server at {self.address} answered another request")
+        coder.sent(tensors, values)
         outputs = [cut.tail.tensors[index] for index in cut.tail.outputs]
         self.compute_ms = response.parameters[COMPUTE_MS].double_param or None
+        self.coding_ms += response.parameters[DECODE_MS].double_param
         try:
             if self._checked:
                 check(response.raw_output_contents, response.parameters)
             return unpack(outputs, response.outputs, response.raw_output_contents)
         except InputError as error:
             raise LinkError(f"the server at {self.address} gave a wrong answer: {error}") from None
+
+    def _request(
+        self, cut: Cut, tensors: Sequence[Tensor], values: Sequence[np.ndarray], coder: Coder
+    ) -> Any:
+        coded = coder.encode(tensors, values)
+        self.coding_ms, self.sent_bytes = coded.ms, sum(map(len, coded.contents))
+        request = messages.ModelInferRequest(
+            model_name=self._model,
+            id=uuid.uuid4().hex,
+            inputs=[describe(messages.ModelInferRequest.InferInputTensor, t) for t in tensors],
+            raw_input_contents=coded.contents,
+        )
+        for described, name in zip(request.inputs, coded.names, strict=True):
+            if name != "raw":
+                described.parameters[CODING].string_param = name
+        request.parameters[CUT].string_param = cut.name
+        request.parameters[CHECKSUM].int64_param = checksum(coded.contents)
+        request.parameters[DIGEST].string_param = cut.tail.sha256
+        if coded.stream is not None:
+            request.parameters[STREAM].string_param = coded.stream
+        if coded.base is not None:
+            request.parameters[BASE].int64_param = coded.base
+        return request
 
     def probe(self, size: int) -> float:
         """Milliseconds that a request of `size` bytes takes which asks for nothing.
@@ -126,13 +168,13 @@ class EdgeClient:
         serialize, parse = codec(method)
         call = self._channel.unary_unary(f"/{SERVICE}/{method}", serialize, parse)
         try:
-            timeout = min(deadline_s or self.deadline_s, self.deadline_s)
+            timeout = max(min(deadline_s or self.deadline_s, self.deadline_s), 1e-3)
             answer = call(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             what = error.code().name.lower().replace("_", " ")
             detail = error.details()
             raise LinkError(
-                f"the server at {self.address} did not answer ({what}: {detail})"
+                f"the server at {self.address} did not answer ({what}: {detail})", what
             ) from None
         if answer is None:  # what gRPC gives for bytes that are no message of this kind
             raise LinkError(f"the server at {self.address} sent an answer that can't be read")

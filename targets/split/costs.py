@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import InputError
 from ...runtime.graph import Graph
 from ...runtime.pipeline import compile_graph
+from .coding_costs import CodingCost
 from .cut import cut_between, stateful_nodes
 from .planners.problem import INPUT, Costs, Wire
 
@@ -120,13 +121,23 @@ def _interleaved(executors: Sequence[Executor], inputs: Sequence[np.ndarray]) ->
     return [statistics.median(taken) for taken in samples]
 
 
-def costs_of(graph: Graph, device: Profile, server: Profile) -> Costs:
-    """What planners see of a graph. Bytes are those on the wire, each tensor's description in."""
+def costs_of(
+    graph: Graph, device: Profile, server: Profile, coded: Mapping[int, CodingCost] | None = None
+) -> Costs:
+    """What planners see of a graph. Bytes are those on the wire, each tensor's description in.
+
+    `coded` says what each tensor's coding costs; those that it doesn't name cross as they are.
+    """
     made = {t: i for i, node in enumerate(graph.nodes) for t in node.outputs}
     wires = []
     for index, readers in graph.consumers.items():
         if readers and graph.is_activation(index) and (index in made or index in graph.inputs):
-            wires.append(Wire(made.get(index, INPUT), readers, wire_bytes(graph, index)))
+            cost = (coded or {}).get(index)
+            size, times = wire_bytes(graph, index), (0.0, 0.0)
+            if cost is not None and cost.name != "raw":
+                size += cost.bytes - graph.tensors[index].bytes + CODING_BYTES
+                times = cost.encode_ms, cost.decode_ms
+            wires.append(Wire(made.get(index, INPUT), readers, size, *times))
     answers = [0] * len(graph.nodes)
     for index in graph.outputs:
         if index in made:
@@ -163,6 +174,7 @@ def request_bytes(graph: Graph) -> int:
     return len(serialize(message)) + FRAMES
 
 
+CODING_BYTES = 30  # of the parameter that names a tensor's coding
 FRAMES = 400  # gRPC's and HTTP/2's headers and frames of one call in both directions, measured
 
 

@@ -12,6 +12,7 @@ from ...runtime.backend import Executor, Measurement, check_inputs, find_backend
 from ...runtime.graph import Graph
 from ...runtime.pipeline import compile_graph
 from .client import EdgeClient, LinkError
+from .coder import Coder
 from .cut import Cut
 
 RETRY_S = 1.0  # after a failure the device answers alone for so long before it asks again
@@ -24,6 +25,7 @@ class Exchange:
     sent_bytes: int
     ms: float
     compute_ms: float = 0.0  # of `ms`, what the server says it computed
+    coding_ms: float = 0.0  # of `ms`, coding and decoding what was sent
     error: str | None = None
 
 
@@ -31,7 +33,8 @@ class SplitExecutor:
     """Never loses an answer: whatever the link does, the device can finish alone.
 
     `remarks` tells where the last answer was computed and, if the link failed, how; `exchange` what
-    the last inference asked of the server, None if it did not ask.
+    the last inference asked of the server, None if it did not ask. `coder` codes what crosses; with
+    a lossy one, answers from the server are not the device's, and `remarks` say so.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class SplitExecutor:
         cut: Cut,
         client: EdgeClient,
         release: Callable[[], None] = lambda: None,
+        coder: Coder | None = None,
     ) -> None:
         self.measurement = Measurement()
         self.remarks: list[str] = []
         self.exchange: Exchange | None = None
         self.cut, self._graph, self._client, self._release = cut, graph, client, release
+        self.coder = coder or Coder()
         self._head = _executor(cut.head)
         self._tail = _executor(cut.tail)
         self._retry_at = 0.0
@@ -83,21 +88,24 @@ class SplitExecutor:
             return self._tail.run(crossing)
         asked = time.perf_counter()
         try:
-            answer = self._client.infer(self.cut, crossing, left_s)
+            answer = self._client.infer(self.cut, crossing, left_s, self.coder)
         except LinkError as error:
             self._retry_at = time.monotonic() + RETRY_S
             ms = (time.perf_counter() - asked) * 1e3
-            self.exchange = Exchange(self.cut.sent_bytes, ms, error=str(error))
+            self.exchange = Exchange(self._client.sent_bytes, ms, error=str(error))
             self.remarks = [f"{error}; the device answered alone"]
             return self._tail.run(crossing)
         ms = (time.perf_counter() - asked) * 1e3
         compute_ms = min(self._client.compute_ms or 0.0, ms)
-        self.exchange = Exchange(self.cut.sent_bytes, ms, compute_ms)
+        coding_ms = min(self._client.coding_ms, ms - compute_ms)
+        self.exchange = Exchange(self._client.sent_bytes, ms, compute_ms, coding_ms)
         here, nodes = self.cut.position, len(self._graph.nodes)
         self.remarks = [
             f"{here} of {nodes} nodes here, the others at {self._client.address}, "
-            f"{self.cut.sent_bytes} bytes sent"
+            f"{self._client.sent_bytes} bytes sent"
         ]
+        if self.coder.lossy:
+            self.remarks.append("the coding is lossy: these are not the bits of a local run")
         return answer
 
     def warm(self, inputs: Sequence[np.ndarray]) -> None:

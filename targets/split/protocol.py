@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import InputError
+from ...runtime.errors import InputError, TargetError
 from ...runtime.graph import DTYPES, Tensor
+from . import coding
 from . import inference_pb2 as messages
 
 SERVICE = "inference.GRPCInferenceService"
@@ -26,6 +27,11 @@ MAX_MESSAGE = 64 << 20  # bytes; a cut tensor of any model for small machines is
 # Parameters beyond the protocol. Of a request: the cut (the device's nodes as ranges), the model's
 # digest, and a checksum of the raw contents; of a response: a checksum, and the time it took.
 CUT, DIGEST, CHECKSUM, COMPUTE_MS = "midge_cut", "midge_sha256", "midge_crc32", "midge_compute_ms"
+
+# Of a coded tensor: the coding's name. Of a request with differences: the stream that its frame
+# belongs to, and the checksum of the frame before (none: this one stands alone). Of its response:
+# the time that decoding took.
+CODING, STREAM, BASE, DECODE_MS = "midge_coding", "midge_stream", "midge_base", "midge_decode_ms"
 
 DATATYPES = {
     "bool": "BOOL",
@@ -46,15 +52,18 @@ def codec(method: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     return request.SerializeToString, response.FromString
 
 
+def describe(kind: type, tensor: Tensor) -> Any:
+    """A tensor's description, of class `kind`."""
+    return kind(name=tensor.name, datatype=DATATYPES[tensor.dtype], shape=tensor.shape)
+
+
 def pack(
     kind: type, tensors: Iterable[Tensor], values: Sequence[np.ndarray]
 ) -> tuple[list[Any], list[bytes]]:
     """Descriptions of class `kind` and raw contents (little endian, C order)."""
     descriptions, contents = [], []
     for tensor, value in zip(tensors, values, strict=True):
-        descriptions.append(
-            kind(name=tensor.name, datatype=DATATYPES[tensor.dtype], shape=value.shape)
-        )
+        descriptions.append(describe(kind, tensor))
         contents.append(np.ascontiguousarray(value).tobytes())
     return descriptions, contents
 
@@ -74,26 +83,43 @@ def check(contents: Iterable[bytes], parameters: Any) -> None:
 
 
 def unpack(
-    tensors: Sequence[Tensor], descriptions: Sequence[Any], contents: Sequence[bytes]
+    tensors: Sequence[Tensor],
+    descriptions: Sequence[Any],
+    contents: Sequence[bytes],
+    frame: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
-    """Arrays in the order of `tensors`; `InputError` if anything is not as they say."""
+    """Arrays in the order of `tensors`; `InputError` if anything is not as they say.
+
+    `frame` has their values before, for contents that are coded as differences.
+    """
     if len(descriptions) != len(tensors) or len(contents) != len(tensors):
         raise InputError(
             f"{len(tensors)} tensors with raw contents are needed, "
             f"{len(descriptions)} with {len(contents)} came"
         )
     came = {d.name: (d, c) for d, c in zip(descriptions, contents, strict=True)}
-    return [_array(tensor, *came.get(tensor.name, (None, b""))) for tensor in tensors]
+    bases: list[np.ndarray | None] = [*frame] if frame else [None for _ in tensors]
+    made = [(value.shape, value.dtype) for value in frame or ()]
+    if made != [(t.shape, DTYPES[t.dtype]) for t in tensors if frame]:
+        raise TargetError("the frame before has other tensors: send one that stands alone")
+    return [
+        _array(tensor, *came.get(tensor.name, (None, b"")), base)
+        for tensor, base in zip(tensors, bases, strict=True)
+    ]
 
 
-def _array(tensor: Tensor, description: Any, content: bytes) -> np.ndarray:
-    wanted = DATATYPES[tensor.dtype], tensor.shape, tensor.bytes
+def _array(tensor: Tensor, description: Any, content: bytes, base: np.ndarray | None) -> np.ndarray:
     if description is None:
         raise InputError(f"tensor {tensor.name!r} is missing")
-    given = description.datatype, tuple(description.shape), len(content)
-    if given != wanted:
+    wanted = DATATYPES[tensor.dtype], tensor.shape
+    given = description.datatype, tuple(description.shape)
+    coded = CODING in description.parameters
+    if given != wanted or not (coded or len(content) == tensor.bytes):
         raise InputError(
             f"tensor {tensor.name!r} must be {wanted[0]} of shape {list(wanted[1])} in "
-            f"{wanted[2]} bytes, not {given[0]} of shape {list(given[1])} in {given[2]} bytes"
+            f"{tensor.bytes} bytes, not {given[0]} of shape {list(given[1])} in "
+            f"{len(content)} bytes"
         )
+    if coded:
+        return coding.decode(description.parameters[CODING].string_param, content, tensor, base)
     return np.frombuffer(content, DTYPES[tensor.dtype]).reshape(tensor.shape)

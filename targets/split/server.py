@@ -13,13 +13,14 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ... import __version__
@@ -31,16 +32,20 @@ from ...runtime.options import Options
 from ...runtime.pipeline import compile_graph, rewrite
 from ...runtime.program import Program
 from ...runtime.program_file import is_program
+from .coder import Frames
 from .cut import cut_between, parse_ranges
 from .protocol import (
+    BASE,
     CHECKSUM,
     COMPUTE_MS,
     CUT,
     DATATYPES,
+    DECODE_MS,
     DIGEST,
     MAX_MESSAGE,
     METHODS,
     SERVICE,
+    STREAM,
     check,
     checksum,
     messages,
@@ -90,6 +95,7 @@ class ModelServer:
         slowdown: float = 1.0,
     ) -> None:
         self._graph, self._name, self._target, self._slowdown = graph, name, target, slowdown
+        self._frames = Frames()
         self._tails: dict[str, _Tail] = {}  # the last used one is the last
         self._lock = threading.Lock()
         self._server = grpc.server(
@@ -168,7 +174,9 @@ class ModelServer:
         inputs = [tail.graph.tensors[i] for i in tail.graph.inputs]
         if CUT in request.parameters or CHECKSUM in request.parameters:
             check(request.raw_input_contents, request.parameters)
-        values = unpack(inputs, request.inputs, request.raw_input_contents)
+        started = time.perf_counter()
+        values = self._values(request, inputs)
+        decode_ms = (time.perf_counter() - started) * 1e3
         started = time.perf_counter()
         with tail.lock:
             answers = tail.executor.run(values)
@@ -184,6 +192,7 @@ class ModelServer:
         )
         response.parameters[CHECKSUM].int64_param = checksum(contents)
         response.parameters[COMPUTE_MS].double_param = compute_ms
+        response.parameters[DECODE_MS].double_param = decode_ms
         return response
 
     # ---- inside ----
@@ -191,6 +200,18 @@ class ModelServer:
     def _check_name(self, name: str) -> None:
         if name != self._name:
             raise InputError(f"this server has the model {self._name!r}, not {name!r}")
+
+    def _values(self, request: Any, inputs: Sequence[Tensor]) -> list[np.ndarray]:
+        """The request's tensors; those of a stream are kept for the differences to come."""
+        frame, stream = None, ""
+        if STREAM in request.parameters:
+            stream = request.parameters[STREAM].string_param[:64]
+            if BASE in request.parameters:
+                frame = self._frames.base(stream, request.parameters[BASE].int64_param)
+        values = unpack(inputs, request.inputs, request.raw_input_contents, frame)
+        if stream:
+            self._frames.keep(stream, values)
+        return values
 
     def _tail(self, device: str) -> _Tail:
         """The compiled tail of a cut; of many cuts the last used ones are kept."""

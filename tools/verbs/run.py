@@ -109,7 +109,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         if result[name] is not None:
             number = result[name]
             console.print(f"{number:,.3f} {unit}" if name == "latency_ms" else f"{number:,} {unit}")
-    if result["stack_bytes"] is not None:
+    if result.get("stack_bytes") is not None:
         stack, bound = result["stack_bytes"], result["stack_bound"]
         console.print(f"{stack:,} bytes of stack, by its code at most {bound:,}")
     for remark in result["remarks"]:

@@ -16,6 +16,7 @@ from ...runtime.pipeline import compile_graph, rewrite
 from .. import split_bench, split_export, split_plan
 from ..arguments import add_model, load_inputs, read_token
 from ..plan_page import short_name
+from ..split_coding import add_coding
 from ..zoo import find_model
 from . import run as run_verb
 
@@ -54,6 +55,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", nargs="+", metavar="F.npy", help="one file for each input")
     parser.add_argument("--seed", type=int, default=0, help="of the random input (default 0)")
     parser.add_argument("--token-file", type=Path, metavar="F", help="the server's token")
+    add_coding(parser)
     tls = parser.add_argument_group("mutual TLS (all three)")
     tls.add_argument("--certificate", type=Path, metavar="PEM")
     tls.add_argument("--key", type=Path, metavar="PEM")
@@ -95,9 +97,11 @@ def _cuts(graph: Any) -> dict[str, Any]:
 def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
     from ...targets.split.backend import DEADLINE_S, ServerProcess, middle_cut
     from ...targets.split.client import ClientCredentials, EdgeClient
+    from ...targets.split.coder import Coder
     from ...targets.split.cut import cut_at
     from ...targets.split.executor import SplitExecutor
 
+    coder = Coder(args.coding)
     program = compile_graph(graph, "host")
     inputs = check_inputs(program.graph, load_inputs(program.graph, args.input, args.seed))
     graph = program.graph
@@ -108,11 +112,11 @@ def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
         token = None if args.token_file is None else read_token(args.token_file)
         name = args.name or path.stem
         client = EdgeClient(args.server, name, args.deadline, credentials, token=token)
-        executor = SplitExecutor(graph, cut, client)
+        executor = SplitExecutor(graph, cut, client, coder=coder)
     else:
         server = ServerProcess(program)
         client = EdgeClient(server.address, server.model, DEADLINE_S)
-        executor = SplitExecutor(graph, cut, client, release=server.stop)
+        executor = SplitExecutor(graph, cut, client, server.stop, coder)
     try:
         outputs = executor.run(inputs)
         measured, remarks = executor.measurement, executor.remarks
@@ -121,7 +125,8 @@ def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
     return {
         **run_verb.answer("split", program, outputs, measured, remarks),
         "cut": cut.position,
-        "bytes": cut.sent_bytes,
+        "bytes": executor.exchange.sent_bytes if executor.exchange else 0,
+        "coding": args.coding,
     }
 
 

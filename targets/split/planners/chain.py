@@ -69,8 +69,9 @@ def jointdnn(problem: Problem) -> Plan:
         or _sums(points, costs.server_ms, problem.server_load),
     }
     half = link.delay_ms / 2  # a request's delay is paid half on the way there and half back
-    up = [half + _bytes_at(costs, p) / link.up for p in points]
-    down = [half + _bytes_at(costs, p) / link.down for p in points]
+    coding = [problem.coding_ms(p) for p in points]
+    up = [half + _bytes_at(costs, p) / link.up + c for p, c in zip(points, coding, strict=True)]
+    down = [half + _bytes_at(costs, p) / link.down + c for p, c in zip(points, coding, strict=True)]
     down[segments] = half + sum(costs.answer_bytes) / link.down
     value, places = _shortest(segments, runs, up, down)
     device = _kept(points, places)
@@ -142,8 +143,10 @@ def three_tiers(problem: Problem) -> Plan:
             if p < costs.nodes:
                 first = problem.link
                 value += first.delay_ms + _bytes_at(costs, p) / first.up + answer / first.down
+                value += problem.coding_ms(p)
             if q < costs.nodes:
                 value += uplink.delay_ms + _bytes_at(costs, q) / uplink.up + answer / uplink.down
+                value += problem.coding_ms(q)
             best = min(best, (value, -p, -q))
     value, p, q = best[0], -best[1], -best[2]
     plan = plan_of(problem, "adaf", range(p))

@@ -42,7 +42,12 @@ def stage_weights(problem: Problem, compute: float, link: float, server: float) 
             server * problem.server_load * t + link * answer / rates.down
             for t, answer in zip(costs.server_ms, costs.answer_bytes, strict=True)
         ),
-        tuple(link * wire.bytes / rates.up for wire in costs.wires),
+        tuple(
+            link * wire.bytes / rates.up
+            + compute * wire.encode_ms
+            + server * problem.server_load * wire.decode_ms
+            for wire in costs.wires
+        ),
     )
 
 
@@ -57,7 +62,12 @@ def objective_weights(problem: Problem) -> Weights:
             power.wait * (problem.server_load * t + answer / rates.down)
             for t, answer in zip(costs.server_ms, costs.answer_bytes, strict=True)
         ),
-        tuple(power.send * wire.bytes / rates.up for wire in costs.wires),
+        tuple(
+            power.send * wire.bytes / rates.up
+            + power.compute * wire.encode_ms
+            + power.wait * problem.server_load * wire.decode_ms
+            for wire in costs.wires
+        ),
     )
 
 
@@ -278,8 +288,10 @@ def _line(problem: Problem, cut: frozenset[int]) -> tuple[Fraction, Fraction]:
     compute = sum((Fraction(costs.device_ms[v]) for v in cut), Fraction(0))
     away = costs.everything - cut
     compute += load * sum((Fraction(costs.server_ms[v]) for v in away), Fraction(0))
+    crossing = costs.crossing(cut)
+    compute += sum((Fraction(w.encode_ms) + load * Fraction(w.decode_ms) for w in crossing), 0)
     share = Fraction(problem.link.up) / Fraction(problem.link.down)
-    sent = Fraction(sum(wire.bytes for wire in costs.crossing(cut)))
+    sent = Fraction(sum(wire.bytes for wire in crossing))
     return compute, sent + share * sum(costs.answer_bytes[v] for v in away)
 
 

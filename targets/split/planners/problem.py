@@ -21,11 +21,16 @@ OBJECTIVES = ("latency", "energy", "throughput", "memory")
 
 @dataclass(frozen=True)
 class Wire:
-    """A tensor that may cross: who makes it (`INPUT` or a node), its readers, its bytes as sent."""
+    """A tensor that may cross: who makes it (`INPUT` or a node), its readers, its bytes as sent.
+
+    Where it is coded, `encode_ms` is the device's time for it and `decode_ms` the server's.
+    """
 
     producer: int
     readers: tuple[int, ...]
     bytes: int
+    encode_ms: float = 0.0
+    decode_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,11 @@ class Problem:
                 f"the objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}"
             )
 
+    def coding_ms(self, length: int) -> float:
+        """The time on both sides of coding what crosses behind a prefix."""
+        crossing = self.costs.crossing(frozenset(range(length)))
+        return sum(wire.encode_ms + self.server_load * wire.decode_ms for wire in crossing)
+
     def extra(self, name: str, algorithm: str, what: str) -> Any:
         """A family's own input, or a sentence that says what is missing."""
         if name not in self.extras:
@@ -224,9 +234,12 @@ def evaluate(problem: Problem, device: frozenset[int]) -> Stages:
     """The cost of running `device` here and the rest on the server (algorithms: T(S), E(S))."""
     costs, link, power = problem.costs, problem.link, problem.power
     away = costs.everything - device
+    crossing = costs.crossing(device) if away else []
     device_ms = sum(costs.device_ms[v] for v in sorted(device))
-    server_ms = sum(costs.server_ms[v] for v in sorted(away)) * problem.server_load
-    sent = sum(wire.bytes for wire in costs.crossing(device)) if away else 0
+    device_ms += sum(wire.encode_ms for wire in crossing)
+    server_ms = sum(costs.server_ms[v] for v in sorted(away))
+    server_ms = (server_ms + sum(wire.decode_ms for wire in crossing)) * problem.server_load
+    sent = sum(wire.bytes for wire in crossing)
     up_ms = sent / link.up
     down_ms = sum(costs.answer_bytes[v] for v in away) / link.down
     delay_ms = link.delay_ms if away else 0.0

@@ -133,7 +133,10 @@ def pico(problem: Problem) -> Plan:
 
     def stage_ms(first: int, end: int, m: int) -> float:
         moved = sum(w.bytes for w in costs.crossing(frozenset(range(points[first]))))
-        return work(first, end) / (mean * m) + moved / problem.link.up + problem.link.delay_ms
+        moving_ms = (
+            moved / problem.link.up + problem.link.delay_ms + problem.coding_ms(points[first])
+        )
+        return work(first, end) / (mean * m) + moving_ms
 
     period, stages = pipeline(len(points) - 1, len(speeds), stage_ms)
     taken: list[list[int]] = [[] for _ in stages]
