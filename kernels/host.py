@@ -52,6 +52,12 @@ class HostBackend:
 
         return lower(graph, node)
 
+    def elsewhere(self, graph: Graph, node: Node) -> Iterator[Lowered]:
+        """Calls for this node by which a program may have been made on another processor."""
+        from .tuning import elsewhere
+
+        return elsewhere(graph, node)
+
     def build(self, program: Program, out: Path | None = None, threads: int = 1) -> HostExecutor:
         """An executor with an arena of its own; nothing is written to `out`."""
         return HostExecutor(program, threads)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.tuned import tuned_choices
+from .native import processor
 from .vector import conv2d, depthwise_conv2d, table, winograd
 from .vector.window import AMPLE, TIGHT, Room
 
@@ -36,6 +37,16 @@ def lower(graph: Graph, node: Node) -> Lowered:
     usual = table.lower(graph, node)
     found = None if name == DEFAULT else _candidate(graph, node, usual, name)
     return usual if found is None else found
+
+
+def elsewhere(graph: Graph, node: Node) -> Iterator[Lowered]:
+    """Every call that `lower` gives for a node with some other processor, or when tuned. All run
+    here: each kernel is compiled for each instruction set."""
+    for sets in ((processor.AVX512_VNNI,), tuple(table.WINOGRAD_SETS)):
+        yield from table.lower(graph, node, sets).ways
+    usual = table.lower(graph, node)
+    found = (_candidate(graph, node, usual, name) for name in NAMES)
+    yield from (way for lowered in found if lowered is not None for way in lowered.ways)
 
 
 def candidates(graph: Graph, node: Node) -> tuple[str, ...]:

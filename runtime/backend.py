@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -103,6 +103,15 @@ class Backend(Protocol):
 
     def build(self, program: Program, out: Path | None = None) -> Executor:
         """An executor; artefacts that the user keeps are written to `out`."""
+
+
+def elsewhere(backend: Backend, graph: Graph, node: Node) -> Iterator[Lowered]:
+    """Calls by which a program that was made on another machine may make a node here.
+
+    None where `lower` gives the same calls on all machines; other backends have this method.
+    """
+    find: Callable[[Graph, Node], Iterator[Lowered]] | None = getattr(backend, "elsewhere", None)
+    return find(graph, node) if find else iter(())
 
 
 def find_backend(target: str) -> Backend:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .backend import Backend, find_backend
+from .backend import Backend, elsewhere, find_backend
 from .errors import MissingTool, ProgramError
 from .feeding import FEED, unrolled_calls
 from .graph import Graph
@@ -48,7 +48,7 @@ def check_program(program: Program, name: str) -> None:
         _check_items(program)
         backend = find_backend(program.target)
         _check_supported(program.graph, backend)
-        checker = _Checker(program, lower_nodes(program.graph, backend))
+        checker = _Checker(program, lower_nodes(program.graph, backend), backend)
         for _, call in unrolled_calls(program):
             checker.check(call)
     except MissingTool:
@@ -117,8 +117,11 @@ def _check_loop(loop: Loop, number: int) -> None:
 class _Checker:
     """Follows a program's calls in their order; knows how many rows of each node are made."""
 
-    def __init__(self, program: Program, lowered: Mapping[int, Lowered]) -> None:
+    def __init__(
+        self, program: Program, lowered: Mapping[int, Lowered], backend: Backend
+    ) -> None:
         self.graph: Graph = program.graph
+        self.backend = backend
         self.arena, self.constants = program.arena_bytes, program.constants
         self.spread = program.spread
         self.lowered = lowered
@@ -149,12 +152,19 @@ class _Checker:
         return self.spread.words.get(node) == words
 
     def _how(self, call: Call) -> Lowered:
-        choices = self.lowered[call.node].ways if call.node in self.lowered else ()
-        own = [choice for choice in choices if choice.kernel == call.kernel]
-        if not own:
+        """The choice that a call was made of.
+
+        A kernel may be one more than once, by numbers that decide on its scratch.
+        """
+        choices = list(self.lowered[call.node].ways) if call.node in self.lowered else []
+        found = next((each for each in choices if _is_made_of(each, call)), None)
+        if found is None and choices and self.graph.nodes[call.node].op != FEED:
+            others = elsewhere(self.backend, self.graph, self.graph.nodes[call.node])
+            found = next((each for each in others if _is_made_of(each, call)), None)
+        found = found or next((each for each in choices if each.kernel == call.kernel), None)
+        if found is None:
             raise ValueError(f"node {call.node} is not made by {call.kernel}")
-        # A kernel may be a choice more than once, by numbers that decide on its scratch.
-        return next((choice for choice in own if _has_numbers(choice, call)), own[0])
+        return found
 
     def _rows(self, call: Call, how: Lowered) -> int:
         """The rows that a call makes or takes; never more than there are."""
@@ -243,6 +253,8 @@ class _Checker:
         return any(begin <= first and last < begin + count for begin, count in tables)
 
 
-def _has_numbers(how: Lowered, call: Call) -> bool:
+def _is_made_of(how: Lowered, call: Call) -> bool:
+    if how.kernel != call.kernel:
+        return False
     numbers = ((name, field) for name, field in how.fields.items() if isinstance(field, int))
     return all(call.args.get(name) == number for name, number in numbers)

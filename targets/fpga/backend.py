@@ -42,6 +42,9 @@ class FpgaSimBackend:
     def lower(self, graph: Graph, node: Node) -> Lowered:
         return self._host.lower(graph, node)
 
+    def elsewhere(self, graph: Graph, node: Node) -> Iterator[Lowered]:
+        return self._host.elsewhere(graph, node)
+
     def build(self, program: Program, out: Path | None = None) -> FpgaExecutor:
         return FpgaExecutor(program)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels import table
+from ...kernels import table, tuning
 from ...kernels.host import ALIGNMENT
 from ...kernels.native import processor
 from ...kernels.stretches import NUMPY_CALL
@@ -54,6 +54,10 @@ class LibraryBackend:
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The host's: programs for both are alike, of processors with the same instructions."""
         return vector.lower(graph, node, processor.sets_for(MACHINES[self.name]))
+
+    def elsewhere(self, graph: Graph, node: Node) -> Iterator[Lowered]:
+        """A program may have been made for more sets or fewer."""
+        return tuning.elsewhere(graph, node)
 
     def build(self, program: Program, out: Path | None = None) -> LibraryExecutor:
         """Compile and link; library, header and loader are written to `out` if it is given."""

@@ -7,9 +7,10 @@ import selectors
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from ...runtime.backend import find_backend
+from ...runtime.backend import elsewhere, find_backend
 from ...runtime.errors import ExecutionError, Refusal
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
@@ -39,6 +40,9 @@ class SplitBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         return self._host.lower(graph, node)
+
+    def elsewhere(self, graph: Graph, node: Node) -> Iterator[Lowered]:
+        return elsewhere(self._host, graph, node)
 
     def build(self, program: Program, out: Path | None = None) -> SplitExecutor:
         """Cut in the middle, and start a server for the tail that ends with the executor."""
