@@ -6,7 +6,7 @@ one entry that the leader runs, or as many as there are pieces. See `native/team
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -23,15 +23,25 @@ LEAST_SHARED_NS = 15_000  # of all pieces: followers would be late to less
 DENSE, DEPTHWISE = 100, 20
 ELEMENTS = 3  # of a sum, in a nanosecond
 
-# Kernel -> the cursors that move with the rows of its output, and by which field each steps.
-_CURSORS: dict[str, dict[str, str | None]] = {
-    "conv2d_vector_s8": {"y": None, "x": "stride_height"},
-    "depthwise_conv2d_vector_s8": {"y": None, "x": "stride_height"},
-    "add_vector_s8": {"y": None, "a": None, "b": None},
-    "lookup_s8": {"y": None, "x": None},
-    "flip_sign_s8": {"y": None, "x": None},
-    "quantize_f32_s8": {"y": None, "x": None},
+# The cursors that move with the rows of a kernel's output, and by which field each steps.
+_Cursors = Mapping[str, str | None]
+_WINDOWS: _Cursors = {"y": None, "x": "stride_height"}
+_UNARY: _Cursors = {"y": None, "x": None}
+_BINARY: _Cursors = {"y": None, "a": None, "b": None}
+_KERNELS: Mapping[str, _Cursors] = {
+    "conv2d_vector_s8 conv2d_vector_s16 conv2d_vector_f32 depthwise_conv2d_vector_s8 "
+    "depthwise_conv2d_vector_s16 depthwise_conv2d_vector_f32 bconv2d_vector_s8 bconv2d_vector_f32 "
+    "bconv2d_vector_b1 average_pool2d_s8 average_pool2d_s16 average_pool2d_f32 max_pool2d_s8 "
+    "max_pool2d_s16 max_pool2d_f32 bmax_pool2d": _WINDOWS,
+    "conv2d_winograd_s8 lookup_s8 flip_sign_s8 quantize_f32_s8 quantize_f32_u8 quantize_f32_s16 "
+    "dequantize_s8_f32 dequantize_u8_f32 dequantize_s16_f32 softmax_s8 softmax_s8_s16 softmax_s16 "
+    "softmax_f32 relu_s16 relu_f32 leaky_relu_s16 leaky_relu_f32 logistic_s16 logistic_f32 "
+    "tanh_s16 hard_swish_f32 binarize_f32 binarize_s8 debinarize_f32 debinarize_s8": _UNARY,
+    "add_vector_s8 add_s8 add_s16 add_f32 add_pot_s16 mul_s8 mul_s16 mul_f32": _BINARY,
 }
+_CURSORS = {kernel: cursors for names, cursors in _KERNELS.items() for kernel in names.split()}
+_HEIGHTS = ("kernel_height", "window_height")
+_LOTS = {"conv2d_winograd_s8": 4}  # rows that are made together, of most kernels 1
 _SCRATCH = "buffer"
 _ENTRY = 4  # bytes of a row table's entry
 
@@ -43,12 +53,14 @@ def pieces_of(program: Program, item: Call | Loop, threads: int, small: bool = F
     """
     if isinstance(item, Loop) or item.kernel not in _CURSORS or _overlaps(program, item):
         return []
-    rows = item.args["rows"]
-    most = rows if small else _duration_ns(program, item) // LEAST_NS
-    count = min(rows, threads, most)
+    rows, lot = item.args["rows"], _LOTS.get(item.kernel, 1)
+    lots = -(-rows // lot)
+    most = lots if small else _duration_ns(program, item) // LEAST_NS
+    count = min(lots, threads, most)
     if count < 2:
         return []
-    ends = [-(-rows * i // count) for i in range(count + 1)]  # the leader has the most
+    # The leader has the most.
+    ends = [min(-(-lots * i // count) * lot, rows) for i in range(count + 1)]
     return [_some_rows(item, begin, end) for begin, end in pairwise(ends)]
 
 
@@ -139,8 +151,11 @@ def _joins(program: Program, phase: Phase, number: int, pieces: int) -> bool:
 
 def _by_rows(program: Program, call: Call) -> bool:
     """Whether a row of the output needs but the same row of each operand."""
-    if "conv2d" in call.kernel:
-        return call.args["kernel_height"] == 1 and call.args["stride_height"] == 1
+    if call.kernel in _LOTS:
+        return False
+    if _CURSORS[call.kernel] is _WINDOWS:
+        heights = [call.args[name] for name in _HEIGHTS if name in call.args]
+        return heights == [1] and call.args["stride_height"] == 1
     y = program.graph.output(program.graph.nodes[call.node])
     inputs = program.graph.nodes[call.node].operands
     return all(

@@ -117,9 +117,7 @@ def _check_loop(loop: Loop, number: int) -> None:
 class _Checker:
     """Follows a program's calls in their order; knows how many rows of each node are made."""
 
-    def __init__(
-        self, program: Program, lowered: Mapping[int, Lowered], backend: Backend
-    ) -> None:
+    def __init__(self, program: Program, lowered: Mapping[int, Lowered], backend: Backend) -> None:
         self.graph: Graph = program.graph
         self.backend = backend
         self.arena, self.constants = program.arena_bytes, program.constants

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 from oracle import random_inputs
 
-from cases import model
+from cases import OPERATORS, model
 from midge import Interpreter
 from midge.kernels import pieces as rules
+from midge.kernels import tuning
 from midge.kernels.host import HostExecutor
 from midge.kernels.native.dispatch import Dispatcher
 from midge.kernels.threads import DESCRIPTOR, Account
-from midge.runtime.backend import build
+from midge.runtime.backend import build, elsewhere, find_backend
 from midge.runtime.errors import TargetError
+from midge.runtime.lowering import Cursor
 from midge.runtime.options import PARALLEL, Options
-from midge.runtime.pipeline import compile_model
+from midge.runtime.pipeline import compile_model, lower_nodes
+from midge.tools.arguments import random_inputs as values_for
 
 NAMES = ("kws_ref_model", "pretrainedResnet_quant", "mobilenetv2_160_035")
 
@@ -79,6 +82,62 @@ def test_a_phase_is_the_same_in_any_order_of_its_pieces(name, apart, threads):
                 Dispatcher(run, executor.arena, executor._constants).run_all()
         for one, other in zip(executor.copy_out(), wanted, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("case", OPERATORS, ids=str)
+def test_operators_are_the_same_in_any_order_of_their_pieces(case):
+    assert_pieces(compile_model(case.model(), "host", replace(PARALLEL, exact=False)))
+
+
+def test_winograds_algorithm_is_cut_between_its_tiles():
+    content = build_model.conv2d((1, 18, 9, 32), filters=20)
+    with tuning.forced("winograd"):
+        program = compile_model(content, "host", replace(PARALLEL, exact=False))
+    pieces = rules.pieces_of(program, program.items[0], 3)
+    assert [(piece.kernel, piece.args["rows"]) for piece in pieces] == [
+        ("conv2d_winograd_s8", rows) for rows in (8, 8, 2)
+    ]
+    assert_pieces(program)
+
+
+def assert_pieces(program):
+    pieces = {n: rules.pieces_of(program, i, 3, small=True) for n, i in enumerate(program.items)}
+    if not any(pieces.values()):
+        return
+    inputs = values_for(program.graph, 0)
+    executor = build(program)
+    assert isinstance(executor, HostExecutor)
+    wanted, draw = executor.run(inputs), random.Random(0)
+    executor.reset()
+    executor.copy_in(inputs)
+    for number, own in pieces.items():
+        for piece in draw.sample(own, len(own)):
+            Dispatcher([piece], executor.arena, executor._constants).run_all()
+        if not own:
+            executor.run_item(number)
+    for one, other in zip(executor.copy_out(), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_every_vector_kernel_by_rows_is_made_in_pieces():
+    """By the cursors that its own lowering states. Those that take all rows at once can't be."""
+    host, known = find_backend("host"), set(rules._CURSORS)
+    seen = set()
+    for case in OPERATORS:
+        program = compile_model(case.model(), "host", Options(exact=False))
+        for number, how in lower_nodes(program.graph, host).items():
+            for way in (*how.ways, *elsewhere(host, program.graph, program.graph.nodes[number])):
+                if not way.by_rows or way.takes:
+                    continue
+                cursors = {n: f.step for n, f in way.fields.items() if isinstance(f, Cursor)}
+                if way.kernel in known:
+                    stated = rules._CURSORS[way.kernel]
+                    steps = {n: way.fields[by] if by else 1 for n, by in stated.items()}
+                    assert cursors == steps, way.kernel
+                    seen.add(way.kernel)
+                else:
+                    assert "_vector_" not in way.kernel and "winograd" not in way.kernel
+    assert len(seen) >= 25
 
 
 def test_threads_run_together_while_that_pays(monkeypatch):
