@@ -66,7 +66,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
     tensors, y, axis = inputs(graph, node), graph.output(node), node.attrs.axis
     images = len(y.shape) == 4
     if (images and axis == 0) or any(t.constant for t in tensors):
-        return FLAT.lowered(**_flat_fields(tensors, y, axis))
+        return FLAT.lowered(**flat_fields(tensors, y, axis))
     fields = _words(tensors, y, axis, 2 if images else 0)
     fields |= {"rows": Rows(), "y": Cursor(y.index)}
     row = 0
@@ -76,7 +76,8 @@ def lower(graph: Graph, node: Node) -> Lowered:
     return ROWS.lowered(**fields)
 
 
-def _flat_fields(tensors: Sequence[Tensor], y: Tensor, axis: int) -> dict[str, Field]:
+def flat_fields(tensors: Sequence[Tensor], y: Tensor, axis: int) -> dict[str, Field]:
+    """The words of a call that joins whole tensors."""
     fields = _words(tensors, y, axis, 0) | {"y": Address(y.index)}
     for name, tensor in zip(_INPUTS, tensors, strict=False):
         fields[name] = Address(tensor.index) if tensor.data is None else Constant(tensor.data)

@@ -290,9 +290,4 @@ OPERATIONS: Mapping[str, Operation] = {
     "gather_nd": _movement(gather_nd_reference, whole_indices),
     "scatter_elements": _movement(scatter_elements_reference, whole_indices),
     "scatter_nd": _movement(scatter_nd_reference, whole_indices),
-    "rearrange": _movement(rearrange_reference),
-    "repeat": _movement(repeat_reference),
-    "stack": _movement(stack_reference),
-    "unstack": _movement(unstack_reference),
-    "broadcast_to": _movement(broadcast_reference),
 }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..runtime.graph import Graph, Node
-from ..runtime.lowering import Address, Constant, Lowered
+from ..runtime.lowering import Address, Constant, Field, Lowered
 from .operation import Operation, layout
 from .strided_slice import at_most_six_axes, same_dtype
 
@@ -32,16 +32,19 @@ def lower(graph: Graph, node: Node) -> Lowered:
     """One walk over x."""
     x, axis = graph.input(node), node.attrs.axis
     inner = math.prod(x.shape[axis + 1 :]) * x.itemsize
-    places = dict.fromkeys(_OUTPUTS, 0) | {
-        name: Address(t) for name, t in zip(_OUTPUTS, node.outputs, strict=False)
-    }
     return FLAT.lowered(
         x=Address(x.index),
         blocks=math.prod(x.shape[:axis]),
         count=len(node.outputs),
         chunks=Constant(np.array(node.attrs.sizes, np.int32) * np.int32(inner)),
-        **places,
+        **places(node),
     )
+
+
+def places(node: Node) -> dict[str, Field]:
+    """Where the pieces go."""
+    used = {name: Address(t) for name, t in zip(_OUTPUTS, node.outputs, strict=False)}
+    return dict.fromkeys(_OUTPUTS, 0) | used
 
 
 def few_outputs(graph: Graph, node: Node) -> bool:
