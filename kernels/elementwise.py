@@ -19,9 +19,9 @@ from .operation import Layout, layout
 
 AXES = 5  # of the flat walk
 ROWS = "rows count"
+FLAT = "a b y a_constant b_constant axes"
 _SAME = "rows count a b y"
 _ROW = "rows columns channels a y b b_constant b_column b_channel"
-_BROADCAST = "a b y a_constant b_constant axes"
 
 Words = Mapping[str, Field]
 
@@ -54,7 +54,7 @@ def binary_layouts(op: str, suffix: str, words: str) -> BinaryLayouts:
     return BinaryLayouts(
         layout(f"{op}_{suffix}", f"{_SAME} {words}"),
         layout(f"{op}_row_{suffix}", f"{_ROW} {words}"),
-        layout(f"{op}_broadcast_{suffix}", f"{_BROADCAST} {words}"),
+        layout(f"{op}_broadcast_{suffix}", f"{FLAT} {words}"),
     )
 
 
@@ -74,7 +74,13 @@ def lower_binary(graph: Graph, node: Node, layouts: BinaryLayouts, words: Words)
         strides = row_strides(repeated.shape, y.shape)
         if streamed.shape == y.shape and not streamed.constant and strides is not None:
             return layouts.row.lowered(ELEMENT, **_row_fields(streamed, repeated, y), **own)
-    return layouts.broadcast.lowered(ELEMENT, **_broadcast_fields(a, b, y), **words)
+    return lower_flat(graph, node, layouts.broadcast, words)
+
+
+def lower_flat(graph: Graph, node: Node, kernel: Layout, words: Words) -> Lowered:
+    """The call of a kernel whose words begin with `FLAT`: one walk over y, of at most `AXES`."""
+    a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
+    return kernel.lowered(ELEMENT, **_broadcast_fields(a, b, y), **words)
 
 
 def _exchanged(words: Words) -> Words:

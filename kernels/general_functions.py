@@ -211,8 +211,7 @@ def _operation(reference: Callable[..., list[np.ndarray]], *constraints: Constra
     return Operation(reference, lower, (IN_NUMPY,), (not_quantized, *constraints))
 
 
-_BOOL_ANSWERS = ("is_infinite", "is_nan", *(n for n in _TWO if n.startswith("logical")))
-_COMPARED = ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
+_BOOL_ANSWERS = ("is_infinite", "is_nan")
 
 OPERATIONS: Mapping[str, Operation] = {
     **{
@@ -220,13 +219,9 @@ OPERATIONS: Mapping[str, Operation] = {
         for name in _ONE
     },
     **{
-        name: _operation(
-            two_reference, true_or_false if name in (*_COMPARED, *_BOOL_ANSWERS) else one_dtype
-        )
-        for name in _TWO
+        name: _operation(two_reference, one_dtype)
+        for name in ("bit_and", "bit_or", "bit_xor", "remainder", "shift_right")
     },
-    "maximum": Operation(two_reference, lower, (IN_NUMPY,), (one_dtype, one_scale)),
-    "minimum": Operation(two_reference, lower, (IN_NUMPY,), (one_dtype, one_scale)),
     "power": _operation(two_reference),
     "shift_left": _operation(two_reference, one_dtype),
     "select": _operation(select_reference, chosen_by_bool),

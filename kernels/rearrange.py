@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def _table(axis: Axis) -> Places:
 def _five(tables: list[Places]) -> list[Places]:
     """As many tables, those that make the shortest together joined to one."""
     while len(tables) > TABLES:
-        sizes = [len(a) * len(b) for a, b in zip(tables[:-1], tables[1:], strict=True)]
+        sizes = [len(a) * len(b) for a, b in pairwise(tables)]
         at = sizes.index(min(sizes))
         tables[at : at + 2] = [np.add.outer(tables[at], tables[at + 1]).reshape(-1)]
     return [np.zeros(1, np.int64)] * (TABLES - len(tables)) + tables

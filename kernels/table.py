@@ -14,6 +14,7 @@ from . import (
     bconv2d,
     binarize,
     bmax_pool2d,
+    compare,
     concatenation,
     conv2d,
     depthwise_conv2d,
@@ -24,6 +25,7 @@ from . import (
     mean,
     mul,
     pad,
+    pairwise,
     pool2d,
     quantize,
     rearrange,
@@ -86,6 +88,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "bmax_pool2d": bmax_pool2d.OPERATION,
     **general_functions.OPERATIONS,
     **general_tensors.OPERATIONS,
+    **compare.OPERATIONS,
+    **pairwise.OPERATIONS,
 }
 
 

@@ -29,7 +29,24 @@ def register_binary(
     """
     _register(layouts.same, _same(layouts.same.index, at, load, combine))
     _register(layouts.row, _row(layouts.row.index, at, load, combine))
-    _register(layouts.broadcast, _broadcast(layouts.broadcast.index, at, load, combine))
+    register_flat(layouts.broadcast, at, at, load, combine)
+
+
+def register_flat(
+    words: Layout, at: Native, result_at: Native, load: Callable[[Any], Native], combine: Native
+) -> None:
+    """Register a kernel that walks over any broadcasting, whose result may be of another type."""
+    _register(words, _broadcast(words.index, at, result_at, load, combine))
+
+
+def no_words(P: Any) -> Native:
+    """The `load` of arithmetic without parameters."""
+
+    @inline
+    def load(constants, p):  # type: ignore[no-untyped-def]
+        return (0,)
+
+    return load
 
 
 def _register(words: Layout, function: Callable[..., None]) -> None:
@@ -70,14 +87,16 @@ def _row(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) -> 
     return walk
 
 
-def _broadcast(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) -> Native:
+def _broadcast(
+    P: Any, at: Native, result_at: Native, load: Callable[[Any], Native], combine: Native
+) -> Native:
     load_words = load(P)
 
     def walk(arena, constants, p):  # type: ignore[no-untyped-def]
         words = load_words(constants, p)
         a = at(constants if p[P.a_constant] else arena, p[P.a])
         b = at(constants if p[P.b_constant] else arena, p[P.b])
-        y, axes = at(arena, p[P.y]), int32_at(constants, p[P.axes])
+        y, axes = result_at(arena, p[P.y]), int32_at(constants, p[P.axes])
         outer, inner, i = 1, axes[AXES - 1], 0
         for axis in range(AXES - 1):
             outer *= axes[axis]

@@ -59,14 +59,14 @@
     }
 
 /* Any broadcasting: five sizes, five strides of a and of b in elements (0 where repeated). */
-#define MIDGE_BROADCAST_BODY(params, type, combine)                                               \
+#define MIDGE_FLAT_BODY(params, type, result, combine)                                            \
     {                                                                                             \
         const params q = *p;                                                                      \
         const midge_int32 *size = midge_int32_at(constants, q.axes);                              \
         const midge_int32 *s = size + 5, *t = size + 10;                                          \
         const type *a0 = (const type *)(const void *)((q.a_constant ? constants : arena) + q.a);  \
         const type *b0 = (const type *)(const void *)((q.b_constant ? constants : arena) + q.b);  \
-        type *y = (type *)(void *)(arena + q.y);                                                  \
+        result *y = (result *)(void *)(arena + q.y);                                              \
         for (int32_t i = 0; i < size[0]; i++)                                                     \
             for (int32_t j = 0; j < size[1]; j++)                                                 \
                 for (int32_t k = 0; k < size[2]; k++)                                             \
@@ -74,11 +74,13 @@
                         const type *a = a0 + i * s[0] + j * s[1] + k * s[2] + m * s[3];           \
                         const type *b = b0 + i * t[0] + j * t[1] + k * t[2] + m * t[3];           \
                         for (int32_t n = 0; n < size[4]; n++) {                                   \
-                            *y++ = (type)combine(&q, *a, *b);                                     \
+                            *y++ = (result)combine(&q, *a, *b);                                   \
                             a += s[4];                                                            \
                             b += t[4];                                                            \
                         }                                                                         \
                     }                                                                             \
     }
+
+#define MIDGE_BROADCAST_BODY(params, type, combine) MIDGE_FLAT_BODY(params, type, type, combine)
 
 #endif
