@@ -209,7 +209,7 @@ def logistic_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndar
         return [_logistic_f32(q)]
     if x.dtype == "int16":
         return [_logistic_s16(q, *_table_scaling(x, (0,)))]
-    return [_table_s8(_sigmoid, x, y)[q.astype(np.int64) + 128]]
+    return [table_s8(_sigmoid, x, y)[q.astype(np.int64) + 128]]
 
 
 def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -217,7 +217,7 @@ def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]
     q, x, y = _operand(graph, node, arrays)
     if x.dtype == "int16":
         return [_tanh_s16(q, *_table_scaling(x, (0, 1)))]
-    return [_table_s8(math.tanh, x, y)[q.astype(np.int64) + 128]]
+    return [table_s8(math.tanh, x, y)[q.astype(np.int64) + 128]]
 
 
 # Above the first logistic is 1, below the second it is the exponential (TFLite's own bounds).
@@ -237,7 +237,7 @@ def _sigmoid(x: float) -> float:
     return float(np.float32(1) / (np.float32(1) + exponential))
 
 
-def _table_s8(function: Callable[[float], float], x: Tensor, y: Tensor) -> np.ndarray:
+def table_s8(function: Callable[[float], float], x: Tensor, y: Tensor) -> np.ndarray:
     """The function of every int8 number, rounded in float32 (TFLite common.h `LUTPopulate`)."""
     real = np.float32(x.scale) * np.arange(-128 - x.zero_point, 128 - x.zero_point).astype(
         np.float32

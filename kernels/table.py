@@ -26,6 +26,7 @@ from . import (
     mul,
     pad,
     pairwise,
+    pointwise,
     pool2d,
     quantize,
     rearrange,
@@ -90,6 +91,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **general_tensors.OPERATIONS,
     **compare.OPERATIONS,
     **pairwise.OPERATIONS,
+    **pointwise.OPERATIONS,
 }
 
 

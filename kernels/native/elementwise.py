@@ -27,8 +27,8 @@ def register_binary(
     `(constants, p)` that reads the operator's own words into a tuple, once a call;
     `combine(words, a, b)` is one output element.
     """
-    _register(layouts.same, _same(layouts.same.index, at, load, combine))
-    _register(layouts.row, _row(layouts.row.index, at, load, combine))
+    register(layouts.same, _same(layouts.same.index, at, load, combine))
+    register(layouts.row, _row(layouts.row.index, at, load, combine))
     register_flat(layouts.broadcast, at, at, load, combine)
 
 
@@ -36,7 +36,7 @@ def register_flat(
     words: Layout, at: Native, result_at: Native, load: Callable[[Any], Native], combine: Native
 ) -> None:
     """Register a kernel that walks over any broadcasting, whose result may be of another type."""
-    _register(words, _broadcast(words.index, at, result_at, load, combine))
+    register(words, _broadcast(words.index, at, result_at, load, combine))
 
 
 def no_words(P: Any) -> Native:
@@ -49,7 +49,8 @@ def no_words(P: Any) -> Native:
     return load
 
 
-def _register(words: Layout, function: Callable[..., None]) -> None:
+def register(words: Layout, function: Callable[..., None]) -> None:
+    """Register a function as the kernel of a layout."""
     function.__name__ = function.__qualname__ = words.kernel
     kernel(function)
 

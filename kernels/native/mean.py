@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..mean import GROUPS, MEAN_BY_ROW_S8, MEAN_F32, MEAN_S8, MEAN_S16
 from ..operation import Layout
-from .elementwise import Native
+from .elementwise import Native, register
 from .fixedpoint import add32, clamp, inline, multiply_by_quantized_multiplier
 from .memory import (
     BLOCK,
@@ -76,13 +75,8 @@ def _mean(words: Layout, at: Native, low: int, high: int) -> Callable[..., None]
     return walk
 
 
-def _register(words: Layout, function: Callable[..., Any]) -> None:
-    function.__name__ = function.__qualname__ = words.kernel
-    kernel(function)
-
-
-_register(MEAN_S8, _mean(MEAN_S8, int8_at, -128, 127))
-_register(MEAN_S16, _mean(MEAN_S16, int16_at, -32768, 32767))
+register(MEAN_S8, _mean(MEAN_S8, int8_at, -128, 127))
+register(MEAN_S16, _mean(MEAN_S16, int16_at, -32768, 32767))
 
 R = MEAN_BY_ROW_S8.index
 

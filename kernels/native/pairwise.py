@@ -10,6 +10,7 @@ from ..pairwise import LEFT_SHIFT, PLAIN, PRELU_S8, SQUARED_DIFFERENCE_S8
 from .elementwise import Native, no_words, register_flat
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
 from .memory import float32_at, int8_at, int16_at, int32_at
+from .whole import floor_of
 
 _AT = {"s8": int8_at, "s16": int16_at, "s32": int32_at, "f32": float32_at}
 
@@ -72,7 +73,7 @@ def _floor_modulo(words, a, b):  # type: ignore[no-untyped-def]
 
 @inline
 def _floor_divide_f32(words, a, b):  # type: ignore[no-untyped-def]
-    return np.float32(np.floor(np.float64(a) / np.float64(b)))
+    return np.float32(floor_of(np.float64(a) / np.float64(b)))
 
 
 @inline

@@ -1,0 +1,111 @@
+"""Native twins of `kernels/pointwise.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..operation import Layout
+from ..pointwise import ABS_S16, EXP_F32, PLAIN
+from .elementwise import Native, register
+from .exponential import exp
+from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .memory import float32_at, float64_at, int16_at, int32_at
+from .registry import kernel
+from .whole import floor_of, nearest_even, root
+
+_AT = {"s32": int32_at, "f32": float32_at}
+
+
+@inline
+def _abs(x):  # type: ignore[no-untyped-def]
+    return abs(x)
+
+
+@inline
+def _negate(x):  # type: ignore[no-untyped-def]
+    return -x
+
+
+@inline
+def _square(x):  # type: ignore[no-untyped-def]
+    return x * x
+
+
+@inline
+def _square_s32(x):  # type: ignore[no-untyped-def]
+    return np.int32(np.int64(x) * np.int64(x))
+
+
+@inline
+def _floor(x):  # type: ignore[no-untyped-def]
+    return np.float32(floor_of(np.float64(x)))
+
+
+@inline
+def _ceil(x):  # type: ignore[no-untyped-def]
+    return np.float32(-floor_of(-np.float64(x)))
+
+
+@inline
+def _rsqrt(x):  # type: ignore[no-untyped-def]
+    return np.float32(1) / root(x)
+
+
+_APPLY = {
+    "abs": _abs,
+    "ceil": _ceil,
+    "floor": _floor,
+    "negate": _negate,
+    "round": nearest_even,
+    "rsqrt": _rsqrt,
+    "sqrt": root,
+    "square": _square,
+    "square_s32": _square_s32,
+}
+
+
+def _walk(words: Layout, at: Native, apply: Native) -> Native:
+    P: Any = words.index
+
+    def walk(arena, constants, p):  # type: ignore[no-untyped-def]
+        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+        for row in range(p[P.rows]):
+            x, y = at(arena, x_rows[row]), at(arena, y_rows[row])
+            for i in range(p[P.count]):
+                y[i] = apply(x[i])
+
+    return walk
+
+
+for _name, _words in PLAIN.items():
+    _op, _, _suffix = _name.rpartition("_")
+    _function = _APPLY.get(_name) or _APPLY[_op]
+    register(_words, _walk(_words, _AT[_suffix], _function))
+
+E = EXP_F32.index
+
+
+@kernel
+def exp_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    powers = float64_at(constants, p[E.powers])
+    x_rows, y_rows = int32_at(constants, p[E.x]), int32_at(constants, p[E.y])
+    for row in range(p[E.rows]):
+        x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
+        for i in range(p[E.count]):
+            y[i] = exp(x[i], powers)
+
+
+A = ABS_S16.index
+
+
+@kernel
+def abs_s16(arena, constants, p):  # type: ignore[no-untyped-def]
+    x_rows, y_rows = int32_at(constants, p[A.x]), int32_at(constants, p[A.y])
+    for row in range(p[A.rows]):
+        x, y = int16_at(arena, x_rows[row]), int16_at(arena, y_rows[row])
+        for i in range(p[A.count]):
+            size = abs(np.int64(x[i]) + p[A.x_offset])
+            scaled = multiply_by_quantized_multiplier(size, p[A.multiplier], p[A.shift])
+            y[i] = clamp(scaled + p[A.y_offset], -32768, 32767)

@@ -1,0 +1,145 @@
+"""Functions of one number, by rows: absolute values, roots, roundings, exponentials.
+
+Numbers as they are, of types that have a kernel; all others run in NumPy. int8 ones are a table of
+256 bytes, filled by TFLite's own rule: `abs` and `rsqrt` in fixed point (elementwise.cc), `exp`,
+`elu` and `log` in float32, rounded (activations.cc, exp.cc). `abs` has int16, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..runtime.graph import DTYPES, Graph, Node, Tensor
+from ..runtime.lowering import ELEMENT, Constant, Lowered
+from .activations import LOOKUP_S8, lower_lookup, table_s8
+from .elementwise import ROWS, is_quantized, unary_rows
+from .exponential import power_table
+from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from .general_functions import one_dtype, one_reference
+from .in_numpy import IN_NUMPY
+from .inverse_root import inverse_root
+from .operation import Layout, Operation, layout
+
+Arrays = Sequence[np.ndarray | None]
+ROOT_BITS = 20  # after the point, of an inverse root before it is rescaled
+
+_SUFFIXES = {"float32": "f32", "int32": "s32"}
+_TYPES = {
+    "abs": ("f32", "s32"),
+    "ceil": ("f32",),
+    "floor": ("f32",),
+    "negate": ("f32", "s32"),
+    "round": ("f32",),
+    "rsqrt": ("f32",),
+    "sqrt": ("f32",),
+    "square": ("f32", "s32"),
+}
+PLAIN: Mapping[str, Layout] = {
+    f"{op}_{suffix}": layout(f"{op}_{suffix}", f"{ROWS} x y")
+    for op, suffixes in _TYPES.items()
+    for suffix in suffixes
+}
+EXP_F32 = layout("exp_f32", f"{ROWS} x y powers")
+ABS_S16 = layout("abs_s16", f"{ROWS} x y x_offset multiplier shift y_offset")
+
+
+def reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
+    """The function of each number of x."""
+    x, y, values = graph.input(node), graph.output(node), arrays[0]
+    assert values is not None
+    if x.quantization is None:
+        return one_reference(graph, node, arrays)
+    if node.op == "abs":
+        return [_abs(values, x, y)]
+    if node.op == "rsqrt":
+        return [_rsqrt_table(x, y)[values.astype(np.int64) + 128]]
+    return [table_s8(_FLOAT[node.op], x, y)[values.astype(np.int64) + 128]]
+
+
+def _clamped(values: np.ndarray, y: Tensor) -> np.ndarray:
+    kind = np.iinfo(DTYPES[y.dtype])
+    return np.clip(values, kind.min, kind.max).astype(kind.dtype)
+
+
+def _ratio(x: Tensor, y: Tensor) -> tuple[int, int]:
+    return quantize_multiplier(float(np.float32(x.scale) / np.float32(y.scale)))
+
+
+def _abs(q: np.ndarray, x: Tensor, y: Tensor) -> np.ndarray:
+    scaled = multiply_by_quantized_multiplier(abs(q.astype(np.int64) - x.zero_point), *_ratio(x, y))
+    return _clamped(scaled.astype(np.int64) + y.zero_point, y)
+
+
+def _rsqrt_table(x: Tensor, y: Tensor) -> np.ndarray:
+    """What each int8 number becomes; 0 and below, which have no root, the greatest."""
+    real = np.sqrt(np.float32(x.scale)) * np.float32(y.scale)
+    multiplier, shift = quantize_multiplier(1.0 / float(real))
+    answers = np.full(256, 127, np.int64)
+    for q in range(max(x.zero_point + 1, -128), 128):
+        root, root_shift = inverse_root(q - x.zero_point)
+        fine = multiply_by_quantized_multiplier(1, root, root_shift + ROOT_BITS)
+        scaled = multiply_by_quantized_multiplier(fine, multiplier, shift - ROOT_BITS)
+        answers[q + 128] = int(scaled) + y.zero_point
+    return _clamped(answers, y)
+
+
+_FLOAT: Mapping[str, Callable[[float], float]] = {
+    "elu": lambda value: math.expm1(value) if value < 0 else value,
+    "exp": lambda value: math.exp(min(value, 88.0)),
+}
+
+
+def lower(graph: Graph, node: Node) -> Lowered:
+    """A table for bytes, a kernel by rows where there is one of this type, or NumPy."""
+    x, y = graph.input(node), graph.output(node)
+    if x.dtype in ("int8", "bool") and x.itemsize == y.itemsize:
+        return lower_lookup(graph, node, reference)
+    fields = unary_rows(graph, node)
+    if x.quantization is not None:
+        multiplier, shift = _ratio(x, y)
+        return ABS_S16.lowered(
+            ELEMENT,
+            **fields,
+            x_offset=-x.zero_point,
+            multiplier=multiplier,
+            shift=shift,
+            y_offset=y.zero_point,
+        )
+    if node.op == "exp" and x.dtype == "float32":
+        return EXP_F32.lowered(ELEMENT, **fields, powers=Constant(power_table()))
+    kernel = PLAIN.get(f"{node.op}_{_SUFFIXES.get(x.dtype)}")
+    return IN_NUMPY.lowered() if kernel is None else kernel.lowered(ELEMENT, **fields)
+
+
+def quantized_as_known(graph: Graph, node: Node) -> bool:
+    """Quantized numbers may be int8 in abs, elu, exp and rsqrt, int16 in abs; no others."""
+    x, y = graph.input(node), graph.output(node)
+    if x.quantization is None and y.quantization is None:
+        return True
+    kinds = {"abs": ("int8", "int16"), "rsqrt": ("int8",), "elu": ("int8",), "exp": ("int8",)}
+    return x.dtype in kinds.get(node.op, ()) and None not in (x.quantization, y.quantization)
+
+
+def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
+    """Input scale / output scale must be under 2**30."""
+    x, y = graph.input(node), graph.output(node)
+    return x.quantization is None or y.quantization is None or _ratio(x, y)[1] <= 30
+
+
+def _operation(op: str) -> Operation:
+    kernels = [PLAIN[f"{op}_{suffix}"] for suffix in _TYPES.get(op, ())]
+    kernels += {"exp": [EXP_F32], "abs": [ABS_S16]}.get(op, [])
+    return Operation(
+        reference,
+        lower,
+        (LOOKUP_S8, *kernels, IN_NUMPY),
+        (one_dtype, quantized_as_known, is_quantized, scale_ratio_in_range),
+    )
+
+
+OPERATIONS: Mapping[str, Operation] = {op: _operation(op) for op in (*_TYPES, "exp", "elu")} | {
+    "logical_not": Operation(one_reference, lower, (LOOKUP_S8, IN_NUMPY), (one_dtype,))
+}
