@@ -226,6 +226,4 @@ OPERATIONS: Mapping[str, Operation] = {
     },
     "power": _operation(two_reference),
     "shift_left": _operation(two_reference, one_dtype),
-    "select": _operation(select_reference, chosen_by_bool),
-    "cast": _operation(cast_reference),
 }

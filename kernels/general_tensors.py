@@ -277,9 +277,6 @@ def _movement(reference: Callable[..., list[np.ndarray]], *constraints: Constrai
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    **{name: _operation(reduce_reference, one_dtype) for name in _REDUCERS},
-    "arg_max": Operation(extreme_reference, lower, (IN_NUMPY,)),  # of quantized numbers too
-    "arg_min": Operation(extreme_reference, lower, (IN_NUMPY,)),
     "cumulative_product": _operation(cumulate_reference, one_dtype),
     "cumulative_sum": _operation(cumulate_reference, one_dtype),
     "top_k": _operation(top_k_reference),

@@ -25,7 +25,7 @@ assert GROUPS == 3  # as many loops as below
 
 
 @inline
-def _start(axes, index):  # type: ignore[no-untyped-def]
+def first_element(axes, index):  # type: ignore[no-untyped-def]
     """The first input element of output `index`."""
     start = 0
     for axis in range(GROUPS - 1, -1, -1):
@@ -68,7 +68,7 @@ def _mean(words: Layout, at: Native, low: int, high: int) -> Callable[..., None]
                 index, size = line * axes[2] + first, min(step, axes[2] - first)
                 for c in range(size):
                     totals[c] = p[P.sum_offset]
-                _add_rows(totals, size, x, _start(axes, index), axes)
+                _add_rows(totals, size, x, first_element(axes, index), axes)
                 for c in range(size):
                     y[index + c] = rescaled(p, totals[c])
 
@@ -116,6 +116,6 @@ def mean_f32(arena, constants, p):  # type: ignore[no-untyped-def]
             index, size = line * axes[2] + first, min(step, axes[2] - first)
             for c in range(size):
                 totals[c] = np.float32(0)
-            _add_rows(totals, size, x, _start(axes, index), axes)
+            _add_rows(totals, size, x, first_element(axes, index), axes)
             for c in range(size):
                 y[index + c] = totals[c] / count

@@ -3,20 +3,7 @@
 
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
-
-/* `axes` has sizes, then strides, of three groups of kept axes, then the same of reduced ones. */
-enum { GROUPS = 3 };
-
-/* The first input element of output `index`. */
-static int32_t first_element(const midge_int32 *axes, int32_t index)
-{
-    int32_t start = 0;
-    for (int32_t axis = GROUPS - 1; axis >= 0; axis--) {
-        start += index % axes[axis] * axes[GROUPS + axis];
-        index /= axes[axis];
-    }
-    return start;
-}
+#include "midge_reducing.h"
 
 MIDGE_INLINE int32_t element(const int8_t *x, int32_t at, int wide)
 {
@@ -25,7 +12,7 @@ MIDGE_INLINE int32_t element(const int8_t *x, int32_t at, int wide)
 
 static int32_t sum(const int8_t *x, int32_t start, const midge_int32 *axes, int wide)
 {
-    const midge_int32 *size = axes + 2 * GROUPS, *stride = axes + 3 * GROUPS;
+    const midge_int32 *size = axes + 2 * MIDGE_GROUPS, *stride = axes + 3 * MIDGE_GROUPS;
     int32_t total = 0;
     for (int32_t i = 0; i < size[0]; i++)
         for (int32_t j = 0; j < size[1]; j++) {
@@ -41,7 +28,7 @@ void midge_mean_s8(int8_t *arena, const int8_t *constants, const midge_mean_s8_p
     const midge_int32 *axes = midge_int32_at(constants, p->axes);
     int8_t *y = arena + p->y;
     for (int32_t index = 0; index < axes[0] * axes[1] * axes[2]; index++) {
-        const int32_t total = sum(arena + p->x, first_element(axes, index), axes, 0);
+        const int32_t total = sum(arena + p->x, midge_first_element(axes, index), axes, 0);
         const int32_t scaled = midge_scale(total + p->sum_offset, p->multiplier, p->shift);
         y[index] = (int8_t)midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
     }
@@ -75,7 +62,7 @@ void midge_mean_s16(int8_t *arena, const int8_t *constants, const midge_mean_s16
     const midge_int32 *axes = midge_int32_at(constants, p->axes);
     midge_int16 *y = (midge_int16 *)(void *)(arena + p->y);
     for (int32_t index = 0; index < axes[0] * axes[1] * axes[2]; index++) {
-        const int32_t total = sum(arena + p->x, first_element(axes, index), axes, 1);
+        const int32_t total = sum(arena + p->x, midge_first_element(axes, index), axes, 1);
         const int32_t scaled = midge_scale(total + p->sum_offset, p->multiplier, p->shift);
         y[index] = (int16_t)midge_clamp(scaled + p->y_offset, INT16_MIN, INT16_MAX);
     }
@@ -84,11 +71,11 @@ void midge_mean_s16(int8_t *arena, const int8_t *constants, const midge_mean_s16
 void midge_mean_f32(int8_t *arena, const int8_t *constants, const midge_mean_f32_params *p)
 {
     const midge_int32 *axes = midge_int32_at(constants, p->axes);
-    const midge_int32 *size = axes + 2 * GROUPS, *stride = axes + 3 * GROUPS;
+    const midge_int32 *size = axes + 2 * MIDGE_GROUPS, *stride = axes + 3 * MIDGE_GROUPS;
     const midge_float *x = midge_float_at(arena, p->x);
     midge_float *y = (midge_float *)(void *)(arena + p->y);
     for (int32_t index = 0; index < axes[0] * axes[1] * axes[2]; index++) {
-        const int32_t start = first_element(axes, index);
+        const int32_t start = midge_first_element(axes, index);
         float total = 0.0f;
         for (int32_t i = 0; i < size[0]; i++)
             for (int32_t j = 0; j < size[1]; j++)
