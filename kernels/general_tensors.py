@@ -277,14 +277,9 @@ def _movement(reference: Callable[..., list[np.ndarray]], *constraints: Constrai
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "cumulative_product": _operation(cumulate_reference, one_dtype),
-    "cumulative_sum": _operation(cumulate_reference, one_dtype),
     "top_k": _operation(top_k_reference),
-    "matmul": _operation(matmul_reference),
     "einsum": _operation(einsum_reference, one_dtype),
-    "gather": _movement(gather_reference, whole_indices),
     "gather_elements": _movement(gather_elements_reference, whole_indices),
-    "gather_nd": _movement(gather_nd_reference, whole_indices),
     "scatter_elements": _movement(scatter_elements_reference, whole_indices),
     "scatter_nd": _movement(scatter_nd_reference, whole_indices),
 }

@@ -20,6 +20,7 @@ from .in_numpy import IN_NUMPY
 from .mean import GROUPS, MEAN_S8, MEAN_S16, axis_groups, sum_fits, sum_offset
 from .operation import Layout, Operation, layout
 
+Arrays = Sequence[np.ndarray | None]
 _SUFFIXES = {"int8": "s8", "bool": "s8", "int16": "s16", "int32": "s32", "float32": "f32"}
 _TYPES = {
     "sum": ("s32", "f32"),

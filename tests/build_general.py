@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ Spec = tuple[Any, ...]  # shape, dtype and, if it is quantized, scale and zero p
 
 def general(
     op: str,
-    operands: list[Spec | np.ndarray],
+    operands: list[Spec | np.ndarray | Constant],
     outputs: Spec,
     options: str | None = None,
     **named: Any,
@@ -23,12 +24,53 @@ def general(
     for operand in operands:
         if isinstance(operand, np.ndarray):
             indices.append(model.constant(operand, operand.dtype.name))
+        elif isinstance(operand, Constant):
+            indices.append(operand.add(model))
         else:
             indices.append(_tensor(model, operand))
             inputs.append(indices[-1])
     made = [_tensor(model, outputs)]
     model.node(op, indices, made, options_type=options, **named)
     return model.build(inputs, made)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A quantized constant, its numbers drawn."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+    def add(self, model: ModelBuilder) -> int:
+        limits = np.iinfo(self.dtype)
+        values = np.random.default_rng(5).integers(
+            limits.min, limits.max, self.shape, self.dtype, endpoint=True
+        )
+        return model.constant(values, self.dtype, scale=self.scale, zero_point=self.zero_point)
+
+
+def gathered(
+    op: str,
+    shape: tuple[int, ...],
+    indices: tuple[int, ...],
+    axis: int = 0,
+    data: np.ndarray | None = None,
+) -> bytes:
+    """Slices of x, or of the constant `data`, by indices 0 and 1 that come as true and false."""
+    model = ModelBuilder()
+    chosen, places = model.tensor(indices, "bool"), model.tensor(indices, "int32")
+    x = model.tensor(shape, *Q) if data is None else model.constant(data)
+    model.node("CAST", [chosen], [places])
+    if op == "GATHER":
+        answer = shape[:axis] + indices + shape[axis + 1 :]
+        named = {"options_type": "GatherOptions", "axis": axis}
+    else:
+        answer, named = indices[:-1] + shape[indices[-1] :], {}
+    made = model.tensor(answer, *(Q if data is None else ("int32",)))
+    model.node(op, [x, places], [made], **named)
+    return model.build([chosen] if data is not None else [x, chosen], [made])
 
 
 def unpack() -> bytes:
@@ -72,5 +114,5 @@ def reduced(op: str, dtype: str = F, axes: tuple[int, ...] = (1, -1), keep: bool
     shape = (2, 3, 5, 4)
     counted = {axis % 4 for axis in axes}
     kept = [1 if i in counted else n for i, n in enumerate(shape) if keep or i not in counted]
-    operands: list[Spec | np.ndarray] = [(shape, dtype), np.array(axes, np.int32)]
+    operands: list[Spec | np.ndarray | Constant] = [(shape, dtype), np.array(axes, np.int32)]
     return general(op, operands, (kept, dtype), options="ReducerOptions", keep_dims=keep)

@@ -171,15 +171,12 @@ OPERATORS = [
     apart("larq_add_with_rests", bits.larq_add, shapes=((1, 7, 7, 19), (19,))),
     apart("bmax_pool2d", bits.bmax_pool2d),
     apart("bmax_pool2d_int8", bits.bmax_pool2d, padding="VALID", dtype="int8"),
-    *(Case(name, make) for name, make in general_cases.NATIVE),
 ]
 
 MODELS = [
     model("digits", small=True),
     *(model(name) for name in catalogue()),
 ]
-# What the host hands to NumPy, and other targets refuse.
-GENERAL = [Case(name, make) for name, make in general_cases.IN_NUMPY]
 BINARIZED = Case("digits_bnn", partial(_read, "digits_bnn"), builtin=False)
 # The same operators in their other types, for the kernels in C: each is compiled and run for each
 # core. On other backends each operator's own tests draw them.
@@ -238,4 +235,8 @@ TYPES = [
     case("fully_connected_wide", b.fully_connected, shape=(1, 512), units=8),
 ]
 
+# Operators on numbers of any rank and type.
+GENERAL = [
+    Case(name, make, builtin=name not in general_cases.OWN) for name, make in general_cases.CASES
+]
 CASES = [*OPERATORS, *MODELS, BINARIZED]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from batch import MAIN, Batch, Inferences, write_batch
 
-from cases import CASES, TYPES, Case
+from cases import CASES, GENERAL, TYPES, Case
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model
 from midge.sim.qemu import find_tool, run_firmware, run_tool
@@ -32,7 +32,7 @@ from midge.targets.library.emulated import EMULATORS, ROOTS
 
 BARE_METAL = ("cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")
 BATCHED = [case for case in CASES if case.small or case.name == "kws_ref_model"]
-TYPED = [*BATCHED, *TYPES]
+TYPED = [*BATCHED, *TYPES, *GENERAL]
 Answers = Mapping[str, list[list[np.ndarray]]]  # case -> by inference, the outputs
 # memcpy, memset and what compilers call for arithmetic and branches that the core lacks
 ALLOWED_SYMBOLS = re.compile(

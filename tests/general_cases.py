@@ -15,8 +15,10 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
     return name, partial(make, **arguments)
 
 
-# Those with a kernel of their own.
-NATIVE: list[Line] = [
+# Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
+OWN = ("sum_int8", "sum_int16")
+
+CASES: list[Line] = [
     case("tile", g.general, op="TILE", operands=[((2, 3), g.F), g.ints(2, 3)],
          outputs=((4, 9), g.F)),
     case("broadcast_to", g.general, op="BROADCAST_TO", version=2,
@@ -40,10 +42,6 @@ NATIVE: list[Line] = [
       for mode, name in enumerate(("reflect", "symmetric"))),
     case("reverse_v2", g.general, op="REVERSE_V2", operands=[((2, 3, 4), g.F), g.ints(1)],
          outputs=((2, 3, 4), g.F)),
-]  # fmt: skip
-
-# What the host hands to NumPy, and other targets refuse.
-IN_NUMPY: list[Line] = [
     *(case(op.lower(), g.one, op=op) for op in (
         "ABS", "EXP", "FLOOR", "NEG", "RSQRT", "SQRT", "SQUARE",
     )),
@@ -88,4 +86,63 @@ IN_NUMPY: list[Line] = [
          options="GatherOptions", axis=1),
     case("gather_nd", g.general, op="GATHER_ND",
          operands=[((3, 6, 2), g.F), g.ints([2, 5], [0, 1])], outputs=((2, 2), g.F)),
+    case("gather_constant", g.gathered, op="GATHER", shape=(4, 3), indices=(5,), axis=0,
+         data=np.arange(12, dtype=np.int32).reshape(4, 3)),
+    case("gather_computed", g.gathered, op="GATHER", shape=(3, 6, 2), indices=(4,), axis=1),
+    case("gather_nd_computed", g.gathered, op="GATHER_ND", shape=(3, 6, 2), indices=(4, 2)),
+    *(case(f"{op.lower()}_int8", g.general, op=op, version=2,
+           operands=[((2, 3, 5), "int8", 0.05, -5), ((3, 1), "int8", 0.03, 9)],
+           outputs=((2, 3, 5), "bool")) for op in ("EQUAL", "LESS", "GREATER_EQUAL")),
+    case("equal_int8_fine", g.general, op="EQUAL", version=2,
+         operands=[((40, 9), "int8", 0.0005, 1), ((9,), "int8", 0.0004, 0)],
+         outputs=((40, 9), "bool")),
+    *(case(f"less_equal_{dtype}", g.two, op="LESS_EQUAL", dtype=dtype, answer="bool")
+      for dtype in ("int32", "int64")),
+    case("not_equal_bool", g.two, op="NOT_EQUAL", dtype="bool", answer="bool"),
+    case("prelu_int8", g.general, op="PRELU", operands=[
+        ((2, 4, 3, 5), "int8", 0.05, -5), g.Constant((1, 1, 5), "int8", 0.01, 3)],
+        outputs=((2, 4, 3, 5), "int8", 0.04, 7)),
+    case("squared_difference_int8", g.general, op="SQUARED_DIFFERENCE", version=2,
+         operands=[((2, 3, 5), "int8", 0.05, -5), ((3, 1), "int8", 0.03, 9)],
+         outputs=((2, 3, 5), "int8", 0.2, -100)),
+    *(case(f"{op.lower()}_{dtype}", g.two, op=op, dtype=dtype)
+      for op in ("DIV", "FLOOR_DIV", "FLOOR_MOD") for dtype in ("int32",)),
+    case("maximum_int16", g.general, op="MAXIMUM", version=3,
+         operands=[((2, 3), "int16", 0.001, 0), ((3,), "int16", 0.001, 0)],
+         outputs=((2, 3), "int16", 0.001, 0)),
+    case("abs_int8", g.general, op="ABS", operands=[((3, 7), "int8", 0.05, -5)],
+         outputs=((3, 7), "int8", 0.03, -128), version=3),
+    case("abs_int16", g.general, op="ABS", operands=[((3, 7), "int16", 0.001, 0)],
+         outputs=((3, 7), "int16", 0.0007, 0), version=3),
+    case("exp_int8", g.general, op="EXP", operands=[((3, 70), "int8", 0.02, 5)],
+         outputs=((3, 70), "int8", 0.05, -128), version=2),
+    *(case(f"neg_{dtype}", g.one, op="NEG", dtype=dtype) for dtype in ("int32",)),
+    *(case(f"sum_{dtype}", g.general, op="SUM", version=2, options="ReducerOptions",
+           operands=[((2, 7, 3), dtype, 0.05, zero), g.ints(1)], keep_dims=False,
+           outputs=((2, 3), dtype, 0.11, zero and 9))
+      for dtype, zero in (("int8", -5), ("int16", 0), ("uint8", 120))),
+    *(case(f"{op.lower()}_{dtype}", g.general, op=op, version=2, options="ReducerOptions",
+           operands=[((2, 7, 3), dtype, 0.05, 0), g.ints(1)], keep_dims=True,
+           outputs=((2, 1, 3), dtype, 0.05, 0))
+      for op, dtype in (("REDUCE_MAX", "int8"), ("REDUCE_MIN", "int16"))),
+    case("sum_int32", g.reduced, op="SUM", dtype="int32"),
+    case("arg_min_int32", g.general, op="ARG_MIN", operands=[((3, 9), g.INT), g.ints(-1)],
+         outputs=((3,), "int64"), options="ArgMinOptions", output_type=4),
+    *(case(f"batch_matmul_{dtype}", g.general, op="BATCH_MATMUL", version=2,
+           operands=[((2, 1, 3, 7), dtype, 0.05, zero), ((4, 7, 5), dtype, 0.02, zero)],
+           outputs=((2, 4, 3, 5), dtype, scale, zero), options="BatchMatMulOptions",
+           adj_x=False, adj_y=turned)
+      for dtype, scale, zero, turned in (("int8", 0.3, 4, False), ("int16", 40.0, 0, False))),
+    case("batch_matmul_int8_turned", g.general, op="BATCH_MATMUL", version=2,
+         operands=[((2, 3, 7), "int8", 0.05, -5), ((2, 5, 7), "int8", 0.02, 3)],
+         outputs=((2, 3, 5), "int8", 0.3, 4), options="BatchMatMulOptions",
+         adj_x=False, adj_y=True),
+    *(case(f"cast_{a}_{b}", g.general, op="CAST", operands=[((3, 5), a)], outputs=((3, 5), b))
+      for a, b in (("int8", "float32"), ("bool", "int32"), ("int64", "int16"), ("int16", "bool"),
+                   ("uint8", "int64"))),
+    case("select_v2_int8", g.general, op="SELECT_V2",
+         operands=[((2, 3, 4), g.B), ((2, 3, 4), *g.Q), ((4,), *g.Q)], outputs=((2, 3, 4), *g.Q)),
+    case("mirror_pad_image", g.general, op="MIRROR_PAD", operands=[
+        ((1, 4, 5, 3), *g.Q), g.ints([0, 0], [1, 2], [3, 0], [0, 0])],
+        outputs=((1, 7, 8, 3), *g.Q), options="MirrorPadOptions", mode=0),
 ]  # fmt: skip

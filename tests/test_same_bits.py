@@ -33,6 +33,7 @@ BACKENDS = {
     **dict.fromkeys(BARE_METAL, TYPED),
     "armv7": BATCHED,
     **dict.fromkeys((*SANITIZERS, *FLASH), BATCHED),
+    "sanitized-m0": TYPED,
     "fpga-sim": [case for case in CASES if case.small],
     "split": [*MODELS[:3], *OPERATORS[:2]],
 }

@@ -1,0 +1,65 @@
+"""Native twins of `kernels/cumulate.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..cumulate import KERNELS
+from ..operation import Layout
+from .elementwise import Native, register
+from .fixedpoint import inline
+from .memory import float32_at, int32_at
+
+_AT = {"s32": int32_at, "f32": float32_at}
+
+
+@inline
+def _sum(total, value):  # type: ignore[no-untyped-def]
+    return total + value
+
+
+@inline
+def _product(total, value):  # type: ignore[no-untyped-def]
+    return total * value
+
+
+@inline
+def _sum_s32(total, value):  # type: ignore[no-untyped-def]
+    return np.int32(np.int64(total) + np.int64(value))  # wraps
+
+
+@inline
+def _product_s32(total, value):  # type: ignore[no-untyped-def]
+    return np.int32(np.int64(total) * np.int64(value))
+
+
+_COMBINE = {
+    "cumulative_sum_s32": (_sum_s32, np.int32(0)),
+    "cumulative_sum_f32": (_sum, np.float32(0)),
+    "cumulative_product_s32": (_product_s32, np.int32(1)),
+    "cumulative_product_f32": (_product, np.float32(1)),
+}
+
+
+def _walk(words: Layout, at: Native, combine: Native, start: Any) -> Native:
+    P: Any = words.index
+
+    def walk(arena, constants, p):  # type: ignore[no-untyped-def]
+        x, y, size, inner = at(arena, p[P.x]), at(arena, p[P.y]), p[P.size], p[P.inner]
+        exclusive, reverse = p[P.exclusive] != 0, p[P.reverse] != 0
+        for outer in range(p[P.outer]):
+            for i in range(inner):
+                total = start
+                for j in range(size):
+                    place = (outer * size + (size - 1 - j if reverse else j)) * inner + i
+                    after = combine(total, x[place]) if exclusive or j else x[place]
+                    y[place] = total if exclusive else after
+                    total = after
+
+    return walk
+
+
+for _name, _words in KERNELS.items():
+    register(_words, _walk(_words, _AT[_name.rpartition("_")[2]], *_COMBINE[_name]))
