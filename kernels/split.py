@@ -43,8 +43,10 @@ def lower(graph: Graph, node: Node) -> Lowered:
 
 def places(node: Node) -> dict[str, Field]:
     """Where the pieces go."""
-    used = {name: Address(t) for name, t in zip(_OUTPUTS, node.outputs, strict=False)}
-    return dict.fromkeys(_OUTPUTS, 0) | used
+    found: dict[str, Field] = dict.fromkeys(_OUTPUTS, 0)
+    for name, tensor in zip(_OUTPUTS, node.outputs, strict=False):
+        found[name] = Address(tensor)
+    return found
 
 
 def few_outputs(graph: Graph, node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _rsqrt(x):  # type: ignore[no-untyped-def]
     return np.float32(1) / root(x)
 
 
-_APPLY = {
+_APPLY: Mapping[str, Native] = {
     "abs": _abs,
     "ceil": _ceil,
     "floor": _floor,
