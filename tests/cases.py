@@ -84,6 +84,7 @@ OPERATORS = [
     case("conv2d_1x1_17", b.conv2d, shape=(1, 5, 3, 17), filters=17, kernel=(1, 1)),
     case("conv2d_3x3_of_8", b.conv2d, shape=(1, 5, 7, 8), filters=12),
     case("conv2d_stride_over_kernel", b.conv2d, kernel=(1, 2), stride=(3, 3)),
+    case("conv2d_kernel_over_width", b.conv2d, shape=(1, 4, 2, 3), kernel=(3, 5)),
     case("conv2d_per_tensor", b.conv2d, per_channel=False),
     case("conv2d_batch", b.conv2d, shape=(3, 5, 4, 2)),
     case("conv2d_uint8", b.conv2d, dtype="uint8", per_channel=False, activation="RELU"),

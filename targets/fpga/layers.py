@@ -162,6 +162,8 @@ def flat_convolution(graph: Graph, node: Node, machine: Machine) -> tuple[TileJo
     if node.attrs.dilation != (1, 1) or x.shape[0] != 1 or x.shape[3] != channels:
         raise TargetError("only a plain convolution can be flattened")
     pitch = (width + max(pad.left, pad.right)) * channels
+    if kernel_w * channels > pitch:
+        raise TargetError("the kernel is wider than a row and what lies between it and the next")
     span = (kernel_h - 1) * pitch + kernel_w * channels
     flat = np.zeros((outputs, kernel_h, pitch), np.int8)
     flat[:, :, : kernel_w * channels] = weights.reshape(outputs, kernel_h, -1)

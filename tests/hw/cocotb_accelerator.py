@@ -76,6 +76,7 @@ async def start(dut):
     Clock(dut.clk, 10, "ns").start()
     for name in ("valid", "write", "address", "write_data"):
         getattr(dut, f"host__{name}").value = 0
+    dut.clear.value = 0
     dut.rst.value = 1
     await FallingEdge(dut.clk)
     dut.rst.value = 0
