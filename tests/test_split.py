@@ -267,9 +267,13 @@ def test_the_standard_health_service_answers(server: ModelServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--host", "0.0.0.0"], "is not this machine's loopback, and there anyone could call"),
-        (["--token-file", "/dev/null"], "a token is one line of printable ASCII"),
-        (["--certificate", "x.pem"], "mutual TLS needs"),
+        ([], "mutual TLS needs --certificate, --key and --client-authority .docs/serving.md has"),
+        (["--host", "0.0.0.0"], "mutual TLS needs"),
+        (["--host", "0.0.0.0", "--insecure"], "is not this machine's loopback, and there anyone"),
+        (["--insecure", "--token-file", "/dev/null"], "a token is one line of printable ASCII"),
+        (["--certificate", "x.pem"], "mutual TLS needs .* together"),
+        (["--certificate", "x", "--key", "x", "--client-authority", "x"], "are not a PEM"),
+        (["--insecure", "--batch", "0"], "must be at least 1"),
     ],
 )
 def test_serving_to_strangers_is_refused(arguments: list[str], said: str) -> None:

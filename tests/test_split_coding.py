@@ -219,7 +219,7 @@ def test_a_frame_that_the_server_forgot_is_sent_whole(
     sizes = []
     for number in (1, 1, 1, 2):
         if len(sizes) == 2:
-            monkeypatch.setattr(server, "_frames", Frames())
+            monkeypatch.setattr(server.service, "_frames", Frames())
         inputs = [digits()[number : number + 1]]
         np.testing.assert_array_equal(executor.run(inputs)[0], expected.run(inputs)[0])
         assert executor.exchange is not None and executor.exchange.error is None

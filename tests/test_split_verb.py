@@ -82,11 +82,13 @@ def test_the_page_needs_no_other_file(profile: Path, tmp_path: Path) -> None:
     assert "http" not in text
 
 
-def test_bench_measures_what_it_predicts(profile: Path) -> None:
+def test_bench_measures_what_it_predicts(profile: Path, tmp_path: Path) -> None:
     """Only lower bounds: a busy machine makes everything slower and nothing faster."""
+    trace = tmp_path / "trace.json"
     sides = ["--device-profile", str(profile), "--server-profile", str(profile)]
     rates = ["--mbit", "0.1", "20", "--runs", "3"]
-    result = parse_and_run(["split", "bench", DIGITS, *sides, *rates, "--device-slowdown", "300"])
+    more = ["--device-slowdown", "300", "--trace", str(trace)]
+    result = parse_and_run(["split", "bench", DIGITS, *sides, *rates, *more])
     slow, fast = result["rows"]
     for row in result["rows"]:
         ends = row["device_only_predicted_ms"], row["server_only_predicted_ms"]
@@ -94,6 +96,29 @@ def test_bench_measures_what_it_predicts(profile: Path) -> None:
     assert fast["device_only_ms"] > 0
     assert slow["server_only_ms"] > 60  # 784 bytes and a header at 12.5 bytes a millisecond
     assert slow["measured_ms"] > 0
+    assert_spans_fit(json.loads(trace.read_text()))
+
+
+def assert_spans_fit(trace: dict) -> None:  # type: ignore[type-arg]
+    """Chrome's format; one trace id; the server's spans between the wire's, in the wait."""
+    events = trace["traceEvents"]
+    names = {e["pid"]: e["args"]["name"] for e in events if e["ph"] == "M"}
+    assert sorted(names.values()) == ["device", "server", "wire"]
+    spans = [e for e in events if e["ph"] == "X"]
+    assert len(spans) + 3 == len(events)
+    assert all(e["dur"] >= 0 and e["ts"] >= 0 and e["tid"] == 1 for e in spans)
+    assert len({e["args"]["trace_id"] for e in spans}) == 1
+    requests = [i for i, e in enumerate(spans) if e["name"] == "wait for the server"]
+    assert len(requests) >= 2
+    for i in requests:
+        wait, *far = spans[i : i + 7]
+        assert [e["name"] for e in far] == [
+            *("request", "decode", "wait for its turn", "compute", "encode", "answer")
+        ]
+        assert [names[e["pid"]] for e in far] == ["wire", *["server"] * 4, "wire"]
+        ends = [wait["ts"], *(e["ts"] + e["dur"] for e in far)]
+        starts = [*(e["ts"] for e in far), wait["ts"] + wait["dur"]]
+        assert ends == pytest.approx(starts, abs=1.0)
 
 
 @pytest.mark.parametrize(

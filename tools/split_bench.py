@@ -6,6 +6,7 @@ import argparse
 import statistics
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,16 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delay-ms", type=float, default=2.0, help="there and back (default 2)")
     parser.add_argument("--runs", type=int, default=15, help="at each rate (default 15)")
     parser.add_argument(
+        "--trace", type=Path, metavar="F.json", help="one inference of each way, for Perfetto"
+    )
+    parser.add_argument(
         "--server-slowdown", type=float, default=1.0, metavar="X", help="as --device-slowdown"
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    from ..targets.split.tracing import Trace  # gRPC is an extra
+
     graph = split_plan.graph_of(args.model)
     if min(args.mbit) <= 0 or args.delay_ms < 0 or args.runs < 1:
         raise InputError("rates must be above 0, the delay at least 0, and --runs at least 1")
     device, server = split_plan.sides(args, graph)
     costs = split_plan.costs_of(graph, device, server.scaled(args.server_slowdown))
+    trace = Trace() if args.trace else None
     with _Bench(graph, args.device_slowdown, args.server_slowdown) as bench:
         device_factor, load, overhead_ms = bench.calibrate(costs)
         costs = replace(costs, device_ms=tuple(device_factor * t for t in costs.device_ms))
@@ -57,7 +64,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 rates = Link.of(mbit)
                 delay_ms += split_plan.request_bytes(graph) / rates.up
                 problem = Problem(costs, Link(rates.up, rates.down, delay_ms), server_load=load)
-                rows.append(_row(bench, problem, mbit, args))
+                rows.append(_row(bench, problem, mbit, args, trace))
+    if trace is not None:
+        trace.save(args.trace)
     return {
         "rows": rows,
         "runs": args.runs,
@@ -66,11 +75,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "server_load": load,
         "device_factor": device_factor,
         "device_slowdown": args.device_slowdown,
+        "files": [str(args.trace)] if args.trace else [],
         "worst_error": max(abs(row["error"]) for row in rows),
     }
 
 
-def _row(bench: _Bench, problem: Problem, mbit: float, args: argparse.Namespace) -> dict[str, Any]:
+def _row(
+    bench: _Bench, problem: Problem, mbit: float, args: argparse.Namespace, trace: Any
+) -> dict[str, Any]:
     """One rate: the plan, and the medians of it and of both ends, interleaved."""
     found = plan("auto", problem)
     ends = {"device_only": problem.costs.everything, "server_only": frozenset(problem.costs.pinned)}
@@ -78,6 +90,8 @@ def _row(bench: _Bench, problem: Problem, mbit: float, args: argparse.Namespace)
     bench.link.shape.up = bench.link.shape.down = mbit * 125
     bench.link.shape.delay_ms = args.delay_ms
     measured = bench.measure(ways, args.runs)
+    if trace is not None:
+        bench.trace(trace, ways, mbit)
     best_end = min(measured["device_only"], measured["server_only"])
     return {
         "mbit": mbit,
@@ -175,6 +189,17 @@ class _Bench:
                 if number:
                     times.append((time.perf_counter() - started) * 1e3)
         return {name: statistics.median(taken[device]) for name, device in ways.items()}
+
+    def trace(self, trace: Any, ways: dict[str, frozenset[int]], mbit: float) -> None:
+        """One more inference of each way, its spans kept."""
+        for device in dict.fromkeys(ways.values()):
+            executor = self.executor(device)
+            executor.warm(self._inputs)
+            trace.follow(executor)
+            executor.run(self._inputs)
+            names = [name for name, other in ways.items() if other == device]
+            trace.add(executor, {"way": ", ".join(names), "mbit": mbit})
+            executor.traced = None
 
 
 def show(result: dict[str, Any], console: Console) -> None:

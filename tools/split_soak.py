@@ -1,7 +1,7 @@
 """A split under faults and under load: no answer wrong, none lost.
 
     python -m midge.tools.split_soak [--model digits] [--requests 2000]
-    python -m midge.tools.split_soak --clients 64 --seconds 600
+    python -m midge.tools.split_soak --clients 64 --seconds 600 [--ray 2]
 
 The first runs requests while the server is killed and started again, the link cut, stalled, slowed
 a hundred times and made to corrupt bytes; the second runs many devices at once against one server
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -149,9 +151,25 @@ def far_device(program: Program) -> Problem:
     return Problem(costs_of(program.graph, device, server), Link(RATE, RATE))
 
 
-def load(program: Program, clients: int, seconds: float) -> dict[str, object]:
+class RayServer:
+    """`ServerProcess`, but the answers come from replicas of Ray Serve."""
+
+    def __init__(self, path: Path, replicas: int) -> None:
+        from ..targets.split.ray_server import RayService, Scale
+        from ..targets.split.server import ModelServer
+
+        self.model, self.service = "model", RayService(path, "model", Scale(replicas))
+        self._server = ModelServer(None, self.model, service=self.service)
+        self._server.start()
+        self.address, self.pid = self._server.address, os.getpid()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+def load(program: Program, clients: int, seconds: float, server: Any = None) -> dict[str, object]:
     """`clients` devices at once against one server: answers counted, its memory watched."""
-    server, cut = ServerProcess(program), middle_cut(program.graph)
+    server, cut = server or ServerProcess(program), middle_cut(program.graph)
     inputs = [random_inputs(program.graph, i) for i in range(10)]
     local = find_backend("host").build(program)
     expected = [local.run(x) for x in inputs]
@@ -172,7 +190,7 @@ def load(program: Program, clients: int, seconds: float) -> dict[str, object]:
     threads = [threading.Thread(target=device, args=(own,)) for own in counts]
     for thread in threads:
         thread.start()
-    memory = _watch(server.process.pid, lambda: time.monotonic() < ends)
+    memory = _watch(server.pid, lambda: time.monotonic() < ends)
     for thread in threads:
         thread.join()
     server.stop()
@@ -208,10 +226,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--deadline-ms", type=float, default=400.0)
     parser.add_argument("--clients", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--ray", type=int, default=0, metavar="N", help="replicas of Ray Serve")
     args = parser.parse_args(arguments)
     program = compile_graph(rewrite(read_model(find_model(args.model)), Options()))
     if args.clients:
-        result = load(program, args.clients, args.seconds)
+        server = RayServer(find_model(args.model), args.ray) if args.ray else None
+        result = load(program, args.clients, args.seconds, server)
+        if server is not None:
+            result["answered_by_replica"] = dict(server.service.answered)
         print(json.dumps(result))
         return int(bool(result["wrong"]))
     soak = Soak(program, args.deadline_ms, PAUSE_S)

@@ -90,6 +90,10 @@ class ServerProcess:
             )
         return str(json.loads(line)["address"])
 
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
     def stop(self) -> None:
         self.process.kill()
         self.process.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -14,19 +15,25 @@ import numpy as np
 
 from ...runtime.errors import ExecutionError, InputError
 from ...runtime.graph import Tensor
+from ...runtime.program_file import VERSION
 from .coder import Coder
 from .cut import Cut
 from .protocol import (
+    AGREE,
     BASE,
     CHECKSUM,
     CODING,
     COMPUTE_MS,
     CUT,
+    DATATYPES,
     DECODE_MS,
     DIGEST,
     MAX_MESSAGE,
     SERVICE,
+    SPAN_TIMES,
+    SPANS,
     STREAM,
+    TRACE,
     check,
     checksum,
     codec,
@@ -80,6 +87,9 @@ class EdgeClient:
     ) -> None:
         self._metadata = [] if token is None else [("authorization", f"Bearer {token}")]
         self._checked = checked
+        self._agreed: set[str] = set()  # cuts that the server has said yes to
+        self.trace: str | None = None  # W3C traceparent of the requests to come
+        self.spans: list[int] = []  # of a traced answer: the server's times, microseconds
         self.address, self.deadline_s, self._model = address, deadline_s, model
         self.compute_ms: float | None = None  # what the server says its last answer took
         self.coding_ms = 0.0  # of the last request, on both sides
@@ -105,10 +115,12 @@ class EdgeClient:
         coder = coder or Coder()
         ends = time.monotonic() + min(deadline_s or self.deadline_s, self.deadline_s)
         tensors = [cut.tail.tensors[index] for index in cut.sent]
+        self._agree(cut, ends)
         request = self._request(cut, tensors, values, coder)
         try:
             response = self._call("ModelInfer", request, ends - time.monotonic())
         except LinkError as error:
+            self._agreed.clear()  # another server may stand there when it answers again
             if error.code != "failed precondition" or BASE not in request.parameters:
                 coder.forget()
                 raise
@@ -121,12 +133,39 @@ class EdgeClient:
         outputs = [cut.tail.tensors[index] for index in cut.tail.outputs]
         self.compute_ms = response.parameters[COMPUTE_MS].double_param or None
         self.coding_ms += response.parameters[DECODE_MS].double_param
+        self.spans = []
+        if SPANS in response.parameters:
+            self.spans = _spans(response.parameters[SPANS].string_param)
         try:
             if self._checked:
                 check(response.raw_output_contents, response.parameters)
             return unpack(outputs, response.outputs, response.raw_output_contents)
         except InputError as error:
             raise LinkError(f"the server at {self.address} gave a wrong answer: {error}") from None
+
+    def _agree(self, cut: Cut, ends: float) -> None:
+        """Before the first tensor: model, program version and cut, and what crosses there.
+
+        Other servers than midge's know only what crosses: it must be what they take and give.
+        """
+        if cut.name in self._agreed:
+            return
+        said = [(AGREE, f"{cut.tail.sha256} {VERSION} {cut.name}")]
+        asked = messages.ModelMetadataRequest(name=self._model)
+        answer = self._call("ModelMetadata", asked, ends - time.monotonic(), said)
+        for what, told, ours in (
+            ("takes", answer.inputs, cut.sent),
+            ("gives", answer.outputs, cut.tail.outputs),
+        ):
+            theirs = {(t.name, t.datatype, tuple(t.shape)) for t in told}
+            tensors = [cut.tail.tensors[index] for index in ours]
+            needed = {(t.name, DATATYPES[t.dtype], t.shape) for t in tensors}
+            if theirs != needed:
+                raise LinkError(
+                    f"{self._model!r} at {self.address} {what} {sorted(theirs)}, not "
+                    f"{sorted(needed)}; give it the tail of this cut"
+                )
+        self._agreed.add(cut.name)
 
     def _request(
         self, cut: Cut, tensors: Sequence[Tensor], values: Sequence[np.ndarray], coder: Coder
@@ -164,12 +203,20 @@ class EdgeClient:
     def close(self) -> None:
         self._channel.close()
 
-    def _call(self, method: str, request: Any, deadline_s: float | None = None) -> Any:
+    def _call(
+        self,
+        method: str,
+        request: Any,
+        deadline_s: float | None = None,
+        said: Sequence[tuple[str, str]] = (),
+    ) -> Any:
         serialize, parse = codec(method)
         call = self._channel.unary_unary(f"/{SERVICE}/{method}", serialize, parse)
         try:
             timeout = max(min(deadline_s or self.deadline_s, self.deadline_s), 1e-3)
-            answer = call(request, timeout=timeout, metadata=self._metadata)
+            traced = [] if self.trace is None else [(TRACE, self.trace)]
+            metadata = [*self._metadata, *traced, *said]
+            answer = call(request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as error:
             what = error.code().name.lower().replace("_", " ")
             detail = error.details()
@@ -179,6 +226,15 @@ class EdgeClient:
         if answer is None:  # what gRPC gives for bytes that are no message of this kind
             raise LinkError(f"the server at {self.address} sent an answer that can't be read")
         return answer
+
+
+def _spans(text: str) -> list[int]:
+    """Times that rise from 0; none if a server's text is no such list."""
+    try:
+        spans = [int(at) for at in json.loads(text)]
+    except (ValueError, TypeError):
+        return []
+    return spans if len(spans) == SPAN_TIMES and spans == sorted(spans) else []
 
 
 def _tls(credentials: ClientCredentials) -> Any:

@@ -48,6 +48,9 @@ class SplitExecutor:
         self.measurement = Measurement()
         self.remarks: list[str] = []
         self.exchange: Exchange | None = None
+        self.marks: dict[str, float] = {}  # time.perf_counter() at the stages of the last inference
+        self.traced: str | None = None  # W3C traceparent of the requests to come
+        self.spans: list[int] = []  # of a traced request, the server's times
         self.cut, self._graph, self._client, self._release = cut, graph, client, release
         self.coder = coder or Coder()
         self._head = _executor(cut.head)
@@ -59,9 +62,10 @@ class SplitExecutor:
     ) -> list[np.ndarray]:
         """One inference. After `deadline_ms` the server is not waited for any longer."""
         started = time.perf_counter()
-        self.exchange = None
+        self.exchange, self.marks = None, {"started": started}
         checked = check_inputs(self._graph, inputs)
         values = dict(zip(self.cut.head.outputs, self._head.run(checked), strict=True))
+        self.marks["crossed"] = time.perf_counter()
         if self.cut.tail.nodes:
             crossing = [values[index] for index in self.cut.sent]
             left = None
@@ -70,7 +74,8 @@ class SplitExecutor:
             values.update(zip(self.cut.tail.outputs, self._finish(crossing, left), strict=True))
         else:
             self.remarks = ["the whole model ran on the device"]
-        self.measurement = Measurement(latency_ms=(time.perf_counter() - started) * 1e3)
+        self.marks["ended"] = time.perf_counter()
+        self.measurement = Measurement(latency_ms=(self.marks["ended"] - started) * 1e3)
         return [values[index] for index in self._graph.outputs]
 
     @property
@@ -87,6 +92,7 @@ class SplitExecutor:
         if self.alone:
             return self._tail.run(crossing)
         asked = time.perf_counter()
+        self._client.trace = self.traced
         try:
             answer = self._client.infer(self.cut, crossing, left_s, self.coder)
         except LinkError as error:
@@ -95,7 +101,9 @@ class SplitExecutor:
             self.exchange = Exchange(self._client.sent_bytes, ms, error=str(error))
             self.remarks = [f"{error}; the device answered alone"]
             return self._tail.run(crossing)
-        ms = (time.perf_counter() - asked) * 1e3
+        self.marks |= {"asked": asked, "answered": time.perf_counter()}
+        self.spans = self._client.spans
+        ms = (self.marks["answered"] - asked) * 1e3
         compute_ms = min(self._client.compute_ms or 0.0, ms)
         coding_ms = min(self._client.coding_ms, ms - compute_ms)
         self.exchange = Exchange(self._client.sent_bytes, ms, compute_ms, coding_ms)

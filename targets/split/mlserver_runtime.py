@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from mlserver import MLModel
-from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+from mlserver.types import Datatype, InferenceRequest, InferenceResponse, ResponseOutput
 
 TYPES = {"BOOL": bool, "INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "FP32": np.float32}
 NAMES = {np.dtype(kind).name: name for name, kind in TYPES.items()}
@@ -24,7 +24,9 @@ class OnnxTail(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         fed = {
-            given.name: np.array(given.data, TYPES[given.datatype.value]).reshape(given.shape)
+            given.name: np.array(given.data, TYPES[Datatype(given.datatype).value]).reshape(
+                given.shape
+            )
             for given in payload.inputs
         }
         names = [output.name for output in self.session.get_outputs()]

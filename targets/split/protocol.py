@@ -33,6 +33,12 @@ CUT, DIGEST, CHECKSUM, COMPUTE_MS = "midge_cut", "midge_sha256", "midge_crc32", 
 # the time that decoding took.
 CODING, STREAM, BASE, DECODE_MS = "midge_coding", "midge_stream", "midge_base", "midge_decode_ms"
 
+# Metadata of a call: what a device agrees on before it sends a tensor (`agreement`), and W3C's name
+# for the trace that a request belongs to. A traced response has the server's times in SPANS:
+# received, decoded, started, finished, packed, in microseconds after the first.
+AGREE, TRACE, SPANS = "midge-agree", "traceparent", "midge_spans"
+SPAN_TIMES = 5
+
 DATATYPES = {
     "bool": "BOOL",
     "int8": "INT8",

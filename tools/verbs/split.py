@@ -17,6 +17,7 @@ from .. import split_bench, split_export, split_plan
 from ..arguments import add_model, load_inputs, read_token
 from ..plan_page import short_name
 from ..split_coding import add_coding
+from ..trust import add_tls, host_of, tls_files
 from ..zoo import find_model
 from . import run as run_verb
 
@@ -56,10 +57,12 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random input (default 0)")
     parser.add_argument("--token-file", type=Path, metavar="F", help="the server's token")
     add_coding(parser)
-    tls = parser.add_argument_group("mutual TLS (all three)")
-    tls.add_argument("--certificate", type=Path, metavar="PEM")
-    tls.add_argument("--key", type=Path, metavar="PEM")
-    tls.add_argument("--server-authority", type=Path, metavar="PEM")
+    parser.add_argument(
+        "--stock",
+        action="store_true",
+        help="the server isn't `midge serve`: it hosts what `export-tail` wrote",
+    )
+    add_tls(parser, "server")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -106,12 +109,14 @@ def _run(args: argparse.Namespace, path: Path, graph: Any) -> dict[str, Any]:
     inputs = check_inputs(program.graph, load_inputs(program.graph, args.input, args.seed))
     graph = program.graph
     cut = middle_cut(graph) if args.cut is None else cut_at(graph, args.cut)
-    files = (args.certificate, args.key, args.server_authority)
-    credentials = ClientCredentials(*files) if all(files) else None
     if args.server:
+        files = tls_files(args, "server", host_of(args.server))
+        credentials = None if files is None else ClientCredentials(*files)
         token = None if args.token_file is None else read_token(args.token_file)
         name = args.name or path.stem
-        client = EdgeClient(args.server, name, args.deadline, credentials, token=token)
+        client = EdgeClient(
+            args.server, name, args.deadline, credentials, checked=not args.stock, token=token
+        )
         executor = SplitExecutor(graph, cut, client, coder=coder)
     else:
         server = ServerProcess(program)

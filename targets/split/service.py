@@ -1,0 +1,218 @@
+"""What a server answers: the Open Inference Protocol's methods, whatever carries them.
+
+`server.py` puts them on gRPC, `ray_server.py` on Ray Serve. A request is checked before anything is
+computed: the model's digest, the cut, the format of programs, and every tensor's name, type, shape
+and size. Any client may ask for the whole model; a midge device says where it has cut.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...runtime.errors import InputError, MidgeError, TargetError
+from ...runtime.graph import Graph, Tensor
+from ...runtime.importers import read_model
+from ...runtime.options import Options
+from ...runtime.pipeline import rewrite
+from ...runtime.program import Program
+from ...runtime.program_file import VERSION, is_program
+from .coder import Frames
+from .cut import cut_between, parse_ranges
+from .protocol import (
+    AGREE,
+    BASE,
+    CHECKSUM,
+    COMPUTE_MS,
+    CUT,
+    DATATYPES,
+    DECODE_MS,
+    DIGEST,
+    MAX_MESSAGE,
+    SPANS,
+    STREAM,
+    TRACE,
+    check,
+    checksum,
+    messages,
+    pack,
+    unpack,
+)
+from .tail import Busy, Tail
+
+MOST_TAILS = 32  # compiled at once; a peer that asks for every cut costs time, not memory
+SLACK = 64 << 10  # bytes of a message beside its tensors: names, parameters, a probe
+
+
+@dataclass(frozen=True)
+class Call:
+    """What came with a request: its metadata, and when its caller stops waiting."""
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    ends: float = float("inf")  # time.monotonic()
+
+
+class ModelService:
+    """One model and the tails of its cuts; `most` requests of a tail run together."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        target: str = "host",
+        slowdown: float = 1.0,
+        most: int = 1,
+        wait_ms: float = 0.0,
+    ) -> None:
+        self._graph, self._name = graph, name
+        self._make: Callable[[Graph], Tail] = lambda tail: Tail(
+            tail, target, slowdown, most, wait_ms
+        )
+        self._frames = Frames()
+        self._tails: dict[str, Tail] = {}  # the last used one is the last
+        self._lock = threading.Lock()
+
+    @property
+    def most_bytes(self) -> int:
+        """No request for this model needs a larger message: all that could cross any cut."""
+        graph = self._graph
+        total = sum(t.bytes for i, t in graph.tensors.items() if graph.is_activation(i))
+        return min(MAX_MESSAGE, total + total // 16 + SLACK)
+
+    def close(self) -> None:
+        for tail in self._tails.values():
+            tail.close()
+
+    # ---- the protocol's methods, by their names ----
+
+    def ServerLive(self, request: Any, call: Call) -> Any:
+        return messages.ServerLiveResponse(live=True)
+
+    def ServerReady(self, request: Any, call: Call) -> Any:
+        return messages.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request: Any, call: Call) -> Any:
+        return messages.ModelReadyResponse(ready=request.name == self._name)
+
+    def ServerMetadata(self, request: Any, call: Call) -> Any:
+        return messages.ServerMetadataResponse(name="midge", version=__version__)
+
+    def ModelMetadata(self, request: Any, call: Call) -> Any:
+        """Of the whole model, or of the tail that a device agrees on before its first tensor."""
+        self._check_name(request.name)
+        graph = self._graph
+        if AGREE in call.metadata:
+            graph = self._agreed(call.metadata[AGREE]).graph
+        return messages.ModelMetadataResponse(
+            name=self._name,
+            versions=["1"],
+            platform="midge",
+            inputs=[_metadata(graph.tensors[i]) for i in graph.inputs],
+            outputs=[_metadata(graph.tensors[i]) for i in graph.outputs],
+        )
+
+    def ModelInfer(self, request: Any, call: Call) -> Any:
+        received = time.monotonic()
+        self._check_name(request.model_name)
+        if DIGEST in request.parameters:
+            self._check_digest(request.parameters[DIGEST].string_param)
+        tail = self._tail(request.parameters[CUT].string_param if CUT in request.parameters else "")
+        if CUT in request.parameters or CHECKSUM in request.parameters:
+            check(request.raw_input_contents, request.parameters)
+        values = self._values(request, [tail.graph.tensors[i] for i in tail.graph.inputs])
+        decoded = time.monotonic()
+        job = tail.run(values, call.ends)
+        outputs = [tail.graph.tensors[i] for i in tail.graph.outputs]
+        described, contents = pack(
+            messages.ModelInferResponse.InferOutputTensor, outputs, job.answers
+        )
+        response = messages.ModelInferResponse(
+            model_name=self._name,
+            model_version="1",
+            id=request.id,
+            outputs=described,
+            raw_output_contents=contents,
+        )
+        response.parameters[CHECKSUM].int64_param = checksum(contents)
+        response.parameters[COMPUTE_MS].double_param = (job.finished - decoded) * 1e3
+        response.parameters[DECODE_MS].double_param = (decoded - received) * 1e3
+        if TRACE in call.metadata:
+            times = (received, decoded, job.started, job.finished, time.monotonic())
+            spans = [round((at - received) * 1e6) for at in times]
+            response.parameters[SPANS].string_param = json.dumps(spans)
+        return response
+
+    # ---- inside ----
+
+    def _check_name(self, name: str) -> None:
+        if name != self._name:
+            raise InputError(f"this server has the model {self._name!r}, not {name[:80]!r}")
+
+    def _check_digest(self, digest: str) -> None:
+        if digest != self._graph.sha256:
+            raise TargetError(
+                f"the device runs model {digest[:12]!r}, this server has "
+                f"{self._graph.sha256[:12]!r}; give both the same model file"
+            )
+
+    def _agreed(self, said: str) -> Tail:
+        """The tail of a device's digest, program version and cut (`agreement`), if all are ours."""
+        digest, version, cut = [*said.split(" "), "", "", ""][:3]
+        self._check_digest(digest)
+        if version != str(VERSION):
+            raise TargetError(
+                f"the device has programs of version {version[:12]!r}, this server of {VERSION}; "
+                "install the same midge on both"
+            )
+        return self._tail(cut)
+
+    def _values(self, request: Any, inputs: Sequence[Tensor]) -> list[np.ndarray]:
+        """The request's tensors; those of a stream are kept for the differences to come."""
+        frame, stream = None, ""
+        if STREAM in request.parameters:
+            stream = request.parameters[STREAM].string_param[:64]
+            if BASE in request.parameters:
+                frame = self._frames.base(stream, request.parameters[BASE].int64_param)
+        values = unpack(inputs, request.inputs, request.raw_input_contents, frame)
+        if stream:
+            self._frames.keep(stream, values)
+        return values
+
+    def _tail(self, device: str) -> Tail:
+        """The compiled tail of a cut; of many cuts the last used ones are kept."""
+        nodes = len(self._graph.nodes)
+        cut = cut_between(self._graph, parse_ranges(device, nodes - 1))
+        if not cut.server:
+            raise TargetError("nothing is left for the server: the cut has all nodes on the device")
+        with self._lock:
+            tail = self._tails.pop(cut.name, None) or self._make(cut.tail)
+            self._tails[cut.name] = tail
+            while len(self._tails) > MOST_TAILS:
+                self._tails.pop(next(iter(self._tails)))
+            return tail
+
+
+def status_of(error: MidgeError) -> str:
+    """gRPC's name for what went wrong."""
+    if isinstance(error, Busy):
+        return "RESOURCE_EXHAUSTED"
+    return "INVALID_ARGUMENT" if isinstance(error, InputError) else "FAILED_PRECONDITION"
+
+
+def _metadata(tensor: Tensor) -> Any:
+    return messages.ModelMetadataResponse.TensorMetadata(
+        name=tensor.name, datatype=DATATYPES[tensor.dtype], shape=tensor.shape
+    )
+
+
+def load_graph(path: Path) -> Graph:
+    """The rewritten graph of a model file or of a saved program: both sides cut the same nodes."""
+    return Program.load(path).graph if is_program(path) else rewrite(read_model(path), Options())
