@@ -4,6 +4,7 @@ and agree with it on every geometry, with any planes, groups, padding and output
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import build_binary as build
 import numpy as np
@@ -20,6 +21,7 @@ from midge.runtime.errors import MissingTool
 from midge.runtime.graph import BINARY, Graph, Node
 from midge.runtime.ops import macs
 from midge.sim.qemu import find_tool
+from midge.targets.cortex_m.lowering import lower
 
 PLANES = [
     ((1,), (1,), False),
@@ -44,6 +46,8 @@ def assert_agrees(graph: Graph, node: Node, seed: int) -> None:
     answers = {f"native {o}": run_native(graph, node, arrays, o) for o in (False, True)}
     if has_gcc:
         answers |= {f"C {o}": run_c(graph, node, arrays, o) for o in (False, True)}
+        helium = partial(lower, target="cortex-m55")  # the C twin of its loops
+        answers["Helium"] = run_c(graph, node, arrays, True, helium)
     for name, (actual,) in answers.items():
         assert actual.dtype == wanted.dtype
         np.testing.assert_array_equal(

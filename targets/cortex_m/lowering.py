@@ -15,7 +15,7 @@ from ...kernels import table
 from ...kernels.operation import Layout
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
-from . import helium, linear_add, packed, paired, quads, sliding, wide, winograd
+from . import helium, helium_bits, linear_add, packed, paired, quads, sliding, wide, winograd
 from .instructions import counted
 from .one_channel import as_convolution
 
@@ -61,6 +61,9 @@ _HELIUM: Mapping[str, Attempt] = {
     "depthwise_conv2d_s8": helium.lower_depthwise_conv2d,
     "fully_connected_s8": helium.lower_fully_connected,
     "add_s8": helium.lower_add,
+    "bconv2d_f32": helium_bits.lower,
+    "bconv2d_s8": helium_bits.lower,
+    "bconv2d_b1": helium_bits.lower,
 }
 _PLAIN: Mapping[str, Attempt] = {"add_s8": linear_add.lower_add}
 # many registers, and no vectors
@@ -87,6 +90,7 @@ _FAST_LAYOUTS = (
     *quads.LAYOUTS,
     sliding.DEPTHWISE_CONV2D,
     linear_add.ADD,
+    *helium_bits.LAYOUTS,
 )
 
 # kernel -> its twin that takes no scratch, with the words of the host's

@@ -1,45 +1,5 @@
 /* Convolutions and dense layers of bits (kernels/bconv2d.py). */
-#include "midge_bits.h"
-#include "midge_fixedpoint.h"
-#include "midge_kernels.h"
-#include "midge_window.h"
-
-enum { BITS_ONE = 1, MEAN_OF_BOTH = 2 };
-
-/* What the kernels of all output types share; their parameters begin alike. */
-typedef midge_bconv2d_b1_params bits_layer;
-
-/* What an output pixel and a group of filters see, by plane and tap; with `outside` for the bits
- * outside the image, in a pixel's last word cut to its channels. True if some of it is outside. */
-static int gather_bits(
-    midge_uint32 *window, const int8_t *arena, const bits_layer *p, const midge_int32 *lines,
-    midge_taps taps, int32_t group, uint32_t outside)
-{
-    const int32_t step = p->dilation_width * p->in_words;
-    const int32_t whole = p->kernel_height * p->kernel_width * p->planes;
-    int32_t inside = 0;
-    for (int32_t plane = 0; plane < p->planes; plane++) {
-        const int32_t start =
-            taps.left * p->in_words + plane * (p->in_words / p->planes) + group * p->words;
-        for (int32_t ky = 0; ky < p->kernel_height; ky++) {
-            const int32_t line = lines[ky * p->dilation_height];
-            for (int32_t kx = 0; kx < p->kernel_width; kx++) {
-                if (line >= 0 && kx >= taps.begin && kx < taps.end) {
-                    const midge_uint32 *x =
-                        (const midge_uint32 *)(const void *)(arena + line) + start + kx * step;
-                    for (int32_t i = 0; i < p->words; i++)
-                        *window++ = x[i];
-                    inside++;
-                } else {
-                    for (int32_t i = 1; i < p->words; i++)
-                        *window++ = outside;
-                    *window++ = outside & (uint32_t)p->tail;
-                }
-            }
-        }
-    }
-    return inside < whole;
-}
+#include "midge_bits_layer.h"
 
 /* Any planes, padding with the mean of both bits (`other` has all bits outside 1), and gates. */
 static int32_t sum_of_pairs(
@@ -92,11 +52,11 @@ static int32_t sum_of_pairs(
                 for (int32_t group = 0; o < p->filters; group++) {                                \
                     const midge_uint32 *other = window;                                           \
                     const int32_t end = o + p->group_filters;                                     \
-                    const int bare =                                                              \
-                        gather_bits(window, arena, shared, lines, taps, group, outside);          \
+                    const int bare = gather_bits(                                                 \
+                        window, size, arena, shared, lines, taps, group, outside);                \
                     if (bare && p->padding == MEAN_OF_BOTH) {                                     \
                         midge_uint32 *second = window + size * p->planes;                         \
-                        gather_bits(second, arena, shared, lines, taps, group, ~0u);              \
+                        gather_bits(second, size, arena, shared, lines, taps, group, ~0u);        \
                         other = second;                                                           \
                     }                                                                             \
                     if (simple && other == window) {                                              \
@@ -129,42 +89,28 @@ enum { TOGETHER = 16 };
         }                                                                                         \
     }
 
-/* v * m + b in float32, v clamped: rounded twice, as two operations. */
-#define AFFINE                                                                                    \
-    ((float)midge_clamp(v, p->least, p->greatest) * midge_float_at(constants, p->multiplier)[o]   \
-     + midge_float_at(constants, p->bias)[o])
-
 void midge_bconv2d_f32(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_f32_params *p)
-MIDGE_BITS_BODY(midge_float, p->filters, 1, EACH(y[o] = AFFINE), y[o] = AFFINE)
-
-/* Clamped, then rounded half away from zero. */
-MIDGE_INLINE int8_t rounded_s8(float real)
 {
-    real = midge_clamp_float(real, -128.0f, 127.0f);
-    const int32_t whole = (int32_t)real;
-    const float fraction = real - (float)whole; /* exact */
-    return (int8_t)(whole + (fraction >= 0.5f) - (fraction <= -0.5f));
+    const bits_scale scale = SCALE_OF(p, constants);
+    MIDGE_BITS_BODY(
+        midge_float, p->filters, 1, EACH(y[o] = affine(&scale, v, o)), y[o] = affine(&scale, v, o))
 }
 
 void midge_bconv2d_s8(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_s8_params *p)
-MIDGE_BITS_BODY(
-    int8_t, p->filters, 1, EACH(y[o] = rounded_s8(AFFINE)), y[o] = rounded_s8(AFFINE))
+{
+    const bits_scale scale = SCALE_OF(p, constants);
+    MIDGE_BITS_BODY(
+        int8_t, p->filters, 1, EACH(y[o] = rounded_s8(affine(&scale, v, o))),
+        y[o] = rounded_s8(affine(&scale, v, o)))
+}
 
 #define ALL_BITS                                                                                  \
     for (; o < end; o += 32, w += 32 * size)                                                      \
         y[o >> 5] = midge_bits_over(                                                              \
             window, w, size, limits + o, end - o < 32 ? end - o : 32);                            \
     o = end
-
-/* Bits come into `word` from above; it is stored when it is full. */
-#define PUT_BIT(v)                                                                                \
-    do {                                                                                          \
-        word = word >> 1 | midge_over(v, limits[o]);                                              \
-        if ((o & 31) == 31 || o + 1 == p->filters)                                                \
-            y[o >> 5] = word >> (31 - (o & 31));                                                  \
-    } while (0)
 
 void midge_bconv2d_b1(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_b1_params *p)
