@@ -48,9 +48,12 @@ class HostBackend:
 
     def lower(self, graph: Graph, node: Node) -> Lowered:
         """The native kernel call that makes this node."""
+        from . import table
+        from .in_numpy import IN_NUMPY
         from .tuning import lower
 
-        return lower(graph, node)
+        lowered = lower(graph, node)
+        return IN_NUMPY.lowered() if lowered.kernel in table.without_native() else lowered
 
     def elsewhere(self, graph: Graph, node: Node) -> Iterator[Lowered]:
         """Calls for this node by which a program may have been made on another processor."""
@@ -191,12 +194,14 @@ class HostExecutor(Runner):
                 self._dispatcher.run(first, end)
 
     def _run_in_numpy(self, number: int) -> None:
-        from .table import OPERATIONS  # every operator's arithmetic, for programs that ask for it
+        from .table import operation_of  # all arithmetic, for programs that ask for it
 
         graph = self.program.graph
         node = graph.nodes[number]
         operands = [None if index is None else self._value(index) for index in node.inputs]
-        answers = OPERATIONS[node.op].reference(graph, node, operands)
+        operation = operation_of(node.op)
+        assert operation is not None  # else the node was refused
+        answers = operation.reference(graph, node, operands)
         for index, answer in zip(node.outputs, answers, strict=True):
             self.tensor(index)[...] = answer
 

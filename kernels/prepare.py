@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.custom import is_custom
 from ..runtime.graph import Graph
 from ..runtime.options import PARALLEL, Options
 from ..runtime.outline import outline_of
@@ -25,11 +26,14 @@ PAGE = 4096  # what code is aligned to: AArch64 addresses it by pages of this si
 def prepared(
     source: str | Path | bytes, shapes: Mapping[int, Sequence[int]], threads: int
 ) -> bytes | None:
-    """The content of a ready file for the host; None where some calls run in NumPy."""
+    """The content of a ready file for the host; None where some calls run in NumPy, or are by a
+    user's operators, whose code may change."""
     options = PARALLEL if threads > 1 else Options()
     graph = read_cached(source, shapes or None)
     program = compile_cached(source, "host", options, shapes or None)
-    return None if any(map(is_in_numpy, program.items)) else packed(graph, program, threads)
+    if any(map(is_in_numpy, program.items)) or is_custom(program.graph):
+        return None
+    return packed(graph, program, threads)
 
 
 def packed(graph: Graph, program: Program, threads: int) -> bytes:

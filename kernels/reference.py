@@ -103,7 +103,9 @@ class ReferenceExecutor:
 
 def _evaluate(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     if node.op != "tile":
-        return table.OPERATIONS[node.op].reference(graph, node, inputs)
+        operation = table.operation_of(node.op)
+        assert operation is not None  # else the node was refused
+        return operation.reference(graph, node, inputs)
     (image,), at = inputs, node.attrs
     assert image is not None
     return [image[:, at.top : at.top + at.size[0], at.left : at.left + at.size[1]]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from ..runtime import custom
 from ..runtime.errors import Refusal
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import Lowered
@@ -111,20 +113,28 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
+def operation_of(op: str) -> Operation | None:
+    """The operation of an operator's name, of midge's own or a user's."""
+    if op in custom.found():
+        operation: Operation = custom.found()[op].operation
+        return operation
+    return OPERATIONS.get(op)
+
+
 def refusal(graph: Graph, node: Node, index: int) -> Refusal | None:
     """The first constraint that `node` (number `index`) breaks, in the user's words, or None."""
-    operation = OPERATIONS.get(node.op)
+    operation = operation_of(node.op)
     if operation is None:
         known = ", ".join(sorted(OPERATIONS))
         return Refusal(index, node.op, f"there is no kernel for {node.op}", f"use one of: {known}")
     for keeps in operation.constraints:
         if not keeps(graph, node):
             rule = " ".join((keeps.__doc__ or keeps.__name__).split())
-            return Refusal(index, node.op, rule, _operands(graph, node))
+            return Refusal(index, node.op, rule, operands(graph, node))
     return None
 
 
-def _operands(graph: Graph, node: Node) -> str:
+def operands(graph: Graph, node: Node) -> str:
     """What came, so that the user sees which operand to change."""
     tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
     shown = ", ".join(f"{t.name!r} {t.dtype}{list(t.shape)}" for t in tensors)
@@ -133,15 +143,36 @@ def _operands(graph: Graph, node: Node) -> str:
 
 def lower(graph: Graph, node: Node) -> Lowered:
     """The kernel call that makes a node which is not refused."""
-    return OPERATIONS[node.op].lower(graph, node)
+    operation = operation_of(node.op)
+    assert operation is not None  # else the node is refused
+    return operation.lower(graph, node)
 
 
 def layouts() -> dict[str, Layout]:
     """The parameter words of every native kernel, by the kernel's name."""
-    return {words.kernel: words for operation in OPERATIONS.values() for words in operation.layouts}
+    operations = (*OPERATIONS.values(), *(own.operation for own in custom.found().values()))
+    return {words.kernel: words for operation in operations for words in operation.layouts}
 
 
 NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team", "peak": "peak"}
+
+
+def custom_file(name: str) -> Path | None:
+    """The file of a user's that defines a native kernel; None if the kernel is midge's own."""
+    for own in custom.found().values():
+        if own.native is not None and any(w.kernel == name for w in own.operation.layouts):
+            return Path(own.native)
+    return None
+
+
+def without_native() -> frozenset[str]:
+    """Kernels of users' operators that have no Numba twin."""
+    return frozenset(
+        words.kernel
+        for own in custom.found().values()
+        if own.native is None
+        for words in own.operation.layouts
+    )
 
 
 def native_module(name: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .content import read_content
+from .custom import is_custom
 from .errors import ProgramError
 from .folders import plans_folder
 from .graph import Graph
@@ -49,7 +50,7 @@ def compile_cached(
     from .pipeline import compile_model  # passes and planner, which a cached plan does without
 
     program = compile_model(source, target, options, input_shapes)
-    if not has_more_files(content):
+    if not has_more_files(content) and not is_custom(program.graph):
         write_entry(path, to_bytes(program))
     return program
 
@@ -64,7 +65,7 @@ def read_cached(
     if found is not None:
         return found
     graph = read_model(source, input_shapes)
-    if not has_more_files(content):
+    if not has_more_files(content) and not is_custom(graph):
         write_entry(path, graph_to_bytes(graph))
     return graph
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .attributes import Padding
+from .custom import PREFIX, find
 from .errors import GraphError, ProgramError
 from .feeding import without_feed
 from .graph import DTYPES, Graph, Node, Quantization, Tensor
@@ -306,6 +307,11 @@ def _build_attrs(op: str, fields: Mapping[str, Any]) -> Any:
     values = {name: _tupled(value) for name, value in fields.items()}
     if "padding" in values:
         values["padding"] = Padding(**fields["padding"])
+    if op.startswith(PREFIX) and find(op.removeprefix(PREFIX)) is None:
+        raise ProgramError(
+            f"the program holds the custom operator {op.removeprefix(PREFIX)}, which nobody "
+            "brought; name its file by --operators"
+        )
     return OPERATORS[op].attrs(**values)
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from .. import __version__
 from ..kernels.native import progress
 from ..runtime.backend import missing_package
+from ..runtime.custom import name_files
 from ..runtime.errors import MidgeError
 
 VERBS = (
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser, modules = _parser()
     args = parser.parse_args(arguments)
     progress.shown = not args.json
+    name_files(args.operators)
     notes = Console(stderr=True)
     try:
         verb = modules[args.verb]
@@ -83,6 +85,7 @@ def parse_and_run(arguments: Sequence[str]) -> dict[str, Any]:
     """The object that a verb's `--json` prints; its errors are raised."""
     parser, modules = _parser()
     args = parser.parse_args([*arguments, "--json"])
+    name_files(args.operators)
     return modules[args.verb].run(args)
 
 
@@ -97,6 +100,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
         module = modules[name] = import_module(f".verbs.{name}", __package__)
         verb = verbs.add_parser(name, help=module.HELP, description=module.HELP)
         verb.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        verb.add_argument(
+            "--operators",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a Python file of custom operators (docs/custom-operators.md); may be repeated",
+        )
         module.add_arguments(verb)
     return parser, modules
 

@@ -37,7 +37,11 @@ def entry(symbol: str, source: Callable[[str], Path], instructions: str | None =
     """
     index, key = _index(), f"{symbol} {instructions}"
     if key not in index:
-        index[key] = _name(symbol, source(symbol), instructions)
+        path = source(symbol)
+        name = _name(symbol, path, instructions)
+        if KERNELS not in path.parents:  # a user's file, whose changes the index doesn't see
+            return cache_folder() / name
+        index[key] = name
         write(_index_path(), json.dumps(index).encode())
     return cache_folder() / index[key]
 

@@ -65,10 +65,14 @@ def _path(name: str, instructions: str | None) -> Path:
 
 
 def _source(name: str) -> Path:
+    from ..table import custom_file
     from ..vector.table import (
         native_module,  # all layouts, for what the cache's index knows already
     )
 
+    own = custom_file(name)
+    if own is not None:
+        return own.resolve()
     return Path(__file__).resolve().with_name(f"{native_module(name)}.py")
 
 

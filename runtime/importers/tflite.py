@@ -20,7 +20,7 @@ from ..content import read_content
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
 from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
-from . import larq
+from . import larq, tflite_custom
 from . import tflite_compute as compute
 from . import tflite_general as general
 from . import tflite_movement as movement
@@ -285,10 +285,14 @@ def _reader(operator: FileOperator) -> Reader:
     custom = operator.code == "CUSTOM"
     table, key = (CUSTOM_READERS, operator.custom_code) if custom else (READERS, operator.code)
     if key not in table:
+        brought = tflite_custom.reader(key) if custom else None
+        if brought is not None:
+            return brought
         kind = "custom operator" if custom else "operator"
+        own = ", or bring it (docs/custom-operators.md)" if custom else ""
         raise Unsupported(
             f"the {kind} {operator.title} is not supported",
-            "build the model from supported operators",
+            f"build the model from supported operators{own}",
         )
     if operator.version > table[key].version:
         raise Unsupported(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...kernels import table
+from ...kernels.stretches import NUMPY_CALL
 from ...runtime.backend import CallCost, Measurement, Profile, check_inputs
 from ...runtime.errors import ExecutionError, Refusal
 from ...runtime.feeding import FEED, is_fed
@@ -72,6 +73,9 @@ class CBackend:
         kernel = lower(graph, node, self.name).kernel
         if kernel in c_kernels():
             return None
+        if kernel == NUMPY_CALL:
+            why = f"{node.op} of these types and shapes runs in NumPy, which {self.name} hasn't"
+            return Refusal(index, node.op, why, f"{table.operands(graph, node)}; run it on host")
         return Refusal(
             index,
             node.op,

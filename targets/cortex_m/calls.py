@@ -16,7 +16,7 @@ from ...runtime.feeding import FEED
 from ...runtime.graph import Graph
 from ...runtime.program import Call, Loop, Program
 from .addresses import Addresses
-from .sources import c_field, params_type
+from .sources import c_field, c_name, params_type
 
 Steps = Sequence[tuple[str, int]]  # (field, by) of a call in a loop
 ROWS = "rows"
@@ -98,7 +98,7 @@ class CallPrinter:
         for item in self.program.items:
             for position, call in enumerate(item.body if isinstance(item, Loop) else (item,)):
                 if call.kernel != FEED:
-                    name = f"{self._graph.nodes[call.node].op}_{call.node}"
+                    name = f"{c_name(self._graph.nodes[call.node].op)}_{call.node}"
                     uses = found.setdefault((call.node, call.kernel), _Uses(name, call.kernel))
                     uses.calls.append((call, steps_of(item, position)))
         return found

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from ...kernels import table
 from ...kernels.operation import Layout
+from ...runtime import custom
 from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered, Scratch
 from . import helium, helium_bits, linear_add, packed, paired, quads, sliding, wide, winograd
@@ -100,9 +101,13 @@ _DIRECT: Mapping[str, str] = {
 }
 
 
-@lru_cache(maxsize=1)
 def layouts() -> Mapping[str, Layout]:
     """The parameter words of every C kernel, by the kernel's name."""
+    return _layouts(len(custom.found()))
+
+
+@lru_cache(maxsize=1)
+def _layouts(brought: int) -> Mapping[str, Layout]:
     plain = table.layouts()
     return {
         **{direct: Layout(direct, plain[name].fields) for name, direct in _DIRECT.items()},

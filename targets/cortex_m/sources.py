@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...kernels.operation import Layout
+from ...runtime import custom
 from .lowering import layouts
 
 CSRC = Path(__file__).parent / "csrc"
@@ -27,9 +28,18 @@ _DEFINITION = re.compile(r"^void midge_(\w+)\(\s*int8_t \*arena", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"', re.MULTILINE)
 
 
-@lru_cache(maxsize=1)
 def c_kernels() -> dict[str, str]:
     """Kernel name -> the name of the C file that defines it."""
+    brought = {
+        kernel: path.name
+        for path in _brought().values()
+        for kernel in _DEFINITION.findall(path.read_text())
+    }
+    return _own_kernels() | brought if brought else _own_kernels()
+
+
+@lru_cache(maxsize=1)
+def _own_kernels() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(CSRC.glob("*.c")):
         for kernel in _DEFINITION.findall(path.read_text()):
@@ -37,10 +47,17 @@ def c_kernels() -> dict[str, str]:
     return found
 
 
+def _brought() -> dict[str, Path]:
+    """C files of users' operators, by name."""
+    files = (own.c for own in custom.found().values())
+    return {Path(file).name: Path(file) for file in files if file is not None}
+
+
 def sources(kernels: Collection[str], printed: Collection[str] = ()) -> dict[str, str]:
     """File name -> text of all that these kernels and these `printed` texts need."""
     files = sorted({c_kernels()[kernel] for kernel in kernels})
-    texts = {name: (CSRC / name).read_text() for name in files}
+    brought = _brought()
+    texts = {name: brought.get(name, CSRC / name).read_text() for name in files}
     # It has every kernel, so that it is the same file for two models in one firmware.
     texts[KERNELS_HEADER] = kernels_header([layouts()[kernel] for kernel in sorted(c_kernels())])
     pending = [*texts.values(), *printed]
