@@ -153,10 +153,10 @@ def test_the_cut_follows_the_link(program: Program, server: ModelServer) -> None
     try:
         assert until(on_the_server)
         link.shape.up = link.shape.down = 8.0
-        assert until(whole_here), list(executor.log)
+        assert until(whole_here), list(map(str, executor.log))
         link.shape.up = link.shape.down = 12_500.0
-        assert until(on_the_server), list(executor.log)
-        assert any("moves to" in line for line in executor.log)
+        assert until(on_the_server), list(map(str, executor.log))
+        assert any("moves to" in line.text for line in executor.log)
     finally:
         executor.close()
         link.close()

@@ -339,8 +339,10 @@ def test_addas_expectation_is_the_mean_of_what_the_executor_would_do() -> None:
         problem = random_problem(draw, costs=leaving[-1].costs, extras={"exits": leaving})
         found = plan("adda", problem)
         times = [
-            exits.path_ms(problem, draw.choices(leaving, [e.share for e in leaving])[0].costs,
-                          len(found.device))
+            exits.path_ms(
+                problem, leaving, draw.choices(range(len(leaving)), [e.share for e in leaving])[0],
+                len(found.device),
+            )
             for _ in range(2000)
         ]  # fmt: skip
         mean = sum(times) / len(times)

@@ -41,7 +41,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_samples(parser: argparse.ArgumentParser) -> None:
+def add_samples(parser: Any) -> None:
     parser.add_argument(
         "--samples",
         type=Path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from ..targets.split.planners.problem import OBJECTIVES
 from .arguments import byte_count, load_inputs
 from .plan_page import short_name
 from .split_coding import add_coding, add_samples, chosen_codings
+from .split_exits import exit_extras, with_graph_nodes
 from .split_page import split_page
 from .zoo import find_model
 
@@ -80,10 +81,14 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     add_coding(parser)
     add_samples(parser)
     parser.add_argument("--jobs", type=int, default=1, help="jobs of jps (default 1)")
+    parser.add_argument("--exits", type=Path, metavar="F.json", help="of `midge split exits -o`")
+    parser.add_argument(
+        "--states", type=float, nargs="+", metavar="R", help="Mbit/s that edgent-dynamic plans for"
+    )
     parser.add_argument("--html", type=Path, metavar="F", help="latency against bandwidth, a page")
 
 
-def add_sides(parser: argparse.ArgumentParser) -> None:
+def add_sides(parser: Any) -> None:
     """Where the times of both sides come from."""
     parser.add_argument("--device-profile", type=Path, metavar="F.json", help="default: measured")
     parser.add_argument("--server-profile", type=Path, metavar="F.json", help="default: measured")
@@ -117,6 +122,7 @@ def make_plan(args: argparse.Namespace) -> dict[str, Any]:
     found = plan(args.algorithm, problem)
     planning_ms = (time.perf_counter() - started) * 1e3
     rivals = as_good_as(problem, found) if args.algorithm == "auto" else []
+    found = with_graph_nodes(problem, found)
     result = describe(graph, found) | {
         "objective": problem.objective,
         "planning_ms": planning_ms,
@@ -186,24 +192,38 @@ def problem_of(
     args: argparse.Namespace, graph: Graph, coded: Mapping[int, CodingCost] | None = None
 ) -> Problem:
     """The planning problem that the arguments state; profiles that aren't given are measured."""
-    device, server = sides(args, graph)
-    link = Link.of(args.mbit, args.delay_ms, args.down_mbit)
-    overhead = request_bytes(graph) / link.up  # a request is more than its tensors
-    return Problem(
-        costs_of(graph, device, server, coded),
-        Link(link.up, link.down, link.delay_ms + overhead),
-        args.objective,
-        Limits(
+    plain = latency_problem(args, graph, coded)
+    return replace(
+        plain,
+        objective=args.objective,
+        limits=Limits(
             args.max_latency_ms,
             args.max_energy_mj,
             args.max_device_bytes,
             None,
             args.max_sent_bytes,
         ),
-        Power(*args.power),
-        args.server_load,
-        head_bytes(graph),
-        {"jobs": args.jobs, "kinds": [_kind(graph, i) for i in range(len(graph.nodes))]},
+        power=Power(*args.power),
+        extras={
+            "jobs": args.jobs,
+            "kinds": [_kind(graph, i) for i in range(len(graph.nodes))],
+            **exit_extras(args, graph, plain.costs),
+        },
+    )
+
+
+def latency_problem(
+    args: argparse.Namespace, graph: Graph, coded: Mapping[int, CodingCost] | None = None
+) -> Problem:
+    """Least latency on the link that the arguments guess, from both sides' profiles."""
+    device, server = sides(args, graph)
+    link = Link.of(args.mbit, args.delay_ms, getattr(args, "down_mbit", None))
+    overhead = request_bytes(graph) / link.up  # a request is more than its tensors
+    return Problem(
+        costs_of(graph, device, server, coded),
+        Link(link.up, link.down, link.delay_ms + overhead),
+        server_load=args.server_load,
+        device_bytes=head_bytes(graph),
     )
 
 

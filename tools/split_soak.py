@@ -88,7 +88,7 @@ class Soak:
             self.told.worst_ms[fault] = max(worst, self.told.worst_ms.get(fault, 0.0))
             self._heal(fault)
             self.told.recovered += self.ask_until_remote()
-        self.told.log = list(self.device.log)
+        self.told.log = list(map(str, self.device.log))
         return self.told
 
     def ask(self) -> float:

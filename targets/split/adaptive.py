@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from ...runtime.backend import Measurement
 from ...runtime.graph import Graph
 from .client import EdgeClient, LinkError
 from .cut import Cut, cut_between, ranges
+from .decisions import Decisions
 from .estimate import LinkEstimate
 from .executor import SplitExecutor
 from .planners.mincut import Envelope
@@ -28,7 +28,6 @@ PROBE_S = 1.0  # without a request that tells, the link is probed so often
 PROBE_MS = 50.0  # what a probe may take of the link's time
 SMALL, LARGE = 512, 16_384  # bytes of a probe
 LOAD_STEP = 1.25  # the envelope is made anew when the server's load has changed by so much
-KEPT = 512  # decisions in the log
 
 
 class AdaptiveExecutor:
@@ -45,12 +44,12 @@ class AdaptiveExecutor:
         client: EdgeClient,
         deadline_ms: float | None = None,
         make: Callable[[Graph, Cut, EdgeClient], SplitExecutor] = SplitExecutor,
+        log: Decisions | None = None,
     ) -> None:
         self.measurement = Measurement()
-        self.log: deque[str] = deque(maxlen=KEPT)
+        self.log = log if log is not None else Decisions()
         self.estimate = LinkEstimate(problem.link.up, problem.link.delay_ms)
         self._graph, self._client, self._deadline_ms, self._make = graph, client, deadline_ms, make
-        self._started = time.monotonic()
         self._problem, self._envelope = problem, Envelope.of(problem)
         self._made: dict[str, SplitExecutor] = {}
         self._lock = threading.Lock()
@@ -59,13 +58,18 @@ class AdaptiveExecutor:
         self._told_at = 0.0  # when a request last told about the link
         self.plan = self._best()
         self._current = self._prepare(self.plan)
-        self._note(f"starts with {self._describe(self.plan)}")
+        self._note("cut", f"starts with {self._describe(self.plan)}")
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
     @property
     def remarks(self) -> list[str]:
         return self._current.remarks
+
+    @property
+    def current(self) -> SplitExecutor:
+        """The executor of the present cut."""
+        return self._current
 
     @property
     def cut(self) -> Cut:
@@ -106,7 +110,7 @@ class AdaptiveExecutor:
             return
         self._told_at = time.monotonic()
         if exchange.error is not None:
-            self._note(f"the server failed: {exchange.error}")
+            self._note("failed", f"the server failed: {exchange.error}")
             self._failed = True
             self._wake.set()
             return
@@ -120,7 +124,7 @@ class AdaptiveExecutor:
     def _recovered(self) -> None:
         if self._failed:
             self._failed = False
-            self._note("the server answers again")
+            self._note("recovered", "the server answers again")
 
     def _follow(self) -> None:
         """The background: probes when nothing else tells, plans, compiles, switches."""
@@ -160,7 +164,7 @@ class AdaptiveExecutor:
             return
         executor = self._prepare(best)
         self.plan, self._current = best, executor
-        self._note(f"moves to {self._describe(best)}, {now:.2f} ms where it was")
+        self._note("cut", f"moves to {self._describe(best)}, {now:.2f} ms where it was")
 
     def _at_present(self) -> Problem:
         rate = self.estimate.rate
@@ -189,5 +193,13 @@ class AdaptiveExecutor:
             f"server load {self.estimate.load:.2f}"
         )
 
-    def _note(self, what: str) -> None:
-        self.log.append(f"{time.monotonic() - self._started:9.3f} s  {what}")
+    def _note(self, kind: str, what: str) -> None:
+        estimate = self.estimate
+        self.log.note(
+            kind,
+            what,
+            nodes_here=len(self.plan.device),
+            mbit_s=estimate.rate / 125,
+            delay_ms=estimate.delay_ms,
+            server_load=estimate.load,
+        )

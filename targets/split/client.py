@@ -148,9 +148,9 @@ class EdgeClient:
 
         Other servers than midge's know only what crosses: it must be what they take and give.
         """
-        if cut.name in self._agreed:
+        if cut.agreement in self._agreed:
             return
-        said = [(AGREE, f"{cut.tail.sha256} {VERSION} {cut.name}")]
+        said = [(AGREE, f"{cut.tail.sha256} {VERSION} {cut.agreement}")]
         asked = messages.ModelMetadataRequest(name=self._model)
         answer = self._call("ModelMetadata", asked, ends - time.monotonic(), said)
         for what, told, ours in (
@@ -165,7 +165,7 @@ class EdgeClient:
                     f"{self._model!r} at {self.address} {what} {sorted(theirs)}, not "
                     f"{sorted(needed)}; give it the tail of this cut"
                 )
-        self._agreed.add(cut.name)
+        self._agreed.add(cut.agreement)
 
     def _request(
         self, cut: Cut, tensors: Sequence[Tensor], values: Sequence[np.ndarray], coder: Coder
@@ -181,6 +181,10 @@ class EdgeClient:
         for described, name in zip(request.inputs, coded.names, strict=True):
             if name != "raw":
                 described.parameters[CODING].string_param = name
+        if cut.partial:
+            names = [cut.tail.tensors[t].name for t in cut.tail.outputs]
+            wanted = messages.ModelInferRequest.InferRequestedOutputTensor
+            request.outputs.extend(wanted(name=name) for name in names)
         request.parameters[CUT].string_param = cut.name
         request.parameters[CHECKSUM].int64_param = checksum(coded.contents)
         request.parameters[DIGEST].string_param = cut.tail.sha256

@@ -214,13 +214,13 @@ def _linear(values: Array, tensor: Tensor, greatest: int) -> tuple[bytes, Array]
 
 def _of_linear(limits: bytes, codes: Array, tensor: Tensor, greatest: int) -> Array:
     low, high = struct.unpack(LIMITS, limits)
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+    dtype = DTYPES[tensor.dtype]
+    bounds = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    if not bounds.min <= low <= high <= bounds.max:
         raise InputError(f"tensor {tensor.name!r}: its codes stand for {low} to {high}")
     values = low + codes * ((high - low) / greatest)
-    dtype = DTYPES[tensor.dtype]
     if dtype.kind == "f":
         return values.astype(dtype)
-    bounds = np.iinfo(dtype)
     return np.clip(np.rint(values), bounds.min, bounds.max).astype(dtype)
 
 

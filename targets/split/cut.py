@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...runtime.errors import TargetError
 from ...runtime.graph import Graph
@@ -23,6 +23,25 @@ class Cut:
     head: Graph
     tail: Graph
     sent: tuple[int, ...]
+    partial: bool = False  # some of the tail's outputs only
+
+    def wanting(self, outputs: Iterable[int]) -> Cut:
+        """The same cut for some of the tail's outputs: what they don't need isn't sent or run."""
+        named = set(outputs)
+        wanted = [t for t in self.tail.outputs if t in named]
+        if not wanted or wanted == list(self.tail.outputs):
+            return self
+        needed, nodes = set(wanted), []
+        for node in reversed(self.tail.nodes):
+            if needed & set(node.outputs):
+                nodes.append(node)
+                needed.update(node.operands)
+        sent = tuple(t for t in self.sent if t in needed)
+        fixed = {t: v for t, v in self.tail.fixed_inputs.items() if t in sent}
+        tail = self.tail.with_nodes(
+            nodes[::-1], inputs=sent, outputs=tuple(wanted), fixed_inputs=fixed
+        )
+        return replace(self, tail=tail, sent=sent, partial=True)
 
     @property
     def sent_bytes(self) -> int:
@@ -32,6 +51,11 @@ class Cut:
     def position(self) -> int:
         """How many nodes run on the device."""
         return len(self.device)
+
+    @property
+    def agreement(self) -> str:
+        """The device's nodes, and where it wants some of the outputs only, which."""
+        return self.name + (" " + ",".join(map(str, self.tail.outputs)) if self.partial else "")
 
     @property
     def name(self) -> str:

@@ -124,7 +124,8 @@ class ModelService:
         self._check_name(request.model_name)
         if DIGEST in request.parameters:
             self._check_digest(request.parameters[DIGEST].string_param)
-        tail = self._tail(request.parameters[CUT].string_param if CUT in request.parameters else "")
+        device = request.parameters[CUT].string_param if CUT in request.parameters else ""
+        tail = self._tail(device, [output.name for output in request.outputs])
         if CUT in request.parameters or CHECKSUM in request.parameters:
             check(request.raw_input_contents, request.parameters)
         values = self._values(request, [tail.graph.tensors[i] for i in tail.graph.inputs])
@@ -164,15 +165,16 @@ class ModelService:
             )
 
     def _agreed(self, said: str) -> Tail:
-        """The tail of a device's digest, program version and cut (`agreement`), if all are ours."""
-        digest, version, cut = [*said.split(" "), "", "", ""][:3]
+        """The tail of a device's digest, program version, cut and outputs, if all are ours."""
+        digest, version, cut, outputs = [*said.split(" "), "", "", "", ""][:4]
         self._check_digest(digest)
         if version != str(VERSION):
             raise TargetError(
                 f"the device has programs of version {version[:12]!r}, this server of {VERSION}; "
                 "install the same midge on both"
             )
-        return self._tail(cut)
+        known = {str(t): self._graph.tensors[t].name for t in self._graph.outputs}
+        return self._tail(cut, [known.get(t, t) for t in outputs.split(",") if t])
 
     def _values(self, request: Any, inputs: Sequence[Tensor]) -> list[np.ndarray]:
         """The request's tensors; those of a stream are kept for the differences to come."""
@@ -186,15 +188,25 @@ class ModelService:
             self._frames.keep(stream, values)
         return values
 
-    def _tail(self, device: str) -> Tail:
-        """The compiled tail of a cut; of many cuts the last used ones are kept."""
+    def _tail(self, device: str, outputs: Sequence[str] = ()) -> Tail:
+        """The compiled tail of a cut, as far as the named outputs (none: all) need it.
+
+        Of many cuts the last used ones are kept.
+        """
         nodes = len(self._graph.nodes)
         cut = cut_between(self._graph, parse_ranges(device, nodes - 1))
         if not cut.server:
             raise TargetError("nothing is left for the server: the cut has all nodes on the device")
+        named = {cut.tail.tensors[t].name: t for t in cut.tail.outputs}
+        if unknown := [name for name in outputs if name not in named]:
+            raise InputError(
+                f"there is no output {unknown[0][:80]!r}; there are {', '.join(named)}"
+            )
+        if outputs:
+            cut = cut.wanting(named[name] for name in outputs)
         with self._lock:
-            tail = self._tails.pop(cut.name, None) or self._make(cut.tail)
-            self._tails[cut.name] = tail
+            tail = self._tails.pop(cut.agreement, None) or self._make(cut.tail)
+            self._tails[cut.agreement] = tail
             while len(self._tails) > MOST_TAILS:
                 self._tails.pop(next(iter(self._tails)))
             return tail

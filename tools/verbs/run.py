@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from ...runtime.backend import Measurement, check_inputs, find_backend
+from ...runtime.graph import Tensor
 from ...runtime.program import Program
 from ..arguments import (
     add_model,
@@ -58,14 +59,15 @@ def answer(
     outputs: list[np.ndarray],
     measured: Measurement,
     remarks: Sequence[str],
+    tensors: Sequence[Tensor] | None = None,
 ) -> dict[str, Any]:
-    """The object that every inference answers with."""
+    """The object that every inference answers with; `tensors` are the outputs if not all."""
     return {
         "target": target,
         "output_sha256": digest(outputs),
         "outputs": [
             {"name": tensor.name, "dtype": tensor.dtype, "shape": value.shape, **_peak(value)}
-            for tensor, value in zip(program.outputs, outputs, strict=True)
+            for tensor, value in zip(tensors or program.outputs, outputs, strict=True)
         ],
         "arena_bytes": program.used_bytes,
         "memories": memories(program),

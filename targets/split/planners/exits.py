@@ -19,19 +19,25 @@ from typing import Any
 from ....runtime.errors import TargetError
 from .chain import neurosurgeon
 from .mincut import dads_light
-from .problem import Costs, Link, Plan, Problem, evaluate
+from .problem import Costs, Link, Plan, Problem, Stages, evaluate
 
-DEADLINE = "a deadline (--deadline)"
-EXITS = "a model with early exits (exits)"
+DEADLINE = "a deadline (--max-latency-ms)"
+EXITS = "a model with early exits and their thresholds (--exits)"
 
 
 @dataclass(frozen=True)
 class Exit:
-    """`costs` of the nodes that feed this exit, its accuracy, and the share of answers it gives."""
+    """`costs` of the nodes that feed this exit, its accuracy, and the share of answers it gives.
+
+    The first `trunk` of its nodes lead to the deeper exits too, the others are its own head. Where
+    that is stated, a cut from there on has the head on the device, each answer pays for the heads
+    that were asked before, and the server runs to the last exit: what `EarlyExitExecutor` does.
+    """
 
     costs: Costs
     accuracy: float
     share: float = 0.0
+    trunk: int | None = None
 
 
 def _exits(problem: Problem, algorithm: str) -> Sequence[Exit]:
@@ -116,7 +122,7 @@ def adda(problem: Problem) -> Plan:
     whole = exits[-1].costs
     best: tuple[float, int] | None = None
     for cut in whole.single_cuts:
-        expected = sum(e.share * path_ms(problem, e.costs, cut) for e in exits)
+        expected = sum(e.share * path_ms(problem, exits, i, cut) for i, e in enumerate(exits))
         if best is None or (expected, -cut) < (best[0], -best[1]):
             best = expected, cut
     assert best is not None
@@ -125,10 +131,29 @@ def adda(problem: Problem) -> Plan:
     return Plan("adda", device, stages, evidence={"expected_ms": best[0]})
 
 
-def path_ms(problem: Problem, costs: Costs, cut: int) -> float:
-    """The time of one answer that leaves at the exit of `costs` when the trunk is cut at `cut`."""
-    device = frozenset(range(min(cut, costs.nodes)))
-    return evaluate(replace(problem, costs=costs), device).latency_ms
+def path_ms(problem: Problem, exits: Sequence[Exit], number: int, cut: int) -> float:
+    """The time of one answer that leaves at an exit when the trunk is cut at `cut`."""
+    return path(problem, exits, number, cut)[0].latency_ms
+
+
+def path(problem: Problem, exits: Sequence[Exit], number: int, cut: int) -> tuple[Stages, int]:
+    """What one answer costs that is meant to leave at exit `number`, and where it does leave."""
+    leaving = exits[number]
+    here = min(cut, leaving.costs.nodes)
+    if leaving.trunk is not None:
+        if cut >= leaving.trunk:
+            here = leaving.costs.nodes
+        else:
+            number = len(exits) - 1
+            leaving, here = exits[number], cut
+    stages = evaluate(replace(problem, costs=leaving.costs), frozenset(range(here)))
+    asked = [e for e in exits[:number] if e.trunk is not None and e.trunk <= cut]
+    heads_ms = sum(sum(e.costs.device_ms[e.trunk :]) for e in asked)
+    return replace(
+        stages,
+        device_ms=stages.device_ms + heads_ms,
+        energy_mj=stages.energy_mj + problem.power.compute * heads_ms,
+    ), number
 
 
 @dataclass(frozen=True)
@@ -176,9 +201,8 @@ def _expected(
 ) -> dict[str, float]:
     values = dict.fromkeys(MEASURES, 0.0)
     stage = [0.0, 0.0, 0.0]
-    for leaving, share in zip(exits, calibration.shares, strict=True):
-        device = frozenset(range(min(cut, leaving.costs.nodes)))
-        cost = evaluate(replace(problem, costs=leaving.costs), device)
+    for number, share in enumerate(calibration.shares):
+        cost, _ = path(problem, exits, number, cut)
         values["latency_ms"] += share * cost.latency_ms
         values["server_ms"] += share * cost.server_ms
         values["energy_mj"] += share * cost.energy_mj
