@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ..runtime.errors import ExecutionError, InputError
-from .commands import AnyJob
+from .jobs import AnyJob
 from .machine import IDENTITY, Machine, Region, Register, Status
 from .queue import job_cycle_limit
 

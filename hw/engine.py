@@ -13,7 +13,8 @@ from .layouts import PARAMETERS, parameter_index, tag_layout
 from .machine import Machine
 from .scratchpad import Scratchpad, read_signature, write_signature
 from .sequencer import PROGRESS, Sequencer
-from .vector import VectorUnit, VectorWalker
+from .vector import VectorUnit
+from .vector_walker import VectorWalker
 from .weights import WeightLoader, weight_write_signature
 from .writer import OutputWriter
 

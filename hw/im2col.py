@@ -1,7 +1,7 @@
 """Walks a convolution's windows: which bytes meet which weights, in which order.
 
 A job is a list of tiles. A tile is one pass over all output pixels with the weights that the array
-holds: `rows` adjacent bytes of a kernel row's run (a *segment*, see `commands`), for `columns`
+holds: `rows` adjacent bytes of a kernel row's run (a *segment*, see `jobs`), for `columns`
 output channels. Images are dense NHWC, so a segment of an output pixel is adjacent in memory; its
 bytes outside the image row are padding. Bytes after a segment's end meet zero weights.
 """

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..runtime.errors import ExecutionError, InputError
-from .commands import AnyJob, Job, Transfer
+from .commands import Transfer
+from .jobs import AnyJob, Job
 from .machine import IDENTITY, REGION_BYTES, Interrupt, Machine, Region, Register, Status
 
 ALIGNMENT = 64  # bytes, of what the DMA moves: a burst

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.hdl import Signal, ValueCastable
 
 
@@ -18,6 +18,11 @@ def to_verilog(component: Any, name: str) -> str:
             component, name=name, ports=ports_of(component), emit_src=False,
             strip_internal_attrs=True,
         )  # fmt: skip
+
+
+def to_rtlil(component: Any, name: str) -> str:
+    """The same in Yosys's own language, which states a memory's contents as one value."""
+    return rtlil.convert(component, name=name, ports=ports_of(component), emit_src=False)
 
 
 def ports_of(component: Any) -> dict[str, tuple[Signal, None]]:

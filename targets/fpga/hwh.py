@@ -45,16 +45,8 @@ def _processor(modules: ElementTree.Element, clock_mhz: float) -> None:
         values[f"PCW_FCLK{number}_PERIPHERAL_DIVISOR1"] = "1"
     for name, value in values.items():
         ElementTree.SubElement(parameters, "PARAMETER", NAME=name, VALUE=value)
-    ports = ElementTree.SubElement(module, "PORTS")
-    clock = ElementTree.SubElement(
-        ports, "PORT", DIR="O", NAME="FCLK_CLK0", SIGIS="clk", SIGNAME="clock",
-        CLKFREQUENCY=str(round(clock_mhz * 1e6)),
-    )  # fmt: skip
-    connections = ElementTree.SubElement(clock, "CONNECTIONS")
-    ElementTree.SubElement(connections, "CONNECTION", INSTANCE=ACCELERATOR, PORT="clk")
-    buses = ElementTree.SubElement(module, "BUSINTERFACES")
-    _bus(buses, "M_AXI_GP0", "MASTER", "to_accelerator")
-    _bus(buses, "S_AXI_HP0", "SLAVE", "to_memory")
+    _clock(module, "O", "FCLK_CLK0", clock_mhz, ACCELERATOR, "clk")
+    _buses(module, M_AXI_GP0="MASTER", S_AXI_HP0="SLAVE")
     memory = ElementTree.SubElement(module, "MEMORYMAP")
     ElementTree.SubElement(
         memory, "MEMRANGE", ADDRESSBLOCK="Reg", BASENAME="C_BASEADDR", BASEVALUE=f"0x{BASE:08X}",
@@ -75,16 +67,28 @@ def _accelerator(modules: ElementTree.Element, clock_mhz: float) -> None:
     )  # fmt: skip
     ElementTree.SubElement(block, "REGISTERS")
     ElementTree.SubElement(module, "PARAMETERS")
+    _clock(module, "I", "clk", clock_mhz, PROCESSOR, "FCLK_CLK0")
+    _buses(module, s_axi="SLAVE", m_axi="MASTER")
+
+
+def _clock(
+    module: ElementTree.Element, way: str, name: str, mhz: float, other: str, other_port: str
+) -> None:
+    """A module's only port that the handoff states, and the port at the other end of its wire."""
     ports = ElementTree.SubElement(module, "PORTS")
     port = ElementTree.SubElement(
-        ports, "PORT", DIR="I", NAME="clk", SIGIS="clk", SIGNAME="clock",
-        CLKFREQUENCY=str(round(clock_mhz * 1e6)),
+        ports, "PORT", DIR=way, NAME=name, SIGIS="clk", SIGNAME="clock",
+        CLKFREQUENCY=str(round(mhz * 1e6)),
     )  # fmt: skip
     connections = ElementTree.SubElement(port, "CONNECTIONS")
-    ElementTree.SubElement(connections, "CONNECTION", INSTANCE=PROCESSOR, PORT="FCLK_CLK0")
+    ElementTree.SubElement(connections, "CONNECTION", INSTANCE=other, PORT=other_port)
+
+
+def _buses(module: ElementTree.Element, **kinds: str) -> None:
+    """The bus of the registers, then that of the memory."""
     buses = ElementTree.SubElement(module, "BUSINTERFACES")
-    _bus(buses, "s_axi", "SLAVE", "to_accelerator")
-    _bus(buses, "m_axi", "MASTER", "to_memory")
+    for (name, kind), wire in zip(kinds.items(), ("to_accelerator", "to_memory"), strict=True):
+        _bus(buses, name, kind, wire)
 
 
 def _bus(buses: ElementTree.Element, name: str, kind: str, wire: str) -> None:

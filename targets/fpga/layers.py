@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.commands import Job
 from ...hw.driver import Piece, TileJob
+from ...hw.jobs import Job
 from ...hw.machine import Machine
 from ...kernels.add import rescaling
 from ...kernels.convolution import requantization

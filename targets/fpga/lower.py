@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...hw.commands import Job, Opcode
+from ...hw.commands import Opcode
 from ...hw.driver import Piece, TileJob
+from ...hw.jobs import Job
 from ...hw.machine import CHAIN, PARAMETER_BYTES, Machine, power_of_two
 from ...runtime.errors import TargetError
 from ...runtime.regions import Span, window

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pynq
 
-from ...hw.commands import decode_job
+from ...hw.jobs import decode_job
 from ...hw.machine import Machine, Register
 from ...hw.queue import ALIGNMENT, Place, QueueDriver, Stretch
 from ...runtime.errors import ExecutionError, InputError

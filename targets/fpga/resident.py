@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...hw.commands import AnyJob, Job
 from ...hw.driver import TileJob
+from ...hw.jobs import AnyJob, Job
 from ...hw.machine import REGION_BYTES, Machine
 from ...hw.queue import Place, Stretch
 from ...runtime.errors import TargetError

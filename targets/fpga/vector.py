@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.commands import Opcode, VectorJob
+from ...hw.commands import Opcode
 from ...hw.driver import Piece, TileJob
+from ...hw.jobs import VectorJob
 from ...hw.machine import TAPS, Machine
 from ...kernels.add import LEFT_SHIFT
 from ...kernels.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier

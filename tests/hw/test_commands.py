@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from midge.hw.commands import JOB_WORDS, LAYOUT, VECTOR_LAYOUT, Job, Opcode, VectorJob, decode_job
+from midge.hw.commands import JOB_WORDS, LAYOUT, VECTOR_LAYOUT, Opcode
+from midge.hw.jobs import Job, VectorJob, decode_job
 from midge.hw.machine import Machine
 from midge.runtime.errors import TargetError
 

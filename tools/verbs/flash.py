@@ -9,11 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
-from ...runtime.errors import MidgeError, ProgramError
+from ...runtime.errors import MidgeError, MissingTool, ProgramError
 from ...runtime.program import Program
 from ...sim.serial_line import SerialLine
 from ...targets.boards import Board, find_board
 from ...targets.boards.flashing import (
+    REMEDIES,
     boot_drive,
     choose,
     command,
@@ -87,6 +88,10 @@ def _bitstream(args: argparse.Namespace, path: Path) -> dict[str, Any]:
     }  # fmt: skip
     if args.dry_run:
         return result
+    if result["found"] is None:
+        raise MissingTool(
+            f"ulx3s is programmed by {words[0]}, which is not installed ({REMEDIES[words[0]]})"
+        )
     return result | {"said": run_tool(words, lambda: "is the ULX3S plugged in by its port US1?")}
 
 

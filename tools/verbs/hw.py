@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _build(board: str, folder: Path) -> dict[str, Any]:
-    machine = Machine() if board == "ulx3s" else ON_A_7020
+    machine = ecp5.MACHINE if board == "ulx3s" else ON_A_7020
     result = {
         "action": "build", "board": board, "rows": machine.rows, "columns": machine.columns
     }  # fmt: skip
     if board == "ulx3s":
-        return result | {"built": True} | ecp5.build(machine, folder)
+        return result | {"built": True} | ecp5.build(folder)
     files = [str(path) for path in vivado.write_project(machine, folder)]
     return result | {
         "built": False, "files": files, "command": list(vivado.COMMAND),
