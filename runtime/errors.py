@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class MidgeError(Exception):
@@ -32,10 +33,20 @@ class Refusal:
 
 
 class UnsupportedModel(MidgeError, ValueError):
-    """Some nodes are refused; all of them are listed."""
+    """Some nodes are refused; all of them are listed.
 
-    def __init__(self, source: str | Path, refusals: Sequence[Refusal], by: str = "midge") -> None:
-        self.refusals = tuple(refusals)
+    `readable` is the graph of those that could be read, where an importer knows it: a target may
+    refuse some of them, too.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        refusals: Sequence[Refusal],
+        by: str = "midge",
+        readable: Any = None,
+    ) -> None:
+        self.refusals, self.readable = tuple(refusals), readable
         count = f"{len(refusals)} node" + ("s" if len(refusals) > 1 else "")
         lines = "".join(f"\n  {refusal}" for refusal in self.refusals)
         super().__init__(f"{source}: {by} does not support {count}:{lines}")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import build_tflite as b
+import numpy as np
 import pytest
 from tflite_writer import ModelBuilder
 
@@ -10,6 +14,7 @@ from midge.runtime.errors import UnsupportedModel
 from midge.runtime.importers import read_model
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_model, rewrite
+from midge.tools.cli import parse_and_run
 
 
 def two_float_tanhs() -> bytes:
@@ -28,6 +33,46 @@ def test_numbers_are_the_files() -> None:
     assert [(r.node, r.operator) for r in caught.value.refusals] == [(1, "tanh"), (2, "tanh")]
     for refusal in caught.value.refusals:
         assert refusal.why and refusal.remedy
+
+
+def five_nodes_that_are_refused() -> bytes:
+    """Between others: two that nobody can read, and three that a microcontroller hasn't."""
+    model = ModelBuilder()
+    x, *values = (model.tensor((1, 4), "float32") for _ in range(8))
+    codes = ["TANH", "CUSTOM", "RELU", "LOG", "CUSTOM", "SIN", "RELU"]
+    for code, (a, b) in zip(codes, pairwise([x, *values]), strict=True):
+        named = {"custom_code": "Unheard"} if code == "CUSTOM" else {}
+        model.node(code, [a], [b], **named)
+    return model.build([x], [values[-1]])
+
+
+def test_check_names_every_node(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(five_nodes_that_are_refused())
+    result = parse_and_run(["check", str(path), "--target", "cortex-m4"])
+    named = [(refused["node"], refused["operator"]) for refused in result["refused"]]
+    assert named == [(0, "tanh"), (1, "Unheard"), (3, "log"), (4, "Unheard"), (5, "sin")]
+    assert not result["ok"]
+
+
+def test_shapes_are_known_while_a_model_is_read() -> None:
+    """SHAPE, a slice of it, PACK and RESHAPE: nothing is left but a reshape."""
+    model = ModelBuilder()
+    x, y = model.tensor((2, 3, 4), "float32"), model.tensor((2, 12), "float32")
+    shape, first = model.tensor((3,), "int32"), model.tensor((), "int32")
+    both = model.tensor((2,), "int32")
+    model.node("SHAPE", [x], [shape], options_type="ShapeOptions", out_type=2)
+    begin, end, stride = (model.constant([n]) for n in (0, 1, 1))
+    model.node(
+        "STRIDED_SLICE", [shape, begin, end, stride], [first],
+        options_type="StridedSliceOptions", shrink_axis_mask=1,
+    )  # fmt: skip
+    rest = model.constant(np.int32(-1))
+    model.node("PACK", [first, rest], [both], options_type="PackOptions", values_count=2, axis=0)
+    model.node("RESHAPE", [x, both], [y])
+    graph = read_model(model.build([x], [y]))
+    assert [node.op for node in graph.nodes] == ["reshape"]
+    assert graph.output(graph.nodes[0]).shape == (2, 12)
 
 
 def test_passes_keep_the_origin() -> None:

@@ -25,6 +25,7 @@ from . import tflite_compute as compute
 from . import tflite_general as general
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
+from .known import graph_of, known_values
 from .larq_rounding import as_larq_rounds
 from .tflite_file import (
     MAX_ELEMENTS,
@@ -171,7 +172,8 @@ class _Import:
     def graph(self) -> Graph:
         nodes = [node for op in self.model.operators if (node := self.node(op)) is not None]
         if self.refusals:
-            raise UnsupportedModel(self.label, self.refusals)
+            readable = graph_of(nodes, self.tensors)
+            raise UnsupportedModel(self.label, self.refusals, readable=readable)
         if any(op.custom_code in larq.READERS for op in self.model.operators):
             nodes, self.tensors = as_larq_rounds(nodes, self.tensors)
         for index in (*self.model.inputs, *self.model.outputs):
@@ -196,12 +198,16 @@ class _Import:
                 raise Malformed(f"{title}: {error}") from error
         return None
 
-    def read(self, operator: FileOperator) -> Node:
+    def read(self, operator: FileOperator) -> Node | None:
+        """The node; None for one whose answers are known, which are constants from now on."""
         operator = _by_options(operator)
         reader = _reader(operator)
         self.check_operands(operator, reader)
         reading = Reading(operator, self.tensors, self.graph_inputs)
         parts = reader.read(reading)
+        if parts.values is not None:
+            self.know(operator, parts.values)
+            return None
         for index in parts.binary:
             self.tensors[index] = replace(self.tensors[index], dtype=BINARY, quantization=None)
         name = reading.output().name
@@ -213,7 +219,20 @@ class _Import:
                 raise Malformed(f"its output would have the shape {list(shape)}")
             self.tensors[index] = replace(self.tensors[index], shape=shape)
         self.fix_shape_input(operator, parts)
+        known = known_values(node, self.tensors)
+        if known is not None and not set(operator.outputs) & set(self.model.outputs):
+            self.know(operator, known)
+            return None
         return node
+
+    def know(self, operator: FileOperator, values: Sequence[np.ndarray]) -> None:
+        """Outputs become constants: shapes, mostly, and what is computed from them."""
+        if set(operator.outputs) & set(self.model.outputs):
+            raise Unsupported(
+                "it makes an output of the model that never changes", "leave that output out"
+            )
+        for index, value in zip(operator.outputs, values, strict=True):
+            self.tensors[index] = replace(self.tensors[index], shape=value.shape, data=value)
 
     def check_states(self, node: Node) -> None:
         """A variable tensor is the state of one node, and read by no other."""

@@ -21,6 +21,7 @@ from ..general import (
     Reduce,
     Repeats,
 )
+from . import tflite_shapes as shapes
 from .tflite_file import Malformed
 from .tflite_reading import Parts, Reader, Reading, Unsupported, axis_in
 
@@ -125,6 +126,12 @@ def gather_nd(node: Reading) -> Parts:
     return Parts("gather_nd", Axis(), node.operands(0, 1))
 
 
+def embedding_lookup(node: Reading) -> Parts:
+    """Operands: rows that are wanted, the table."""
+    node.same_type(1)
+    return Parts("gather", Axis(0, 0), node.operands(1, 0))
+
+
 def tile(node: Reading) -> Parts:
     node.same_type()
     counts = node.numbers(1, "repeats", len(node.tensor(0).shape))
@@ -213,11 +220,13 @@ def assign(node: Reading) -> Parts:
 
 
 READERS: Mapping[str, Reader] = {
+    **shapes.READERS,
     "ASSIGN_VARIABLE": Reader(assign, None, 1, (2, 4096)),
     "ABS": Reader(one("abs"), None, 5),
     "CEIL": Reader(one("ceil"), None, 1),
     "COS": Reader(one("cos"), None, 1),
     "ELU": Reader(one("elu"), None, 1),
+    "EMBEDDING_LOOKUP": Reader(embedding_lookup, None, 1, (2, 2)),
     "EXP": Reader(one("exp"), None, 2),
     "FLOOR": Reader(one("floor"), None, 1),
     "LOG": Reader(one("log"), None, 2),

@@ -36,6 +36,7 @@ class Parts(NamedTuple):
     attrs: Any
     inputs: tuple[int | None, ...]
     binary: tuple[int, ...] = ()  # int32 tensors of the file whose numbers are packed bits
+    values: tuple[np.ndarray, ...] | None = None  # the outputs, where they are known: no node
 
 
 @dataclass(frozen=True)

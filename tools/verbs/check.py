@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from ...runtime.backend import find_backend
-from ...runtime.errors import Refusal, UnsupportedModel
+from ...runtime.backend import Backend, find_backend
+from ...runtime.errors import MidgeError, Refusal, UnsupportedModel
+from ...runtime.graph import Graph
 from ...runtime.importers import read_model
 from ...runtime.options import Options
 from ...runtime.pipeline import refuse_unsupported, rewrite
@@ -40,7 +41,21 @@ def _refusals(args: argparse.Namespace) -> tuple[Refusal, ...]:
         graph = rewrite(read_model(path), Options())
         refuse_unsupported(graph, backend, str(path))
     except UnsupportedModel as error:
+        others = _refused_too(error.readable, backend)
+        return tuple(sorted({*error.refusals, *others}, key=lambda refusal: refusal.node))
+    return ()
+
+
+def _refused_too(readable: Graph | None, backend: Backend) -> tuple[Refusal, ...]:
+    """What the target refuses of the nodes that could be read, where others couldn't."""
+    if readable is None:
+        return ()
+    try:
+        refuse_unsupported(rewrite(readable, Options()), backend, "model")
+    except UnsupportedModel as error:
         return error.refusals
+    except MidgeError:  # a part of a graph may be none: what came before it can't be read
+        return ()
     return ()
 
 
