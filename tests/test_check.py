@@ -40,9 +40,9 @@ def five_nodes_that_are_refused() -> bytes:
     model = ModelBuilder()
     x, *values = (model.tensor((1, 4), "float32") for _ in range(8))
     codes = ["TANH", "CUSTOM", "RELU", "LOG", "CUSTOM", "SIN", "RELU"]
-    for code, (a, b) in zip(codes, pairwise([x, *values]), strict=True):
+    for code, (before, after) in zip(codes, pairwise([x, *values]), strict=True):
         named = {"custom_code": "Unheard"} if code == "CUSTOM" else {}
-        model.node(code, [a], [b], **named)
+        model.node(code, [before], [after], **named)
     return model.build([x], [values[-1]])
 
 

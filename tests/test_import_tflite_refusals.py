@@ -273,7 +273,7 @@ def test_every_refused_node_is_listed() -> None:
         "  node 1 (TANH): version 99 is newer than 3, the newest known; "
         "convert the model with an older TensorFlow\n"
         "  node 3 (MyOperator): the custom operator MyOperator is not supported; "
-        "build the model from supported operators"
+        "build the model from supported operators, or bring it (docs/custom-operators.md)"
     )
 
 
