@@ -177,9 +177,36 @@ def tile(graph: Graph, tilings: Sequence[Tiling]) -> Tiled:
     return _Tiler(graph).tile(tilings)
 
 
+def part(
+    graph: Graph,
+    nodes: Sequence[int],
+    boxes: Mapping[int, tuple[Range, Range]],
+    outputs: Sequence[int],
+    halos: Halos | None = None,
+) -> Graph:
+    """One part of a segment as a graph of its own, for another machine to run.
+
+    `boxes` has the part of every tensor of the segment, its inputs' too. The graph takes the parts
+    of those that no node of the segment makes, in the order of `boxes`, and makes `outputs`.
+    """
+    tiler = _Tiler(graph, halos)
+    made = {graph.nodes[number].outputs[0] for number in nodes}
+    sources = {t: tiler.new_tensor(t, box) for t, box in boxes.items() if t not in made}
+    ranges = tuple({t: box[axis] for t, box in boxes.items()} for axis in (ROWS, COLUMNS))
+    tiler.add_part(nodes, (ranges[ROWS], ranges[COLUMNS]), sources)
+    return graph.with_nodes(
+        tiler.nodes,
+        tiler.tensors,
+        inputs=tuple(sources.values()),
+        outputs=tuple(tiler.part_of[t] for t in outputs),
+        fixed_inputs={},
+        signatures={},
+    )
+
+
 class _Tiler:
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.halos = graph, Halos(graph)
+    def __init__(self, graph: Graph, halos: Halos | None = None) -> None:
+        self.graph, self.halos = graph, halos or Halos(graph)
         self.nodes: list[Node] = []
         self.tensors: dict[int, Tensor] = {}
         self.free = graph.next_index()
@@ -204,7 +231,7 @@ class _Tiler:
         corners: dict[int, list[tuple[int, tuple[int, int]]]] = {t: [] for t in outputs}
         numbers = []
         for part in ((r, c) for r in rows for c in columns):
-            numbers.append(self._part(tiling.nodes, part))
+            numbers.append(self.add_part(tiling.nodes, part, {}))
             for tensor in outputs:
                 place = self.part_of[tensor], (part[0][tensor][0], part[1][tensor][0])
                 corners[tensor].append(place)
@@ -214,11 +241,17 @@ class _Tiler:
             self.nodes.append(Node("join", inputs, (tensor,), attrs))
         return tuple(numbers)
 
-    def _part(
-        self, nodes: Sequence[int], part: tuple[Mapping[int, Range], Mapping[int, Range]]
+    def add_part(
+        self,
+        nodes: Sequence[int],
+        part: tuple[Mapping[int, Range], Mapping[int, Range]],
+        sources: Mapping[int, int],
     ) -> tuple[int, ...]:
-        """Add the nodes that make one part; `part_of` then gives its tensors."""
-        self.part_of: dict[int, int] = {}
+        """Add the nodes that make one part; `part_of` then gives its tensors.
+
+        `sources` are tensors that are parts of the segment's inputs; the others are seen whole.
+        """
+        self.part_of = dict(sources)
         self.views: dict[tuple[int, Range, Range], int] = {}
         self.part = part
         numbers = []
@@ -226,7 +259,7 @@ class _Tiler:
             node = self.graph.nodes[number]
             made = node.outputs[0]
             inputs, attrs = self._inputs(number)
-            self.part_of[made] = self._tensor(made, self._box(made))
+            self.part_of[made] = self.new_tensor(made, self._box(made))
             numbers.append(len(self.nodes))
             outputs = (self.part_of[made],)
             self.nodes.append(replace(node, inputs=inputs, outputs=outputs, attrs=attrs))
@@ -263,14 +296,14 @@ class _Tiler:
             return source
         key = (tensor, *box)
         if key not in self.views:
-            self.views[key] = self._tensor(tensor, box)
+            self.views[key] = self.new_tensor(tensor, box)
             top, left = (box[axis][0] - whole[axis][0] for axis in (ROWS, COLUMNS))
             shape = image_size(self.tensors[self.views[key]].shape)
             attrs = Tile(top, left, shape)
             self.nodes.append(Node("tile", (source,), (self.views[key],), attrs))
         return self.views[key]
 
-    def _tensor(self, tensor: int, box: tuple[Range, Range]) -> int:
+    def new_tensor(self, tensor: int, box: tuple[Range, Range]) -> int:
         value, index = self.graph.tensors[tensor], self.free
         self.free += 1
         (top, bottom), (left, right) = box
