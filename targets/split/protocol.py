@@ -39,6 +39,9 @@ CODING, STREAM, BASE, DECODE_MS = "midge_coding", "midge_stream", "midge_base", 
 AGREE, TRACE, SPANS = "midge-agree", "traceparent", "midge_spans"
 SPAN_TIMES = 5
 
+# A tile's request has, in place of a cut, its task, its inference, and the pieces that it takes.
+TILE, FRAME, PIECES = "midge_tile", "midge_frame", "midge_pieces"
+
 DATATYPES = {
     "bool": "BOOL",
     "int8": "INT8",

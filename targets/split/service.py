@@ -39,6 +39,7 @@ from .protocol import (
     MAX_MESSAGE,
     SPANS,
     STREAM,
+    TILE,
     TRACE,
     check,
     checksum,
@@ -47,6 +48,7 @@ from .protocol import (
     unpack,
 )
 from .tail import Busy, Tail
+from .tiles.service import TileService
 
 MOST_TAILS = 32  # compiled at once; a peer that asks for every cut costs time, not memory
 SLACK = 64 << 10  # bytes of a message beside its tensors: names, parameters, a probe
@@ -76,7 +78,7 @@ class ModelService:
         self._make: Callable[[Graph], Tail] = lambda tail: Tail(
             tail, target, slowdown, most, wait_ms
         )
-        self._frames = Frames()
+        self._frames, self._tiles = Frames(), TileService(graph, target)
         self._tails: dict[str, Tail] = {}  # the last used one is the last
         self._lock = threading.Lock()
 
@@ -124,6 +126,8 @@ class ModelService:
         self._check_name(request.model_name)
         if DIGEST in request.parameters:
             self._check_digest(request.parameters[DIGEST].string_param)
+        if TILE in request.parameters:
+            return self._tiles.answer(request)
         device = request.parameters[CUT].string_param if CUT in request.parameters else ""
         tail = self._tail(device, [output.name for output in request.outputs])
         if CUT in request.parameters or CHECKSUM in request.parameters:

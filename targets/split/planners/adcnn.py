@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ....runtime.errors import TargetError
 from ..tiles.boxes import Box
-from ..tiles.loads import tile_bytes
+from ..tiles.loads import fitting, tile_bytes
 from ..tiles.plan import Step, Tile, TilePlan, TileProblem
 from ..tiles.route import priced
 from .deepthings import grid_of
@@ -63,7 +63,7 @@ def _plan(
         for tile in parts
         for n, box in tile.boxes
     )
-    return priced(problem, "adcnn", steps, same, grid=grid, layers=point)
+    return fitting(problem, priced(problem, "adcnn", steps, same, grid=grid, layers=point))
 
 
 def isolated_tiles(

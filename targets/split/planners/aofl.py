@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....runtime.errors import TargetError
-from ..tiles.loads import excess
+from ..tiles.loads import NO_ROOM, excess
 from ..tiles.plan import Step, TilePlan, TileProblem
 from ..tiles.route import Route, priced
 from .strips import ROWS, alone, cut_points, in_strips
@@ -74,7 +74,7 @@ def best_blocks(problem: TileProblem, counts: Sequence[int]) -> _Path:
         route.finish()
         found.append(replace(path, ms=route.ms))
     if not found:
-        raise TargetError("no plan fits into the devices' memories; give them more or add devices")
+        raise TargetError(NO_ROOM)
     return min(found, key=lambda path: path.ms)
 
 

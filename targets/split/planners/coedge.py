@@ -8,9 +8,12 @@ from collections.abc import Sequence
 
 from ....runtime.errors import TargetError
 from ..tiles.boxes import Box, bytes_of
+from ..tiles.loads import fitting
 from ..tiles.plan import GATEWAY, Step, TilePlan, TileProblem
 from ..tiles.route import priced
 from .strips import ROWS, alone, cut_points, tiled
+
+DEADLINES = 24  # tried where none is stated
 
 
 def coedge(problem: TileProblem) -> TilePlan:
@@ -37,10 +40,11 @@ def coedge(problem: TileProblem) -> TilePlan:
         prefix, split = [], [1.0] + [0.0] * (len(problem.devices) - 1)
         steps = [alone(problem, range(len(problem.graph.nodes)))]
     energy = sum(unit * share for unit, share in zip(_energy(problem, prefix), split))
-    return priced(
+    plan = priced(
         problem, "coedge", steps, shares=split, layers=len(prefix), deadline_ms=deadline,
         energy_mj=energy,
     )  # fmt: skip
+    return fitting(problem, plan)
 
 
 def cooperative(problem: TileProblem) -> list[int]:
@@ -148,17 +152,24 @@ def workload(
 
 
 def _least(problem: TileProblem, prefix: Sequence[int]) -> tuple[float, list[float]] | None:
-    """The least deadline that can be met, by halving."""
-    low, high = 0.0, _work(problem, prefix) / problem.devices[GATEWAY].speed + 1e-6
-    best = workload(problem, prefix, high)
-    for _ in range(40):
-        middle = (low + high) / 2
-        found = workload(problem, prefix, middle)
-        if found is None:
-            low = middle
-        else:
-            best, high = found, middle
-    return best
+    """The deadline whose plan is predicted to be the quickest.
+
+    What can be met isn't monotone in the deadline (a share below a halo is given up), so deadlines
+    are tried one by one, from all devices busy all the time to the gateway alone.
+    """
+    slowest = _work(problem, prefix) / problem.devices[GATEWAY].speed + 1e-6
+    all_busy = _work(problem, prefix) / sum(device.speed for device in problem.devices)
+    best = None
+    for tried in range(DEADLINES):
+        deadline = all_busy * (slowest / all_busy) ** (tried / (DEADLINES - 1)) + max(
+            _waits(problem, prefix)
+        )
+        found = workload(problem, prefix, deadline)
+        steps = found and steps_of(problem, prefix, found[1])
+        if found and steps:
+            ms = priced(problem, "coedge", steps).predicted_ms
+            best = min(best, (ms, found)) if best else (ms, found)
+    return best[1] if best else workload(problem, prefix, slowest)
 
 
 def steps_of(

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from ....runtime.errors import TargetError
 from ....runtime.ops import macs
 from .boxes import area, bytes_of
-from .plan import GATEWAY, Step, Tile, TilePlan, TileProblem
+from .plan import Step, Tile, TilePlan, TileProblem
+
+NO_ROOM = "no plan fits into the devices' memories; give them more or add devices"
 
 
 def extra_macs(problem: TileProblem, steps: Iterable[Step]) -> int:
@@ -36,11 +38,19 @@ def within_memory(problem: TileProblem, make: Callable[[tuple[int, ...]], TilePl
         over = {d: e for d, e in excess(problem, plan.steps).items() if e > 0}
         if not over:
             return plan
-        worst = max(over, key=lambda d: over[d])
-        if worst == GATEWAY and len(left) == 1:
+        over = {d: e for d, e in over.items() if d in left}
+        if not over:  # what the gateway must do in any plan is too large for it
             break
+        worst = max(over, key=lambda d: over[d])
         left = tuple(d for d in left if d != worst)
-    raise TargetError("no plan fits into the devices' memories; give them more or add devices")
+    raise TargetError(NO_ROOM)
+
+
+def fitting(problem: TileProblem, plan: TilePlan) -> TilePlan:
+    """The plan, if every device can hold its tiles."""
+    if any(over > 0 for over in excess(problem, plan.steps).values()):
+        raise TargetError(NO_ROOM)
+    return plan
 
 
 def excess(problem: TileProblem, steps: Iterable[Step]) -> dict[int, int]:

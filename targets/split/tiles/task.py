@@ -27,7 +27,7 @@ Piece = tuple[int, Box]  # a tensor by index, and a box of it
 MOST_PROGRAMS = 512  # compiled at once
 MOST_FRAMES = 8  # inferences of which a worker keeps tiles; a gateway runs one after the other
 KEPT = 4  # times all activations: what one inference may leave with a worker
-MOST_TEXT = 1 << 18  # bytes of a task
+MOST_TEXT = 1 << 16  # bytes of a task
 
 
 @dataclass(frozen=True)
