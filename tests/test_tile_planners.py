@@ -113,6 +113,8 @@ def cover_once(problem: TileProblem, plan: TilePlan) -> None:
 def test_tiles_cover_every_layer_and_what_leaves_is_made_once(name: str) -> None:
     for draw in draws(f"cover/{name}"):
         problem = random_tiles(draw, most=3)
+        if name == "deepthings":  # not all grids for each graph
+            problem = replace(problem, extras={"grid": (draw.randint(1, 3), draw.randint(1, 3))})
         try:
             plan = plan_tiles(name, problem)
         except TargetError:

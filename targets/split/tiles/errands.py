@@ -47,7 +47,7 @@ def errands(problem: TileProblem, steps: Iterable[Step]) -> list[list[Errand]]:
                 _ask(gives, fetch, tile.device)
     for fetch in route.finish():
         _ask(gives, fetch, GATEWAY)
-    told = []
+    told: list[list[Errand]] = []
     for number, step in enumerate(chosen):
         told.append([])
         for index, tile in enumerate(step.tiles):
