@@ -55,7 +55,16 @@ class TransposeConv:
 class FullyConnected:
     activation: str = "none"
     keep_dims: bool = False
+    asymmetric: bool = False  # quantized as it comes: with a zero point (int8 weights only)
     lanes: int = 1  # float sums run in this many, 1 or 4, added up in pairs: another rounding
+
+
+@dataclass(frozen=True)
+class DynamicQuantize:
+    """Each of `groups` equal parts of the input gets a scale, and a zero point if not symmetric."""
+
+    groups: int = 1
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)

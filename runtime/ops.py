@@ -21,6 +21,7 @@ from .attributes import (
     Conv2D,
     Debinarize,
     DepthwiseConv2D,
+    DynamicQuantize,
     Feed,
     FullyConnected,
     Join,
@@ -63,6 +64,7 @@ from .shapes import (
     conv2d_shapes,
     debinarize_shapes,
     depthwise_shapes,
+    dynamic_quantize_shapes,
     feed_shapes,
     fully_connected_shapes,
     image_size,
@@ -146,6 +148,14 @@ OPERATORS: Mapping[str, Operator] = {
     ),
     # inputs: x, weights [units, depth], bias
     "fully_connected": Operator(
+        FullyConnected, fully_connected_shapes, None, _fully_connected_macs
+    ),
+    # outputs: int8 numbers, scales and zero points of the groups
+    "dynamic_quantize": Operator(DynamicQuantize, dynamic_quantize_shapes),
+    # inputs: x in int8, weights, bias, scales and zero points of its images (or vectors)
+    "hybrid_conv2d": Operator(Conv2D, conv2d_shapes, None, _conv2d_macs),
+    "hybrid_depthwise_conv2d": Operator(DepthwiseConv2D, depthwise_shapes, None, _depthwise_macs),
+    "hybrid_fully_connected": Operator(
         FullyConnected, fully_connected_shapes, None, _fully_connected_macs
     ),
     "average_pool2d": Operator(Pool2D, pool_shapes, window_need),

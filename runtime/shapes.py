@@ -56,6 +56,11 @@ def window_outputs(graph: Graph, node: Node) -> Pair:
     )
 
 
+def dynamic_quantize_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    groups = node.attrs.groups
+    return graph.input(node).shape, (groups,), (groups,)
+
+
 def conv2d_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     batch, weights = graph.input(node).shape[0], graph.input(node, 1).shape
     return ((batch, *window_outputs(graph, node), weights[0]),)

@@ -73,6 +73,37 @@ def gathered(
     return model.build([chosen] if data is not None else [x, chosen], [made])
 
 
+def hybrid(
+    op: str,
+    shape: tuple[int, ...],
+    weights: tuple[int, ...],
+    per_channel: bool = False,
+    asymmetric: bool = False,
+    activation: str = "NONE",
+) -> bytes:
+    """A layer of float numbers with int8 weights and a bias; convolutions are SAME, stride 1."""
+    model, rng = ModelBuilder(), np.random.default_rng(11)
+    axis = 3 if op == "DEPTHWISE_CONV_2D" else 0
+    filters = weights[axis]
+    scales = rng.uniform(0.001, 0.02, filters if per_channel else 1).astype(np.float32)
+    values = rng.integers(-127, 128, weights).astype(np.int8)
+    own: Any = ([float(s) for s in scales], [0] * filters) if per_channel else (float(scales[0]), 0)
+    x = model.tensor(shape, F)
+    taps = model.tensor(weights, "int8", *own, axis, data=values)
+    bias = model.constant(rng.normal(size=filters).astype(np.float32), F)
+    y = model.tensor((*shape[:-1], filters), F)
+    named: dict[str, Any] = {"fused_activation_function": activation}
+    if op == "FULLY_CONNECTED":
+        named |= {"asymmetric_quantize_inputs": asymmetric, "version": 9}
+    else:
+        steps = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
+        named |= dict.fromkeys(steps, 1) | {"padding": 0, "version": 5}
+    if axis:
+        named |= {"depth_multiplier": filters // shape[-1], "version": 6}
+    model.node(op, [x, taps, bias], [y], **named)
+    return model.build([x], [y])
+
+
 def unpack() -> bytes:
     """The three slices of an axis."""
     model = ModelBuilder()

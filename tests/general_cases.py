@@ -145,4 +145,15 @@ CASES: list[Line] = [
     case("mirror_pad_image", g.general, op="MIRROR_PAD", operands=[
         ((1, 4, 5, 3), *g.Q), g.ints([0, 0], [1, 2], [3, 0], [0, 0])],
         outputs=((1, 7, 8, 3), *g.Q), options="MirrorPadOptions", mode=0),
+    # Dynamic range quantization: float numbers, int8 weights.
+    *(case(f"hybrid_fully_connected_{name}", g.hybrid, op="FULLY_CONNECTED", shape=(3, 33),
+           weights=(5, 33), asymmetric=asymmetric, activation=activation)
+      for name, asymmetric, activation in (
+          ("symmetric", False, "NONE"), ("asymmetric", True, "RELU"))),
+    *(case(f"hybrid_conv2d_{name}", g.hybrid, op="CONV_2D", shape=(2, 6, 5, 3),
+           weights=(4, 3, 2, 3), per_channel=per_channel, activation=activation)
+      for name, per_channel, activation in (
+          ("tensor", False, "RELU6"), ("channels", True, "NONE"))),
+    case("hybrid_depthwise_conv2d", g.hybrid, op="DEPTHWISE_CONV_2D", shape=(2, 6, 5, 3),
+         weights=(1, 3, 3, 6), per_channel=True),
 ]  # fmt: skip

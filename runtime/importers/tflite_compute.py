@@ -28,16 +28,15 @@ BIASES = {
     ("uint8", "uint8"): ("int32",),
     ("int16", "int8"): ("int64", "int32"),
     ("float32", "float32"): ("float32",),
+    ("float32", "int8"): ("float32",),  # dynamic range: x is quantized as it comes
 }
 
 
 def check_weights(node: Reading, x: Tensor, weights: Tensor, channels: int, axis: int) -> None:
     """Types and scales of a sum of products whose `weights` have `channels` slices along `axis`."""
     if (x.dtype, weights.dtype) not in BIASES:
-        hybrid = x.dtype == "float32" and weights.dtype in ("int8", "uint8")
         raise Unsupported(
-            f"weights of type {weights.dtype} with an input of type {x.dtype}"
-            + (" (dynamic range quantization) are not supported" if hybrid else " can't be read"),
+            f"weights of type {weights.dtype} with an input of type {x.dtype} can't be read",
             "convert the model with full integer quantization, or in float32",
         )
     if node.output().dtype != x.dtype:
@@ -45,7 +44,7 @@ def check_weights(node: Reading, x: Tensor, weights: Tensor, channels: int, axis
             f"its output is {node.output().dtype}, its input {x.dtype}",
             "let a QUANTIZE or DEQUANTIZE node change the type",
         )
-    if x.dtype not in QUANTIZED:
+    if weights.dtype not in QUANTIZED:
         return
     node.per_tensor(x, node.output())
     scales = weights.quantization
@@ -124,6 +123,11 @@ def transpose_conv(node: Reading) -> Parts:
             f"the output shape {list(output)} must be {x.shape[0]} image(s) of {channels} channels"
         )
     check_weights(node, x, weights, channels, 0)
+    if x.dtype != weights.dtype and x.dtype == "float32":
+        raise Unsupported(
+            "a transposed convolution of float32 with int8 weights has no kernel",
+            "convert the model with full integer quantization, or in float32",
+        )
     check_bias(node, 3, x, weights, channels)
     stride = node.stride()
     padding = node.padding(output[1:3], (height, width), stride)
@@ -160,7 +164,8 @@ def fully_connected(node: Reading) -> Parts:
         raise Malformed(f"weights of depth {depth} don't fit an input of shape {list(x.shape)}")
     check_weights(node, x, weights, units, 0)
     check_bias(node, 2, x, weights, units)
-    attrs = FullyConnected(activation=node.activation(), keep_dims=keep_dims)
+    asymmetric = bool(node.option("AsymmetricQuantizeInputs", False))
+    attrs = FullyConnected(node.activation(), keep_dims, asymmetric)
     return Parts("fully_connected", attrs, node.operands(0, 1, 2))
 
 

@@ -11,6 +11,7 @@ from .legacy_uint8 import legacy_uint8
 from .pad_blocks import pad_blocks
 from .recognise_bits import recognise_bits
 from .remove_dead import remove_dead
+from .split_hybrid import split_hybrid
 from .time_as_rows import time_as_rows
 
 Pass = Callable[[Graph], Graph]
@@ -22,6 +23,7 @@ PASSES: tuple[Pass, ...] = (
     pad_blocks,
     fold_pad,
     fuse_activation,
+    split_hybrid,
     recognise_bits,
     time_as_rows,
 )
