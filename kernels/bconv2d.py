@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..runtime import bits
 from ..runtime.attributes import BConv2D, BDense
 from ..runtime.graph import BINARY, WORD_BITS, Graph, Node
-from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
+from ..runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch, image_rows
 from ..runtime.shapes import weight_words
 from .bit_constraints import CONSTRAINTS
 from .bit_operands import (
@@ -129,14 +129,13 @@ def lower(graph: Graph, node: Node) -> Lowered:
 def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
     x, y, attrs = graph.input(node), graph.output(node), convolution(node)
     filters, height, width, _ = filters_of(graph, node).shape
-    image = x.shape if isinstance(node.attrs, BConv2D) else (1, 1, x.elements // x.shape[-1], 0)
-    columns = y.shape[2] if isinstance(node.attrs, BConv2D) else image[2]
+    columns, in_columns = (image_rows(tensor.shape)[2] // tensor.shape[-1] for tensor in (y, x))
     return {
         "rows": Rows(),
         "width": columns,
         "filters": filters,
         "group_filters": filters // group_count(graph, node),
-        "in_width": image[2],
+        "in_width": in_columns,
         "in_words": x.shape[-1],
         "words": weight_words(graph, node),
         "planes": len(attrs.x_planes),

@@ -91,7 +91,7 @@ def test_dense_geometry(data, dtype):
     channels = data.draw(st.sampled_from([1, 31, 32, 33, 200]))
     x_planes, weight_planes, plain = data.draw(st.sampled_from(PLANES))
     attrs = BDense(channels, "none", x_planes, weight_planes, plain)
-    shape = (data.draw(st.integers(1, 7)), channels)
+    shape = (*data.draw(st.sampled_from([(1,), (7,), (2, 3), (1, 3, 2), (2, 1, 5)])), channels)
     graph, node = build.layer(attrs, shape, data.draw(st.sampled_from([1, 10, 40])), dtype=dtype)
     assert_agrees(graph, node, data.draw(st.integers(0, 9)))
 

@@ -9,7 +9,7 @@ from c_call import CTwin
 
 from midge.kernels.windows import windows
 from midge.runtime import bits
-from midge.runtime.attributes import Padding
+from midge.runtime.attributes import BDense, Padding
 from midge.runtime.backend import find_backend
 from midge.runtime.binary_layers import LayerBuilder
 from midge.runtime.binary_weights import (
@@ -20,7 +20,7 @@ from midge.runtime.binary_weights import (
     ternary_weights,
 )
 from midge.runtime.errors import MissingTool
-from midge.runtime.graph import Graph
+from midge.runtime.graph import BINARY, Graph
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_graph
 
@@ -281,6 +281,12 @@ def random_layers(layers: LayerBuilder, packed: int, q: int) -> list[int]:
     return made
 
 
+def dense(layers: LayerBuilder, packed: int, w: np.ndarray) -> int:
+    """A dense layer over the words of each pixel."""
+    rows = layers.constant(bits.pack(w[:, 0, 0] < 0), BINARY)
+    return layers.add_node("bdense", BDense(SHAPE[3]), (packed, rows, None, None, None, None))
+
+
 def all_layers() -> Graph:
     """Every layer over one float and one int8 input, and layers of any geometry, in one graph."""
     layers, w = LayerBuilder(), weights(7, filters=5)
@@ -302,6 +308,7 @@ def all_layers() -> Graph:
         layers.phone_bit(packed, w, drawn_norm(5), padding=AROUND),
         layers.frac_bnn(x, w, np.linspace(-9, 9, 5), padding=AROUND),
         layers.thermometer(q, 40),
+        dense(layers, packed, w),
         *random_layers(layers, packed, q),
     ]
     return layers.graph(*outputs)
@@ -324,5 +331,9 @@ def test_every_core_agrees(target):
     try:
         for actual, expected in zip(executor.run(inputs), wanted, strict=True):
             assert actual.tobytes() == expected.tobytes()
+        if target == "fpga-sim":  # bits to bits, padded with +1 or not at all
+            items = [executor.program.items[number] for number in executor.tiles]
+            ops = [executor.program.graph.nodes[item.node].op for item in items]
+            assert ops == ["bconv2d"] * 3
     finally:
         executor.close()

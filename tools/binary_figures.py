@@ -14,7 +14,6 @@ import importlib.machinery
 import importlib.util
 import itertools
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from ..runtime.graph import Graph
 from ..runtime.importers import read_model
 from ..runtime.ops import macs
 from ..runtime.pipeline import compile_graph
+from .figures import processor_name
 from .larq_writer import LarqBuilder
 from .zoo import OWN
 
@@ -248,23 +248,19 @@ def networks() -> Iterator[str]:
 def page() -> str:
     head = f"""# Bits
 
-Measured by `python -m midge.tools.binary_figures`, which writes this page, on {_processor()} with
-the instruction set `{instruction_set()}`. The layer is a 3x3 convolution of {SIDE}x{SIDE} pixels,
-{CHANNELS} channels to {CHANNELS}, one pixel of padding. Both networks read the same 28x28 digits.
-Instructions are QEMU's exact counts; cycles are of the array's jobs, without those of layers that
-the host runs beside it. Larq is the fastest of its kernels on this processor, the
-indirect one. With `{VARIABLE}={AVX512_VNNI}` kernels are those of the least such processor, which
-counts no bits of lanes.
+Measured by `python -m midge.tools.binary_figures`, which writes this page, on
+{processor_name()} with the instruction set `{instruction_set()}`. The layer is a
+3x3 convolution of {SIDE}x{SIDE} pixels, {CHANNELS} channels to {CHANNELS}, one pixel of padding.
+Both networks read the same 28x28 digits. Instructions are QEMU's exact counts; cycles are of the
+array's jobs, the binary mode's for layers of bits, without those of layers that the host runs
+beside it. On Cortex-M55 a table counts the bits of a vector's 16 bytes by one instruction, a
+gathering load that takes a real core more time than most. Larq is the fastest of its kernels on
+this processor, the indirect one. With `{VARIABLE}={AVX512_VNNI}` kernels are those of the least
+such processor, which counts no bits of lanes.
 
 """
     parts = (networks, host_layers, least_host_layers, board_layers, array_layers)
     return head + "\n\n".join("\n".join(part()) for part in parts) + "\n"
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def main() -> int:

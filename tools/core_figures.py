@@ -8,7 +8,6 @@ missing is left out.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,17 +18,13 @@ from ..runtime.errors import MidgeError
 from ..runtime.lowering import Constant
 from ..runtime.pipeline import compile_model
 from ..targets.cortex_m.lowering import lower
-from .figures import ask, cell
+from . import figures
+from .figures import ask, cell, write
 from .zoo import find_model
 
 PAGE = Path(__file__).parent.parent / "docs" / "cores.md"
 MODELS = (
-    "digits",
-    "kws_ref_model",
-    "vww_96_int8",
-    "pretrainedResnet_quant",
-    "ad01_int8",
-    "str_ww_ref_model",
+    *figures.MODELS,
     "micro_speech_quantized",
     "mcunet_vww",
     "mobilenetv2_160_035",
@@ -124,12 +119,5 @@ def _streamed(model: str, core: str) -> str:
     return f"{more:+.1f} %, {rows['arena_bytes']:,} of {layers['arena_bytes']:,}"
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(HEAD + "".join(rows()))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, HEAD, rows(), __doc__))

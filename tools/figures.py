@@ -107,12 +107,17 @@ def processor_name() -> str:
     return next(names, platform.machine())
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    PAGE.parent.mkdir(exist_ok=True)
-    head = HEAD.format(instructions=instruction_set(), processor=processor_name())
-    PAGE.write_text(head + "".join(rows()))
+def write(page: Path, head: str, rows: Iterator[str], described: str | None) -> int:
+    """The page that a command without options makes."""
+    argparse.ArgumentParser(description=described).parse_args()
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(head + "".join(rows))
     return 0
+
+
+def main() -> int:
+    head = HEAD.format(instructions=instruction_set(), processor=processor_name())
+    return write(PAGE, head, rows(), __doc__)
 
 
 if __name__ == "__main__":

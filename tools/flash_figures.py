@@ -7,7 +7,6 @@ Guest instructions are counted exactly by QEMU; a model that is missing is left 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..runtime.errors import MidgeError
-from .figures import MODELS, ask
+from .figures import MODELS, ask, write
 
 PAGE = Path(__file__).parent.parent / "docs" / "flash.md"
 TARGET = "cortex-m4"
@@ -56,12 +55,5 @@ def _row(model: str, granted: str | None) -> list[str]:
     return [f"`{model}`", granted or "-", *("-" if n is None else f"{round(n):,}" for n in shown)]
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(HEAD + "".join(rows()))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, HEAD, rows(), __doc__))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...runtime.attributes import BConv2D
 from ...runtime.graph import BINARY, WORD_BITS, Graph, Node
-from ...runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch
+from ...runtime.lowering import PIXEL, Constant, Cursor, Field, Lowered, Rows, Scratch, image_rows
 from ...runtime.shapes import words_of
 from .. import bconv2d as bits
 from ..bit_operands import convolution, group_count
@@ -94,8 +94,8 @@ def _geometry(graph: Graph, node: Node) -> dict[str, Field]:
     x, attrs, kernel = graph.input(node), convolution(node), _kernel(graph, node)
     image = isinstance(node.attrs, BConv2D)
     pixel = 4 * x.shape[-1]
-    in_width = x.shape[2] if image else x.elements // x.shape[-1]
-    width = graph.output(node).shape[2] if image else in_width
+    y = graph.output(node)
+    width, in_width = (image_rows(tensor.shape)[2] // tensor.shape[-1] for tensor in (y, x))
     extent = (kernel[1] - 1) * attrs.dilation[1] + 1
     span = ((width - 1) * attrs.stride[1] + extent) * pixel
     return {

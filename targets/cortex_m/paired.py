@@ -55,27 +55,51 @@ _TAILS: tuple[tuple[tuple[int, int | None], ...], ...] = (
 
 def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     """The paired kernel's call for a `conv2d_s8`, or None where only the plain kernel will do."""
-    weights, x, y = graph.input(node, 1), graph.input(node), graph.output(node)
+    weights, x = graph.input(node, 1), graph.input(node)
     assert weights.data is not None
-    filters, height, width, depth = weights.shape
-    if depth != x.shape[3]:
+    order = window_order(graph, node)
+    if order is None:
         return None
-    runs, run = (height, width * depth) if node.attrs.dilation[1] == 1 else (height * width, depth)
+    filters = weights.shape[0]
     rule = requantization(graph, node, filters)
-    order = word_order(runs, run)
     packed = pack(weights.data.reshape(filters, -1), order, rule, x.zero_point, weights.zero_point)
     if packed is None:
         return None
+    words = CONV2D_RELU if has_relu(plain.fields) else CONV2D
+    calls = by_pixels(graph, node, plain, words, len(order), packed)
+    return with_frugal(
+        *(replace(call, lot=lot(graph, node, len(calls) - i)) for i, call in enumerate(calls))
+    )
+
+
+def window_order(graph: Graph, node: Node) -> NDArray[np.intp] | None:
+    """The order of a window's pairs; None where filters see a group of the channels."""
+    _, height, width, depth = graph.input(node, 1).shape
+    if depth != graph.input(node).shape[3]:
+        return None
+    if node.attrs.dilation[1] == 1:
+        return word_order(height, width * depth)
+    return word_order(height * width, depth)
+
+
+def by_pixels(
+    graph: Graph, node: Node, plain: Lowered, words: Layout, count: int, packed: NDArray[np.int32]
+) -> list[Lowered]:
+    """Calls that take the windows of PIXELS pixels of `count` words together, and of fewer."""
+    _, _, width, depth = graph.input(node, 1).shape
     bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
-    fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
-    fields |= {"words": len(order), "weights": Constant(packed)}
-    words = CONV2D_RELU if has_relu(fields) else CONV2D
-    calls = []
-    for pixels in range(1, min(PIXELS, math.prod(y.shape[:3])) + 1):
-        columns = Scratch(4 * pixels * len(order) + bytewise, alignment=4)
-        call = words.lowered(PIXEL, **fields, pixels=pixels, columns=columns)
-        calls.append(replace(call, lot=lot(graph, node, pixels)))
-    return with_frugal(*reversed(calls))
+    fields = {name: plain.fields[name] for name in words.fields if name in plain.fields}
+    fields |= {"words": count, "weights": Constant(packed)}
+    most = min(PIXELS, math.prod(graph.output(node).shape[:3]))
+    return [
+        words.lowered(
+            PIXEL,
+            **fields,
+            pixels=pixels,
+            columns=Scratch(4 * pixels * count + bytewise, alignment=4),
+        )
+        for pixels in range(most, 0, -1)
+    ]
 
 
 def has_relu(fields: Mapping[str, Field]) -> bool:

@@ -6,18 +6,18 @@ doubled, so that a sum is what `SMMLAR` takes for TFLite's first rounding.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.convolution import Requantization, requantization
 from ...kernels.operation import layout
 from ...runtime.graph import Graph, Node
-from ...runtime.lowering import PIXEL, Constant, Lowered, Scratch
+from ...runtime.lowering import Constant, Lowered, Scratch
 from .paired import (
+    by_pixels,
     folded_bias,
     right_shifts,
+    window_order,
     with_frugal,
     without_constants,
     word_order,
@@ -37,33 +37,24 @@ FULLY_CONNECTED = layout(
 BYTES = layout("fully_connected_wide_bytes_s8", "batches units depth weights x y least greatest")
 LAYOUTS = (CONV2D, FULLY_CONNECTED, BYTES)
 
-PIXELS = 3  # whose windows are taken together
 WIDENED = 256  # inputs of a layer that are worth room for two bytes each
 VECTOR_WORDS = 8  # that a fully connected layer's kernel takes at once
 
 
 def lower_conv2d(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:
     """The call for a `conv2d_s8`, or None: groups, an odd number of filters, numbers too large."""
-    weights, x, y = graph.input(node, 1), graph.input(node), graph.output(node)
+    weights, x = graph.input(node, 1), graph.input(node)
     assert weights.data is not None
-    filters, height, width, depth = weights.shape
-    if depth != x.shape[3]:
+    order = window_order(graph, node)
+    if order is None:
         return None
-    runs, run = (height, width * depth) if node.attrs.dilation[1] == 1 else (height * width, depth)
+    filters = weights.shape[0]
     rule = requantization(graph, node, filters)
-    order = word_order(runs, run)
     flat = weights.data.reshape(filters, -1)
     packed = pack(flat, order, rule, x.zero_point, weights.zero_point, filters=2, biases=3, words=1)
     if packed is None:
         return None
-    bytewise = -(-width * depth // 4) * 4 if depth % 4 else 0
-    fields = {name: plain.fields[name] for name in CONV2D.fields if name in plain.fields}
-    fields |= {"words": len(order), "weights": Constant(packed)}
-    calls = []
-    for pixels in range(min(PIXELS, math.prod(y.shape[:3])), 0, -1):
-        columns = Scratch(4 * pixels * len(order) + bytewise, alignment=4)
-        calls.append(CONV2D.lowered(PIXEL, **fields, pixels=pixels, columns=columns))
-    return with_frugal(*calls)
+    return with_frugal(*by_pixels(graph, node, plain, CONV2D, len(order), packed))
 
 
 def lower_fully_connected(graph: Graph, node: Node, plain: Lowered) -> Lowered | None:

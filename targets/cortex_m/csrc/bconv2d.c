@@ -32,8 +32,6 @@ static int32_t sum_of_pairs(
 #define MIDGE_BITS_BODY(type, y_step, fits, all, put)                                             \
     {                                                                                             \
         const bits_layer *shared = (const bits_layer *)(const void *)p;                           \
-        const midge_int32 *lines = midge_int32_at(constants, p->x);                               \
-        const midge_int32 *y_rows = midge_int32_at(constants, p->y);                              \
         const midge_uint32 *weights =                                                             \
             (const midge_uint32 *)(const void *)(constants + p->weights);                         \
         midge_uint32 *window = (midge_uint32 *)(void *)(arena + p->window);                       \
@@ -41,37 +39,29 @@ static int32_t sum_of_pairs(
         const uint32_t outside = p->padding == BITS_ONE ? ~0u : 0;                                \
         const int simple =                                                                        \
             !p->plain && p->pair_count == 1 && size <= MIDGE_MOST_WORDS && (fits);                \
-        for (int32_t row = 0; row < p->rows; row++, lines += p->stride_height) {                  \
-            type *y = (type *)(void *)(arena + y_rows[row]);                                      \
-            for (int32_t column = 0; column < p->width; column++, y += (y_step)) {                \
-                const midge_taps taps = midge_taps_at(                                            \
-                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
-                    p->in_width);                                                                 \
-                uint32_t word = 0;                                                                \
-                int32_t o = 0;                                                                    \
-                for (int32_t group = 0; o < p->filters; group++) {                                \
-                    const midge_uint32 *other = window;                                           \
-                    const int32_t end = o + p->group_filters;                                     \
-                    const int bare = gather_bits(                                                 \
-                        window, size, arena, shared, lines, taps, group, outside);                \
-                    if (bare && p->padding == MEAN_OF_BOTH) {                                     \
-                        midge_uint32 *second = window + size * p->planes;                         \
-                        gather_bits(second, size, arena, shared, lines, taps, group, ~0u);        \
-                        other = second;                                                           \
-                    }                                                                             \
-                    if (simple && other == window) {                                              \
-                        const midge_uint32 *w = weights + o * size;                               \
-                        all;                                                                      \
-                    } else                                                                        \
-                        for (; o < end; o++) {                                                    \
-                            const int32_t v =                                                     \
-                                sum_of_pairs(constants, shared, window, other, size, o);          \
-                            put;                                                                  \
-                        }                                                                         \
+        MIDGE_EACH_PIXEL(                                                                         \
+            type, y_step, uint32_t word = 0; int32_t o = 0;                                       \
+            for (int32_t group = 0; o < p->filters; group++) {                                    \
+                const midge_uint32 *other = window;                                               \
+                const int32_t end = o + p->group_filters;                                         \
+                const int bare =                                                                  \
+                    gather_bits(window, size, arena, shared, lines, taps, group, outside);        \
+                if (bare && p->padding == MEAN_OF_BOTH) {                                         \
+                    midge_uint32 *second = window + size * p->planes;                             \
+                    gather_bits(second, size, arena, shared, lines, taps, group, ~0u);            \
+                    other = second;                                                               \
                 }                                                                                 \
-                (void)word;                                                                       \
+                if (simple && other == window) {                                                  \
+                    const midge_uint32 *w = weights + o * size;                                   \
+                    all;                                                                          \
+                } else                                                                            \
+                    for (; o < end; o++) {                                                        \
+                        const int32_t v =                                                         \
+                            sum_of_pairs(constants, shared, window, other, size, o);              \
+                        put;                                                                      \
+                    }                                                                             \
             }                                                                                     \
-        }                                                                                         \
+            (void)word;)                                                                          \
     }
 
 enum { TOGETHER = 16 };

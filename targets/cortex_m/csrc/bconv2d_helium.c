@@ -154,34 +154,24 @@ static int32_t sums_of(bits_job *job, int32_t *sums, int32_t first, int32_t n)
 /* Walks output pixels and groups of filters. `put` sees `o`, its `v`, and `y`, the pixel's output. */
 #define MIDGE_HELIUM_BODY(type, y_step, fused, put)                                               \
     {                                                                                             \
-        const helium_layer *shared = (const helium_layer *)(const void *)p;                       \
-        const midge_int32 *lines = midge_int32_at(constants, p->x);                               \
-        const midge_int32 *y_rows = midge_int32_at(constants, p->y);                              \
-        bits_job job = job_of(shared, arena, constants);                                          \
-        for (int32_t row = 0; row < p->rows; row++, lines += p->stride_height) {                  \
-            type *y = (type *)(void *)(arena + y_rows[row]);                                      \
-            for (int32_t column = 0; column < p->width; column++, y += (y_step)) {                \
-                const midge_taps taps = midge_taps_at(                                            \
-                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
-                    p->in_width);                                                                 \
-                uint32_t word = 0;                                                                \
-                for (int32_t group = 0; group * p->group_filters < p->filters; group++) {         \
-                    look(&job, arena, lines, taps, group);                                        \
-                    fused;                                                                        \
-                    int32_t o = group * p->group_filters, sums[TOGETHER];                         \
-                    for (int32_t first = 0; first < p->group_filters; first += TOGETHER) {        \
-                        const int32_t left = p->group_filters - first;                            \
-                        const int32_t n = left < TOGETHER ? left : TOGETHER;                      \
-                        const int32_t times = sums_of(&job, sums, first, n);                      \
-                        for (int32_t i = 0; i < n; i++, o++) {                                    \
-                            const int32_t v = times * sums[i];                                    \
-                            put;                                                                  \
-                        }                                                                         \
+        bits_job job = job_of((const helium_layer *)(const void *)p, arena, constants);           \
+        MIDGE_EACH_PIXEL(                                                                         \
+            type, y_step, uint32_t word = 0;                                                      \
+            for (int32_t group = 0; group * p->group_filters < p->filters; group++) {             \
+                look(&job, arena, lines, taps, group);                                            \
+                fused;                                                                            \
+                int32_t o = group * p->group_filters, sums[TOGETHER];                             \
+                for (int32_t first = 0; first < p->group_filters; first += TOGETHER) {            \
+                    const int32_t left = p->group_filters - first;                                \
+                    const int32_t n = left < TOGETHER ? left : TOGETHER;                          \
+                    const int32_t times = sums_of(&job, sums, first, n);                          \
+                    for (int32_t i = 0; i < n; i++, o++) {                                        \
+                        const int32_t v = times * sums[i];                                        \
+                        put;                                                                      \
                     }                                                                             \
                 }                                                                                 \
-                (void)word;                                                                       \
             }                                                                                     \
-        }                                                                                         \
+            (void)word;)                                                                          \
     }
 
 void midge_bconv2d_helium_f32(

@@ -46,6 +46,22 @@ static int gather_bits(
     return inside < whole;
 }
 
+/* `...` for each output pixel, which sees `lines`, its `taps`, and `y`, the pixel's output. */
+#define MIDGE_EACH_PIXEL(type, y_step, ...)                                                       \
+    {                                                                                             \
+        const midge_int32 *lines = midge_int32_at(constants, p->x);                               \
+        const midge_int32 *y_rows = midge_int32_at(constants, p->y);                              \
+        for (int32_t row = 0; row < p->rows; row++, lines += p->stride_height) {                  \
+            type *y = (type *)(void *)(arena + y_rows[row]);                                      \
+            for (int32_t column = 0; column < p->width; column++, y += (y_step)) {                \
+                const midge_taps taps = midge_taps_at(                                            \
+                    column * p->stride_width - p->pad_left, p->kernel_width, p->dilation_width,   \
+                    p->in_width);                                                                 \
+                __VA_ARGS__                                                                       \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
 /* What makes numbers of sums, as values: stores to y might change the parameters for all that a
  * compiler knows. */
 typedef struct {
