@@ -151,8 +151,8 @@ def test_a_tensor_with_many_readers_pays_once() -> None:
 
 
 def test_dads_heavy_is_within_its_bound() -> None:
-    for draw in draws(4, 200):
-        problem = random_problem(draw, costs=replace(random_costs(draw), pinned=frozenset()))
+    for draw in draws(4):
+        problem = random_problem(draw, costs=replace(random_costs(draw, 6), pinned=frozenset()))
         problem = replace(problem, objective="throughput")
         light = plan("dads-light", replace(problem, objective="latency")).stages.period_ms
         heavy = plan("dads-heavy", problem).stages.period_ms
@@ -172,7 +172,7 @@ def test_dads_changes_its_mode_with_the_load() -> None:
 
 
 def test_cic_equals_dads_at_any_bandwidth() -> None:
-    for draw in draws(5, 200):
+    for draw in draws(5):
         problem = random_problem(draw)
         envelope = mincut.Envelope.of(problem)
         ratio = problem.link.down / problem.link.up
@@ -265,7 +265,7 @@ def test_three_tiers_equal_enumeration() -> None:
 
 
 def test_ionn_uploads_each_piece_once_and_never_gets_slower() -> None:
-    for draw in draws(10, 200):
+    for draw in draws(10):
         problem = chain_problem(draw)
         found = plan("ionn", problem)
         pieces = found.evidence["uploads"]
@@ -296,7 +296,7 @@ def _exit_costs(trunk: Costs, length: int, draw: random.Random) -> Costs:
 
 @pytest.mark.parametrize("name", ["edgent", "eddi"])
 def test_the_exit_is_the_deepest_that_meets_the_deadline(name: str) -> None:
-    for draw in draws(11, 200):
+    for draw in draws(11):
         leaving = multi_exit(draw)
         deadline = draw.uniform(5, 120)
         problem = random_problem(
@@ -315,22 +315,24 @@ def test_the_exit_is_the_deepest_that_meets_the_deadline(name: str) -> None:
 
 
 def test_edgent_dynamic_looks_up_the_state_nearest_to_the_bandwidth() -> None:
-    draw = random.Random(12)
-    leaving = multi_exit(draw)
-    problem = random_problem(
-        draw, costs=leaving[-1].costs, limits=Limits(latency_ms=60.0),
-        extras={"exits": leaving, "states": (0.5, 5.0, 50.0)},
-    )  # fmt: skip
-    table = exits.configuration_map(problem, (0.5, 5.0, 50.0))
-    near = replace(problem, link=replace(problem.link, up=7.0))
-    assert plan("edgent-dynamic", near).evidence == table[5.0].evidence
-    for state, chosen in table.items():
-        rewards = []
-        for e in leaving:
-            link = replace(problem.link, up=state, down=problem.link.down * state / problem.link.up)
-            at = replace(problem, costs=e.costs, link=link)
-            rewards.append(exits.reward(e.accuracy, least(at, "latency"), 60.0))
-        assert equal(chosen.evidence["reward"], max(rewards))
+    for draw in draws(12):
+        leaving = multi_exit(draw)
+        problem = random_problem(
+            draw, costs=leaving[-1].costs, limits=Limits(latency_ms=60.0),
+            extras={"exits": leaving, "states": (0.5, 5.0, 50.0)},
+        )  # fmt: skip
+        table = exits.configuration_map(problem, (0.5, 5.0, 50.0))
+        near = replace(problem, link=replace(problem.link, up=7.0))
+        assert plan("edgent-dynamic", near).evidence == table[5.0].evidence
+        for state, chosen in table.items():
+            rewards = []
+            for e in leaving:
+                link = replace(
+                    problem.link, up=state, down=problem.link.down * state / problem.link.up
+                )
+                at = replace(problem, costs=e.costs, link=link)
+                rewards.append(exits.reward(e.accuracy, least(at, "latency"), 60.0))
+            assert equal(chosen.evidence["reward"], max(rewards))
 
 
 def test_addas_expectation_is_the_mean_of_what_the_executor_would_do() -> None:
@@ -343,7 +345,7 @@ def test_addas_expectation_is_the_mean_of_what_the_executor_would_do() -> None:
                 problem, leaving, draw.choices(range(len(leaving)), [e.share for e in leaving])[0],
                 len(found.device),
             )
-            for _ in range(2000)
+            for _ in range(400)
         ]  # fmt: skip
         mean = sum(times) / len(times)
         sigma = (sum((t - mean) ** 2 for t in times) / len(times) / len(times)) ** 0.5
@@ -366,7 +368,7 @@ def spinn_problem(draw: random.Random) -> Problem:
 
 
 def test_spinn_meets_constraints_in_their_order_and_relaxes_what_nobody_meets() -> None:
-    for draw in draws(14, 200):
+    for draw in draws(14):
         problem = spinn_problem(draw)
         rules = (("accuracy", 0.75), ("server_ms", None))
         found = plan("spinn", replace(problem, extras={**problem.extras, "constraints": rules}))
@@ -379,14 +381,14 @@ def test_spinn_meets_constraints_in_their_order_and_relaxes_what_nobody_meets() 
 
 
 def test_a_loaded_server_never_draws_spinns_cut_nearer() -> None:
-    for draw in draws(15, 200):
+    for draw in draws(15):
         problem = spinn_problem(draw)
         loaded = replace(problem, server_load=problem.server_load * 2)
         assert len(plan("spinn", loaded).device) >= len(plan("spinn", problem).device)
 
 
 def test_deepwear_without_repeats_is_dads_on_chains_and_never_better_than_dads() -> None:
-    for draw in draws(16, 200):
+    for draw in draws(16):
         problem = chain_problem(draw)
         best = plan("dads", problem).stages.latency_ms
         assert equal(plan("deepwear", problem).stages.latency_ms, best)
@@ -403,7 +405,7 @@ def test_deepwear_groups_a_region_that_repeats() -> None:
 
 
 def test_cas_with_all_expansions_is_exhaustive_and_starts_where_the_context_was_best() -> None:
-    for draw in draws(17, 200):
+    for draw in draws(17):
         problem = chain_problem(draw)
         contexts = [(b, float("inf")) for b in (0.1, 1.0, 10.0, 100.0)]
         index = search.NeighbourIndex(problem, contexts)
@@ -426,7 +428,7 @@ def random_choices(draw: random.Random, nodes: int) -> list[list[search.Choice]]
 
 
 def test_auto_split_meets_its_limits_and_its_bits_are_on_the_hull() -> None:
-    for draw in draws(18, 100):
+    for draw in draws(18):
         problem = chain_problem(draw, most=5)
         choices = random_choices(draw, problem.costs.nodes)
         problem = replace(
@@ -442,7 +444,7 @@ def test_auto_split_meets_its_limits_and_its_bits_are_on_the_hull() -> None:
 
 
 def test_the_lagrangian_reaches_the_whole_hull() -> None:
-    for draw in draws(19, 100):
+    for draw in draws(19):
         choices = random_choices(draw, draw.randint(1, 4))
         reached = {
             (sum(c.weight_bytes for c in a), sum(c.error for c in a))
@@ -458,7 +460,7 @@ def test_the_lagrangian_reaches_the_whole_hull() -> None:
 
 
 def test_jps_is_the_best_multiset_of_few_jobs_and_within_its_bound_of_many() -> None:
-    for draw in draws(20, 100):
+    for draw in draws(20):
         problem = replace(chain_problem(draw, most=5), server_load=1.0)
         points = []
         for length in problem.costs.single_cuts:
@@ -485,7 +487,7 @@ def streams_makespan(order: tuple[tuple[float, float], ...]) -> float:
 
 
 def test_johnsons_order_is_the_best_order() -> None:
-    for draw in draws(21, 100):
+    for draw in draws(21):
         jobs = [(draw.randint(0, 9), draw.randint(0, 9)) for _ in range(draw.randint(1, 5))]
         best = min(streams_makespan(order) for order in itertools.permutations(jobs))
         assert streams.makespan(jobs) == best
@@ -503,7 +505,7 @@ def pipelines(pieces: int, devices: int):  # type: ignore[no-untyped-def]
 
 
 def test_picos_period_is_that_of_exhaustive_search() -> None:
-    for draw in draws(22, 60):
+    for draw in draws(22):
         work = [draw.randint(1, 20) for _ in range(draw.randint(1, 5))]
         moved = [draw.randint(0, 6) for _ in work]
 
@@ -520,7 +522,7 @@ def test_picos_period_is_that_of_exhaustive_search() -> None:
 
 
 def test_pico_uses_each_device_at_most_once() -> None:
-    for draw in draws(23, 60):
+    for draw in draws(23):
         speeds = [draw.uniform(0.5, 3) for _ in range(draw.randint(1, 5))]
         problem = chain_problem(draw, extras={"speeds": speeds})
         stages = plan("pico", problem).evidence["stages"]
@@ -532,7 +534,7 @@ def test_pico_uses_each_device_at_most_once() -> None:
 
 
 def test_icann_sends_only_what_is_smaller_than_the_input() -> None:
-    for draw in draws(24, 100):
+    for draw in draws(24):
         problem = chain_problem(draw)
         found = plan("icann2018", problem)
         first = problem.costs.crossing(frozenset())[0].bytes

@@ -17,6 +17,7 @@ from typing import Any
 
 from ...runtime.errors import InputError, MidgeError, MissingTool, TargetError
 from .protocol import METHODS, messages
+from .ray_start import start
 from .service import Call, ModelService, load_graph, status_of
 from .tail import Busy
 
@@ -84,8 +85,7 @@ class RayService:
         self.answered: Counter[str] = Counter()  # requests by replica
         self._lock = threading.Lock()
         self.most_bytes = ModelService(load_graph(path), name).most_bytes
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        start(ray)
         self._ray = ray
         self._serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR"})
         deployment = self._serve.deployment(

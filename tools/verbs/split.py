@@ -11,7 +11,7 @@ from rich.table import Table
 from ...runtime.importers import read_model
 from ...runtime.options import Options
 from ...runtime.pipeline import rewrite
-from .. import split_bench, split_exits, split_export, split_plan, split_run
+from .. import split_bench, split_exits, split_export, split_plan, split_run, split_tiles
 from ..arguments import add_model
 from ..plan_page import short_name
 from ..zoo import find_model
@@ -25,6 +25,7 @@ ACTIONS = {
     "run": "inferences over a cut, which may follow the link",
     "exits": "confidence thresholds of a model with early exits, from labelled samples",
     "export-tail": "the tail of a cut as ONNX, for other servers",
+    "tiles": "layers in tiles over several workers, run and compared",
     "bench": "measure predicted against real latency over a shaped link",
 }
 
@@ -40,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     split_plan.add_profile_arguments(made["profile"])
     split_plan.add_plan_arguments(made["plan"])
+    split_tiles.add_plan_arguments(made["plan"])
+    split_tiles.add_arguments(made["tiles"])
     split_bench.add_arguments(made["bench"])
     split_export.add_arguments(made["export-tail"])
     split_run.add_arguments(made["run"])
@@ -54,9 +57,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return _cuts(rewrite(read_model(find_model(args.model)), Options()))
 
 
+def _plan(args: argparse.Namespace) -> dict[str, Any]:
+    several = args.algorithm in split_tiles.TILE_ALGORITHMS
+    return split_tiles.make_plan(args) if several else split_plan.make_plan(args)
+
+
+def _show_plan(result: dict[str, Any], console: Console) -> None:
+    (split_tiles.show if "steps" in result else split_plan.show_plan)(result, console)
+
+
 MORE = {
     "profile": (split_plan.profile, split_plan.show_profile),
-    "plan": (split_plan.make_plan, split_plan.show_plan),
+    "plan": (_plan, _show_plan),
+    "tiles": (split_tiles.run, split_tiles.show),
     "bench": (split_bench.run, split_bench.show),
     "exits": (split_exits.run, split_exits.show),
     "export-tail": (split_export.run, split_export.show),
