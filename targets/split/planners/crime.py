@@ -52,7 +52,7 @@ class Net:
         self, here: str, length: float, visited: tuple[str, ...] = (), hops: int = HOPS
     ) -> tuple[float, tuple[str, ...]]:
         """What `here` advertises to one that came over `visited`: time, and the way from here."""
-        found = (self.fits[here](length), (here,))
+        found: tuple[float, tuple[str, ...]] = (self.fits[here](length), (here,))
         been = (*visited, here)
         for (start, there), _ in self.links.items():
             if start == here and there not in been and hops > 0:
