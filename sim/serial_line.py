@@ -76,6 +76,16 @@ class SerialLine:
         content, self._pending = self._pending[:count], self._pending[count:]
         return content
 
+    def read_some(self, timeout_s: float) -> bytes:
+        """What came, at least a byte, or nothing after that long."""
+        if not self._pending and select.select([self._file], [], [], max(timeout_s, 0.0))[0]:
+            try:
+                self._pending = os.read(self._file, 4096)
+            except OSError as error:  # the other end of a pseudo-terminal is gone
+                raise ExecutionError(f"{self.path}: the port is gone ({error.strerror})") from None
+        content, self._pending = self._pending, b""
+        return content
+
     def read_line(self, timeout_s: float) -> str:
         """The next line without its end, or `ExecutionError` after that long without one."""
         end = time.monotonic() + timeout_s

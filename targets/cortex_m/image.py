@@ -27,7 +27,7 @@ from .toolchain import (
 )
 
 DEVICE = Path(__file__).parent / "device"
-FILES = ("device.c", "mlperf.c", "model_io.c", "console.c")
+FILES = ("device.c", "setup.c", "mlperf.c", "model_io.c", "console.c")
 EXCEPTION_BYTES = 108  # that a core with FPU pushes when it takes an interrupt, aligned
 BOOT_BYTES = 256  # of RP2040's second boot stage, the last four its CRC
 
@@ -74,15 +74,22 @@ def build_image(
     """Compile and link for a board; `TargetError` says what is missing or does not fit."""
     benchmark = benchmark or benchmark_of(program)
     check_fits(program, board, benchmark)
+    return link_image(program, board, folder, device_config(program, board, benchmark), FILES)
+
+
+def link_image(
+    program: Program, board: Board, folder: Path, config: str, files: Sequence[str]
+) -> Image:
+    """The model, `files` of device/ as the rest, and `config` as their `device_config.h`."""
     build = folder / "build"
     build.mkdir(parents=True, exist_ok=True)
-    files = write_sources(program, folder / "c")
+    printed = write_sources(program, folder / "c")
     (build / "model_under_test.h").write_text(model_under_test(program))
-    (build / "device_config.h").write_text(device_config(program, board, benchmark))
+    (build / "device_config.h").write_text(config)
     assert board.serial is not None and board.clock is not None
     sources = [
-        *(path for path in files if path.suffix == ".c"),
-        *(DEVICE / name for name in FILES),
+        *(path for path in printed if path.suffix == ".c"),
+        *(DEVICE / name for name in files),
         DEVICE / f"serial_{board.serial.driver}.c",
         DEVICE / f"clock_{board.clock.source}.c",
         FIRMWARE / "startup.c",
@@ -113,6 +120,17 @@ def _stack_bytes(bounds: StackBounds, board: Board) -> int:
 def check_fits(program: Program, board: Board, benchmark: str | None = None) -> None:
     """What can be known before the compiler runs; the linker knows the rest."""
     benchmark = benchmark or benchmark_of(program)
+    check_board(program, board)
+    if len(program.inputs) != 1 or len(program.outputs) != 1:
+        raise TargetError(
+            "the serial firmware takes models of one input and one output, this one has "
+            f"{len(program.inputs)} and {len(program.outputs)}"
+        )
+    check_memory(program, board, _sent_bytes(program, benchmark))
+
+
+def check_board(program: Program, board: Board) -> None:
+    """`TargetError` unless firmware can be made for the board from a program for it."""
     if board.serial is None or board.clock is None:
         raise TargetError(
             f"midge has no start-up code and serial port for {board.name}; put the model into a "
@@ -123,12 +141,11 @@ def check_fits(program: Program, board: Board, benchmark: str | None = None) -> 
             f"{board.name} runs programs for {board.target}, this one was compiled for "
             f"{program.target}; say --target {board.target}"
         )
-    if len(program.inputs) != 1 or len(program.outputs) != 1:
-        raise TargetError(
-            "the serial firmware takes models of one input and one output, this one has "
-            f"{len(program.inputs)} and {len(program.outputs)}"
-        )
-    taken = _arena_in_ram(program, board) + board.stack_bytes + _sent_bytes(program, benchmark)
+
+
+def check_memory(program: Program, board: Board, buffer_bytes: int) -> None:
+    """`TargetError` unless arena, stack and buffers fit into the RAM, constants into the flash."""
+    taken = _arena_in_ram(program, board) + board.stack_bytes + buffer_bytes
     over = {
         "RAM": taken - board.ram.bytes,
         "FLASH": len(program.constants) - board.flash.bytes,
@@ -161,10 +178,9 @@ def device_config(program: Program, board: Board, benchmark: str) -> str:
     return "\n".join(_config_lines(program, board, benchmark)) + "\n"
 
 
-def _config_lines(program: Program, board: Board, benchmark: str) -> Iterator[str]:
+def board_config(board: Board) -> Iterator[str]:
+    """What clocks, ports and set-up need to know of a board."""
     assert board.serial is not None and board.clock is not None
-    sent = sent_as(program, benchmark)
-    elements = {t.elements for t in (*program.inputs, *program.outputs)}
     yield f"/* Printed from {board.name}.toml. */"
     yield f"#define MIDGE_CLOCK_HZ {board.clock.hz}u"
     yield f"#define MIDGE_SERIAL_BASE {board.serial.base:#x}u"
@@ -174,6 +190,12 @@ def _config_lines(program: Program, board: Board, benchmark: str) -> Iterator[st
         for what, address, bits in board.serial.setup
     )
     yield f"#define MIDGE_SETUP_STEPS{steps}"
+
+
+def _config_lines(program: Program, board: Board, benchmark: str) -> Iterator[str]:
+    sent = sent_as(program, benchmark)
+    elements = {t.elements for t in (*program.inputs, *program.outputs)}
+    yield from board_config(board)
     yield f'#define MIDGE_VENDOR "midge {board.name}"'
     yield f'#define MIDGE_MLPERF_MODEL "{benchmark}"'
     for number, kind in enumerate(("AS_IS", "PIXELS", "FLOATS")):

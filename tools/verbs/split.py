@@ -11,7 +11,15 @@ from rich.table import Table
 from ...runtime.importers import read_model
 from ...runtime.options import Options
 from ...runtime.pipeline import rewrite
-from .. import split_bench, split_exits, split_export, split_plan, split_run, split_tiles
+from .. import (
+    split_bench,
+    split_exits,
+    split_export,
+    split_gateway,
+    split_plan,
+    split_run,
+    split_tiles,
+)
 from ..arguments import add_model
 from ..plan_page import short_name
 from ..zoo import find_model
@@ -26,6 +34,8 @@ ACTIONS = {
     "exits": "confidence thresholds of a model with early exits, from labelled samples",
     "export-tail": "the tail of a cut as ONNX, for other servers",
     "tiles": "layers in tiles over several workers, run and compared",
+    "firmware": "the head of a cut for a microcontroller, which asks over its serial port",
+    "gateway": "forward a microcontroller's cut to a server",
     "bench": "measure predicted against real latency over a shaped link",
 }
 
@@ -45,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split_tiles.add_arguments(made["tiles"])
     split_bench.add_arguments(made["bench"])
     split_export.add_arguments(made["export-tail"])
+    split_gateway.add_firmware_arguments(made["firmware"])
+    split_gateway.add_gateway_arguments(made["gateway"])
     split_run.add_arguments(made["run"])
     split_exits.add_arguments(made["exits"])
 
@@ -73,6 +85,8 @@ MORE = {
     "bench": (split_bench.run, split_bench.show),
     "exits": (split_exits.run, split_exits.show),
     "export-tail": (split_export.run, split_export.show),
+    "firmware": (split_gateway.run_firmware, split_gateway.show_firmware),
+    "gateway": (split_gateway.run_gateway, split_gateway.show_gateway),
 }
 
 

@@ -6,6 +6,9 @@
 void serial_start(void);
 void serial_put(char character);
 
+/* Whether a character has come. */
+int serial_waiting(void);
+
 /* Waits for the next character. */
 char serial_get(void);
 

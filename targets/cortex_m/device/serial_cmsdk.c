@@ -23,9 +23,11 @@ void serial_put(char character)
     DATA = (uint8_t)character;
 }
 
+int serial_waiting(void) { return (STATE & RX_FULL) != 0; }
+
 char serial_get(void)
 {
-    while (!(STATE & RX_FULL)) {
+    while (!serial_waiting()) {
     }
     return (char)DATA;
 }

@@ -17,9 +17,11 @@ void serial_put(char character)
     FIFO = (unsigned char)character;
 }
 
+int serial_waiting(void) { return (STATUS & RX_COUNT) != 0; }
+
 char serial_get(void)
 {
-    while (!(STATUS & RX_COUNT)) {
+    while (!serial_waiting()) {
     }
     return (char)(FIFO & 0xFFu);
 }

@@ -30,9 +30,11 @@ void serial_put(char character)
     }
 }
 
+int serial_waiting(void) { return RX_READY != 0; }
+
 char serial_get(void)
 {
-    while (!RX_READY) {
+    while (!serial_waiting()) {
     }
     RX_READY = 0;
     return (char)RECEIVED;

@@ -17,9 +17,11 @@ void serial_put(char character)
     DATA = (unsigned char)character;
 }
 
+int serial_waiting(void) { return (LINE_STATUS & RX_READY) != 0; }
+
 char serial_get(void)
 {
-    while (!(LINE_STATUS & RX_READY)) {
+    while (!serial_waiting()) {
     }
     return (char)DATA;
 }

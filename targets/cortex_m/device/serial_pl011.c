@@ -35,9 +35,11 @@ void serial_put(char character)
     DATA = (uint8_t)character;
 }
 
+int serial_waiting(void) { return (FLAGS & RX_EMPTY) == 0; }
+
 char serial_get(void)
 {
-    while (FLAGS & RX_EMPTY) {
+    while (!serial_waiting()) {
     }
     return (char)DATA;
 }

@@ -33,9 +33,15 @@ void serial_put(char character)
     TRANSMIT = (uint8_t)character;
 }
 
+int serial_waiting(void)
+{
+    CLEAR = RX_ERRORS; /* an overrun would stop reception for good */
+    return (STATUS & RX_NOT_EMPTY) != 0;
+}
+
 char serial_get(void)
 {
-    while (!(STATUS & RX_NOT_EMPTY))
-        CLEAR = RX_ERRORS; /* an overrun would stop reception for good */
+    while (!serial_waiting()) {
+    }
     return (char)RECEIVED;
 }

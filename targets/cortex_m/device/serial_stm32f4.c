@@ -29,10 +29,12 @@ void serial_put(char character)
     DATA = (uint8_t)character;
 }
 
+int serial_waiting(void) { return (STATUS & RX_NOT_EMPTY) != 0; }
+
 /* Reading the status and then the data also clears an overrun. */
 char serial_get(void)
 {
-    while (!(STATUS & RX_NOT_EMPTY)) {
+    while (!serial_waiting()) {
     }
     return (char)DATA;
 }
