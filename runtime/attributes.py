@@ -105,6 +105,11 @@ class Pad:
 
 
 @dataclass(frozen=True)
+class L2Normalization:
+    unsigned: bool = False  # was uint8: TFLite shifts before it multiplies
+
+
+@dataclass(frozen=True)
 class Softmax:
     beta: float = 1.0
 

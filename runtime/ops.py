@@ -25,6 +25,7 @@ from .attributes import (
     Feed,
     FullyConnected,
     Join,
+    L2Normalization,
     LeakyRelu,
     Lstm,
     Mean,
@@ -172,6 +173,7 @@ OPERATORS: Mapping[str, Operator] = {
     "join": Operator(Join, join_shapes),
     # inputs: state, the rows below what is kept of it, those above (`frames.py`)
     "slide": Operator(Slide, slide_shapes),
+    "l2_normalization": Operator(L2Normalization, *_ELEMENTWISE),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,41 @@ def hybrid(
     if axis:
         named |= {"depth_multiplier": filters // shape[-1], "version": 6}
     model.node(op, [x, taps, bias], [y], **named)
+    return model.build([x], [y])
+
+
+def int4_weights(op: str, shape: tuple[int, ...], weights: tuple[int, ...]) -> bytes:
+    """An int8 layer whose weights have four bits, two of them in a byte of the file."""
+    model, rng = ModelBuilder(), np.random.default_rng(13)
+    axis = 3 if op == "DEPTHWISE_CONV_2D" else 0
+    count = math.prod(weights)
+    nibbles = rng.integers(0, 16, count + count % 2).astype(np.uint8)
+    packed = (nibbles[::2] | nibbles[1::2] << 4).astype(np.uint8)
+    scales = [float(s) for s in rng.uniform(0.01, 0.05, weights[axis]).astype(np.float32)]
+    x = model.tensor(shape, *Q)
+    zeros = [0] * len(scales)
+    taps = model.tensor(weights, "int4", scales, zeros, axis, data=packed.tobytes())
+    sums = rng.integers(-200, 200, len(scales)).astype(np.int32)
+    bias_scales = [Q[1] * scale for scale in scales]
+    bias = model.constant(sums, scale=bias_scales, zero_point=zeros)
+    y = model.tensor((*shape[:-1], len(scales)), "int8", 0.2, 3)
+    steps = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
+    named: dict[str, Any] = dict.fromkeys(steps, 1) | {"padding": 0}
+    if axis:
+        named["depth_multiplier"] = weights[3] // shape[3]
+    model.node(op, [x, taps, bias], [y], version=6, **named)
+    return model.build([x], [y])
+
+
+def half_weights() -> bytes:
+    """A fully connected layer whose weights stand in the file as float16."""
+    model, rng = ModelBuilder(), np.random.default_rng(12)
+    x, y = model.tensor((2, 9), F), model.tensor((2, 4), F)
+    half = model.constant(rng.normal(size=(4, 9)).astype(np.float16), "float16")
+    weights = model.tensor((4, 9), F)
+    model.node("DEQUANTIZE", [half], [weights])
+    bias = model.constant(rng.normal(size=4).astype(np.float32), F)
+    model.node("FULLY_CONNECTED", [x, weights, bias], [y])
     return model.build([x], [y])
 
 

@@ -156,4 +156,14 @@ CASES: list[Line] = [
           ("tensor", False, "RELU6"), ("channels", True, "NONE"))),
     case("hybrid_depthwise_conv2d", g.hybrid, op="DEPTHWISE_CONV_2D", shape=(2, 6, 5, 3),
          weights=(1, 3, 3, 6), per_channel=True),
+    *(case(f"l2_normalization_{x[0]}", g.general, op="L2_NORMALIZATION", version=2,
+           operands=[((3, 2, 17), *x)], outputs=((3, 2, 17), *y), options="L2NormOptions")
+      for x, y in ((("int8", 0.05, -5), ("int8", 1 / 128, 0)), ((g.F,), (g.F,)),
+                   (("uint8", 0.05, 120), ("uint8", 1 / 128, 128)))),
+    case("float16_weights", g.half_weights),
+    *(case(f"add_n_{dtype}", g.general, op="ADD_N", operands=[((2, 5), dtype)] * 4,
+           outputs=((2, 5), dtype)) for dtype in (g.F, g.INT)),
+    case("conv2d_int4", g.int4_weights, op="CONV_2D", shape=(1, 5, 6, 3), weights=(5, 3, 3, 3)),
+    case("depthwise_conv2d_int4", g.int4_weights, op="DEPTHWISE_CONV_2D", shape=(1, 5, 6, 4),
+         weights=(1, 3, 3, 4)),
 ]  # fmt: skip

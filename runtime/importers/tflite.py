@@ -37,6 +37,7 @@ from .tflite_file import (
     parse,
 )
 from .tflite_reading import Parts, Reader, Reading, Unsupported
+from .tflite_sums import with_chains
 from .tflite_variables import with_states
 
 # Versions: the newest of tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc whose
@@ -51,6 +52,7 @@ READERS: Mapping[str, Reader] = {
     "EXPAND_DIMS": Reader(movement.expand_dims, None, 1, (2, 2)),
     "FULLY_CONNECTED": Reader(compute.fully_connected, "FullyConnectedOptions", 13, (2, 3)),
     "HARD_SWISH": Reader(compute.unary("hard_swish"), None, 1),
+    "L2_NORMALIZATION": Reader(compute.l2_normalization, "L2NormOptions", 2),
     "LEAKY_RELU": Reader(compute.leaky_relu, "LeakyReluOptions", 2),
     "LOGISTIC": Reader(compute.unary("logistic"), None, 3),
     "MAX_POOL_2D": Reader(compute.pool2d("max_pool2d"), "Pool2DOptions", 3),
@@ -122,7 +124,7 @@ def read_tflite(
     label: str | Path = "model" if isinstance(source, bytes) else source
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
-        model = with_states(parse(content))
+        model = with_chains(with_states(parse(content)))
         graph = _Import(model, label, {}).graph()
     except Malformed as error:
         raise ModelError(label, str(error)) from error

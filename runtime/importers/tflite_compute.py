@@ -11,6 +11,7 @@ from ..attributes import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    L2Normalization,
     LeakyRelu,
     NoAttrs,
     Pool2D,
@@ -18,6 +19,7 @@ from ..attributes import (
     Softmax,
     TransposeConv,
 )
+from ..general import Cast
 from ..graph import Tensor
 from .tflite_file import Malformed
 from .tflite_reading import QUANTIZED, Parts, Reading, Unsupported
@@ -238,7 +240,18 @@ def quantize(node: Reading) -> Parts:
     return _conversion(node, "quantize", (*QUANTIZED, "int32", "float32"), (*QUANTIZED, "int32"))
 
 
+def l2_normalization(node: Reading) -> Parts:
+    node.same_type()
+    node.per_tensor(node.tensor(0), node.output())
+    if node.activation() != "none":
+        raise Unsupported("it has a fused activation", "make the activation a node of its own")
+    return Parts("l2_normalization", L2Normalization(), node.operands(0))
+
+
 def dequantize(node: Reading) -> Parts:
+    """Of float16 numbers, which files keep weights in, a change of type."""
+    if (node.tensor(0).dtype, node.output().dtype) == ("float16", "float32"):
+        return Parts("cast", Cast(), node.operands(0))
     node.per_tensor(node.tensor(0))
     return _conversion(node, "dequantize", QUANTIZED, ("float32",))
 

@@ -148,6 +148,9 @@ _LOWERINGS: Mapping[str, Callable[[Graph, Node, Machine], list[TileJob]]] = {
 }
 
 
+ON_THE_ARRAY = frozenset(_LOWERINGS)
+
+
 def flat_convolution(graph: Graph, node: Node, machine: Machine) -> tuple[TileJob, int]:
     """A convolution whose image is one long row, `pitch` bytes from one of its rows to the next.
 

@@ -1,9 +1,8 @@
 /* Functions of one number, by rows (kernels/pointwise.py). */
-#include <string.h>
-
 #include "midge_elementwise.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
+#include "midge_root.h"
 
 #define ABS_F32(p, x) ((x) < 0.0f ? -(x) : (x) == 0.0f ? 0.0f : (x))
 #define ABS_S32(p, x) ((x) < 0 ? (int32_t)(0u - (uint32_t)(x)) : (x))
@@ -14,8 +13,8 @@
 #define FLOOR(p, x) floor_of(x)
 #define CEIL(p, x) (-floor_of(-(x)))
 #define ROUND(p, x) nearest_even(x)
-#define SQRT(p, x) root(x)
-#define RSQRT(p, x) (1.0f / root(x))
+#define SQRT(p, x) midge_root(x)
+#define RSQRT(p, x) (1.0f / midge_root(x))
 
 /* From 2**23 on all numbers are whole. */
 MIDGE_INLINE float floor_of(float x)
@@ -34,43 +33,6 @@ MIDGE_INLINE float nearest_even(float x)
         return x;
     const float rounded = (size + 8388608.0f) - 8388608.0f;
     return x < 0.0f ? -rounded : rounded;
-}
-
-/* The greatest whole number whose square is at most x < 2**50. */
-MIDGE_INLINE uint32_t whole_root(uint64_t x)
-{
-    uint64_t result = 0;
-    for (uint64_t bit = (uint64_t)1 << 48; bit != 0; bit >>= 2)
-        if (x >= result + bit) {
-            x -= result + bit;
-            result = (result >> 1) + bit;
-        } else {
-            result >>= 1;
-        }
-    return (uint32_t)result;
-}
-
-/* sqrt, correctly rounded: of the mantissa in whole numbers, one bit more than is kept. */
-static float root(float x)
-{
-    uint32_t bits;
-    if (!(x > 0.0f && x <= 3.402823466e38f))
-        return x == 0.0f || x > 0.0f ? x : (x - x) / 0.0f;
-    memcpy(&bits, &x, sizeof bits);
-    int32_t exponent = (int32_t)(bits >> 23) - 150;
-    uint32_t mantissa = (bits & 0x7FFFFFu) | 0x800000u;
-    if (bits < 0x800000u) {
-        exponent++;
-        for (mantissa = bits; mantissa < 0x800000u; mantissa <<= 1)
-            exponent--;
-    }
-    const int32_t shift = 25 + (exponent & 1 ? 0 : 1); /* the exponent left is even */
-    const uint32_t found = (whole_root((uint64_t)mantissa << shift) + 1) >> 1;
-    /* found is 2**23 to 2**24, and the answer found * 2**((exponent - shift) / 2 + 1). */
-    const uint32_t power = (uint32_t)((exponent - shift) / 2 + 1 + 150);
-    bits = (power << 23) + (found - 0x800000u);
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 void midge_abs_f32(
