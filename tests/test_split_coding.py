@@ -16,6 +16,7 @@ pytest.importorskip("lz4.block", reason="coding needs lz4 (midge[split])")
 import lz4.block
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeded_model import SeededModel
 
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import InputError, MidgeError, TargetError
@@ -319,6 +320,55 @@ def test_models_of_others_give_the_same_bits(model: str) -> None:
     assert tried["runs"] == tried["equal"] == 24
     assert tried["alone"] == 0
     assert tried["bytes"]["mask"] < tried["bytes"]["raw"]
+
+
+def bottleneck() -> bytes:
+    """A trunk with BottleNet++'s encoder (strided convolution) and decoder (transposed) in it."""
+    model = SeededModel("int8", 7)
+    same = {"padding": "SAME"}
+    x = model.activation((1, 16, 16, 4))
+    read, depths = [x], {x: 4}
+
+    def conv(size: int, filters: int, stride: int) -> None:
+        depth = depths[read[-1]]
+        weights, scales = model.weights((filters, 3, 3, depth), 0, True)
+        y = model.activation((1, size, size, filters), model.sum_scale(9 * depth))
+        operands = [read[-1], weights, model.bias(filters, scales, 9 * depth)]
+        model.node("CONV_2D", operands, [y], stride_h=stride, stride_w=stride, **same)
+        depths[y] = filters
+        read.append(y)
+
+    conv(16, 12, 1)
+    conv(8, 2, 2)  # encoder: 128 bytes
+    weights, scales = model.weights((12, 3, 3, 2), 0, True)
+    y = model.activation((1, 16, 16, 12), model.sum_scale(18))
+    operands = [model.constant((1, 16, 16, 12)), weights, read[-1], model.bias(12, scales, 18)]
+    model.node("TRANSPOSE_CONV", operands, [y], stride_h=2, stride_w=2, **same)
+    depths[y] = 12
+    read.append(y)
+    conv(16, 12, 1)
+    return model.build([x], [read[-1]])
+
+
+def test_a_learned_code_is_a_cut_in_the_middle_of_the_bottleneck() -> None:
+    """Its encoder and decoder are ordinary nodes of the model: the planner finds the code."""
+    graph = compile_graph(rewrite(read_model(bottleneck()), Options())).graph
+    device = Profile(graph.sha256, "", (0.0, 1.0, 2.0, 50.0, 100.0))
+    problem = Problem(costs_of(graph, device, device.scaled(0.1)), Link.of(0.5, 1.0))
+    found = plan("auto", problem)
+    assert found.cut == 2, "behind the encoder, before the decoder"
+    cut = cut_at(graph, 2)
+    assert cut.sent_bytes == 8 * 8 * 2  # C' x H / s x W / s x 8 bits
+    served = ModelServer(graph, "bottleneck")
+    served.start()
+    client = EdgeClient(served.address, "bottleneck", deadline_s=120)
+    executor = SplitExecutor(graph, cut, client, coder=Coder("lz4"))
+    x = np.random.default_rng(0).integers(-128, 128, (1, 16, 16, 4), dtype=np.int8)
+    expected = find_backend("host").build(compile_graph(graph)).run([x])[0]
+    np.testing.assert_array_equal(executor.run([x])[0], expected)
+    assert executor.exchange is not None and executor.exchange.error is None
+    executor.close()
+    served.stop()
 
 
 def test_bad_samples_are_a_sentence(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -20,6 +20,8 @@ from ..runtime.graph import Graph
 from ..runtime.importers import read_model
 from ..runtime.options import Options
 from ..runtime.pipeline import rewrite
+from ..targets.boards import boards, emulated_board, find_board
+from ..targets.split.analytic import accelerator_profile, counted_profile
 from ..targets.split.coding import CODINGS
 from ..targets.split.coding_costs import CodingCost
 from ..targets.split.costs import (
@@ -41,6 +43,7 @@ from ..targets.split.planners import (
     plan,
 )
 from ..targets.split.planners.problem import OBJECTIVES
+from ..targets.split.predict import Predictor
 from .arguments import byte_count, load_inputs
 from .plan_page import short_name
 from .split_coding import add_coding, add_samples, chosen_codings
@@ -52,6 +55,11 @@ from .zoo import find_model
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="host", metavar="T", help="default host")
     parser.add_argument("-o", "--output", type=Path, metavar="F.json", help="keep the profile")
+    parser.add_argument(
+        "--predict", type=Path, metavar="F.json", help="by a predictor of tools.split_predictor"
+    )
+    parser.add_argument("--board", metavar="B", help="whose clock makes instructions time")
+    parser.add_argument("--mhz", type=float, metavar="F", help="a clock beside the board's own")
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,10 +82,10 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         "--power",
         type=float,
         nargs=3,
-        default=(1.0, 1.0, 0.1),
         metavar=("COMPUTE", "SEND", "WAIT"),
-        help="watts that the device draws (default 1 1 0.1)",
+        help="watts that the device draws (default: those of --board, else 1 1 0.1)",
     )
+    parser.add_argument("--board", metavar="B", help="a device of `midge boards`, for its power")
     add_coding(parser)
     add_samples(parser)
     parser.add_argument("--jobs", type=int, default=1, help="jobs of jps (default 1)")
@@ -102,15 +110,41 @@ def add_sides(parser: Any) -> None:
 
 def profile(args: argparse.Namespace) -> dict[str, Any]:
     graph = graph_of(args.model)
-    made = measured(graph, args.target, quiet=args.json)
+    made, remarks = _profile_of(args, graph)
     if args.output:
         made.save(args.output)
     return {
         "target": made.target,
         "sha256": made.sha256,
         "prefix_ms": list(made.prefix_ms),
+        "remarks": remarks,
         "files": [str(args.output)] if args.output else [],
     }
+
+
+def _profile_of(args: argparse.Namespace, graph: Graph) -> tuple[Profile, list[str]]:
+    """Measured here, counted in the emulator, modelled or predicted; and what isn't in it."""
+    board = find_board(args.board) if args.board else None
+    clock = board.clock.hz if board is not None and board.clock is not None else None
+    hz = args.mhz * 1e6 if args.mhz else clock
+    if args.predict:
+        return Predictor.load(args.predict).profile(graph, hz), []
+    if args.target == "fpga-sim":
+        from ..hw.machine import Machine
+
+        made, away = accelerator_profile(graph, Machine(), hz or FABRIC_HZ)
+        return made, [f"{len(away)} node(s) run on its host: {ranges(away)}"] if away else []
+    target = board.target if board is not None and args.target == "host" else args.target
+    if target == "host":
+        return measured(graph, "host", quiet=args.json), []
+    emulated = emulated_board(target).clock
+    hz = hz or (emulated.hz if emulated is not None else None)
+    if hz is None:
+        raise InputError(f"instructions of {target} need a clock to be time: --board or --mhz")
+    return counted_profile(graph, load_inputs(graph, None, 0), target, hz), []
+
+
+FABRIC_HZ = 125e6  # of the accelerator on the PYNQ-Z2
 
 
 def make_plan(args: argparse.Namespace) -> dict[str, Any]:
@@ -203,13 +237,26 @@ def problem_of(
             None,
             args.max_sent_bytes,
         ),
-        power=Power(*args.power),
+        power=power_of(args),
         extras={
             "jobs": args.jobs,
             "kinds": [_kind(graph, i) for i in range(len(graph.nodes))],
             **exit_extras(args, graph, plain.costs),
         },
     )
+
+
+def power_of(args: argparse.Namespace) -> Power:
+    """The device's watts: as given, or as its board's documents say."""
+    if args.power is not None:
+        return Power(*args.power)
+    if args.board is None:
+        return Power()
+    figures = find_board(args.board).power
+    if figures is None:
+        known = ", ".join(name for name, board in boards().items() if board.power is not None)
+        raise InputError(f"board {args.board} states no power; {known} do, or give --power")
+    return Power(figures.compute, figures.send, figures.wait)
 
 
 def latency_problem(
@@ -265,6 +312,8 @@ def _kind(graph: Graph, index: int) -> tuple[object, ...]:
 def show_profile(result: dict[str, Any], console: Console) -> None:
     total = result["prefix_ms"][-1]
     console.print(f"{len(result['prefix_ms']) - 1} prefixes on {result['target']}, {total:.3f} ms")
+    for remark in result["remarks"]:
+        console.print(remark)
 
 
 def show_plan(result: dict[str, Any], console: Console) -> None:

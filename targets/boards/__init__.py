@@ -101,6 +101,16 @@ OTHER_RAM_BYTES = 512  # of a firmware's own data
 
 
 @dataclass(frozen=True)
+class PowerFigures:
+    """Watts that the processor draws, by the documents that `source` names."""
+
+    compute: float
+    send: float
+    wait: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A microcontroller board: what the linker, the compiler and the emulator must know of it."""
 
@@ -127,6 +137,7 @@ class Board:
     usb: tuple[str, ...] = ()  # vendor, or vendor:product, of its probe or boot loader
     faster: tuple[NamedMemory, ...] = ()  # memories that a model's arena may use before the RAM
     slower: tuple[NamedMemory, ...] = ()  # and after it
+    power: PowerFigures | None = None
 
     @property
     def memories(self) -> tuple[NamedMemory, ...]:
@@ -191,6 +202,7 @@ def _read(path: Path) -> Board:
         usb=tuple(data.get("usb", ())),
         faster=tuple(NamedMemory(**memory) for memory in data.get("faster", ())),
         slower=tuple(NamedMemory(**memory) for memory in data.get("slower", ())),
+        power=PowerFigures(**data["power"]) if "power" in data else None,
     )
 
 
