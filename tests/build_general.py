@@ -128,6 +128,26 @@ def int4_weights(op: str, shape: tuple[int, ...], weights: tuple[int, ...]) -> b
     return model.build([x], [y])
 
 
+def choice() -> bytes:
+    """IF: x + y or x * y, by whether a number is over 0."""
+    model = ModelBuilder()
+    x, y, number = model.tensor((3, 4), F), model.tensor((3, 4), F), model.tensor((1,), F)
+    condition, made = model.tensor((1,), B), model.tensor((3, 4), F)
+    branches = []
+    for op in ("ADD", "MUL"):
+        part = ModelBuilder()
+        a, b, answer = (part.tensor((3, 4), F) for _ in range(3))
+        part.node(op, [a, b], [answer])
+        branches.append(model.part(part, [a, b], [answer]))
+    model.node("GREATER", [number, model.constant(np.zeros(1, np.float32), F)], [condition])
+    then, other = branches
+    model.node(
+        "IF", [condition, x, y], [made], options_type="IfOptions",
+        then_subgraph_index=then, else_subgraph_index=other,
+    )  # fmt: skip
+    return model.build([x, y, number], [made])
+
+
 def half_weights() -> bytes:
     """A fully connected layer whose weights stand in the file as float16."""
     model, rng = ModelBuilder(), np.random.default_rng(12)

@@ -166,4 +166,5 @@ CASES: list[Line] = [
     case("conv2d_int4", g.int4_weights, op="CONV_2D", shape=(1, 5, 6, 3), weights=(5, 3, 3, 3)),
     case("depthwise_conv2d_int4", g.int4_weights, op="DEPTHWISE_CONV_2D", shape=(1, 5, 6, 4),
          weights=(1, 3, 3, 4)),
+    case("if", g.choice),
 ]  # fmt: skip

@@ -110,6 +110,12 @@ class ModelBuilder:
     tensors: list[_TensorSpec] = field(default_factory=list)
     nodes: list[_NodeSpec] = field(default_factory=list)
     signatures: dict[str, tuple[Mapping[str, int], Mapping[str, int]]] = field(default_factory=dict)
+    parts: list[tuple[ModelBuilder, Sequence[int], Sequence[int]]] = field(default_factory=list)
+
+    def part(self, model: ModelBuilder, inputs: Sequence[int], outputs: Sequence[int]) -> int:
+        """The number of another subgraph, such as a branch, which is written into the same file."""
+        self.parts.append((model, inputs, outputs))
+        return len(self.parts)
 
     def tensor(
         self,
@@ -187,16 +193,27 @@ class _Writer:
     def __init__(self, model: ModelBuilder) -> None:
         self.source = model
         self.builder = flatbuffers.Builder(4096)
-        self.codes = list(dict.fromkeys((n.op, n.custom_code, n.version) for n in model.nodes))
+        self.builders = [model, *(part for part, _, _ in model.parts)]
+        nodes = [node for each in self.builders for node in each.nodes]
+        self.codes = list(dict.fromkeys((n.op, n.custom_code, n.version) for n in nodes))
 
     def model(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         builder = self.builder
         buffers = self._tables(
             [self._buffer(b"")]
-            + [self._buffer(t.data) for t in self.source.tensors if t.data is not None]
+            + [
+                self._buffer(tensor.data)
+                for model in self.builders
+                for tensor in model.tensors
+                if tensor.data is not None
+            ]
         )
         codes = self._tables([self._code(*code) for code in self.codes])
-        subgraph = self._tables([self._subgraph(inputs, outputs)])
+        parts, position, subgraphs = [(self.source, inputs, outputs), *self.source.parts], 0, []
+        for part, *ends in parts:
+            subgraphs.append(self._subgraph(part, *ends, position))
+            position += sum(tensor.data is not None for tensor in part.tensors)
+        subgraph = self._tables(subgraphs)
         signatures = self._signatures()
         description = builder.CreateString("midge")
         tflite.ModelStart(builder)
@@ -244,13 +261,16 @@ class _Writer:
             tflite.OperatorCodeAddCustomCode(builder, custom)
         return tflite.OperatorCodeEnd(builder)
 
-    def _subgraph(self, inputs: Sequence[int], outputs: Sequence[int]) -> int:
-        builder, position, tensors = self.builder, 0, []
-        for spec in self.source.tensors:
+    def _subgraph(
+        self, part: ModelBuilder, inputs: Sequence[int], outputs: Sequence[int], position: int
+    ) -> int:
+        """`position`: how many tensors before have buffers."""
+        builder, tensors = self.builder, []
+        for spec in part.tensors:
             position += spec.data is not None
             tensors.append(self._tensor(spec, position if spec.data is not None else 0))
         tensor_vector = self._tables(tensors)
-        operators = self._tables([self._node(node) for node in self.source.nodes])
+        operators = self._tables([self._node(node) for node in part.nodes])
         vectors = self._vector(inputs, np.int32), self._vector(outputs, np.int32)
         name = builder.CreateString("main")
         tflite.SubGraphStart(builder)

@@ -27,6 +27,7 @@ from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
 from .known import graph_of, known_values
 from .larq_rounding import as_larq_rounds
+from .tflite_branches import with_choices
 from .tflite_file import (
     MAX_ELEMENTS,
     MAX_RANK,
@@ -124,7 +125,7 @@ def read_tflite(
     label: str | Path = "model" if isinstance(source, bytes) else source
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
-        model = with_chains(with_states(parse(content)))
+        model = with_chains(with_choices(with_states(parse(content))))
         graph = _Import(model, label, {}).graph()
     except Malformed as error:
         raise ModelError(label, str(error)) from error
