@@ -174,6 +174,7 @@ OPERATORS: Mapping[str, Operator] = {
     # inputs: state, the rows below what is kept of it, those above (`frames.py`)
     "slide": Operator(Slide, slide_shapes),
     "l2_normalization": Operator(L2Normalization, *_ELEMENTWISE),
+    "log_softmax": Operator(NoAttrs, *_ELEMENTWISE),
     "softmax": Operator(Softmax, *_ELEMENTWISE),
     "relu": Operator(Relu, *_ELEMENTWISE),
     "leaky_relu": Operator(LeakyRelu, *_ELEMENTWISE),

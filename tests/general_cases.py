@@ -18,6 +18,9 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = ("sum_int8", "sum_int16")
 
+# What the host hands to NumPy, and microcontrollers refuse.
+IN_NUMPY = ("log_softmax",)
+
 CASES: list[Line] = [
     case("tile", g.general, op="TILE", operands=[((2, 3), g.F), g.ints(2, 3)],
          outputs=((4, 9), g.F)),
@@ -167,4 +170,5 @@ CASES: list[Line] = [
     case("depthwise_conv2d_int4", g.int4_weights, op="DEPTHWISE_CONV_2D", shape=(1, 5, 6, 4),
          weights=(1, 3, 3, 4)),
     case("if", g.choice),
+    case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
 ]  # fmt: skip

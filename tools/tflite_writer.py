@@ -210,8 +210,8 @@ class _Writer:
         )
         codes = self._tables([self._code(*code) for code in self.codes])
         parts, position, subgraphs = [(self.source, inputs, outputs), *self.source.parts], 0, []
-        for part, *ends in parts:
-            subgraphs.append(self._subgraph(part, *ends, position))
+        for part, given, answers in parts:
+            subgraphs.append(self._subgraph(part, given, answers, position))
             position += sum(tensor.data is not None for tensor in part.tensors)
         subgraph = self._tables(subgraphs)
         signatures = self._signatures()

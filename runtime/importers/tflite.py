@@ -55,6 +55,7 @@ READERS: Mapping[str, Reader] = {
     "HARD_SWISH": Reader(compute.unary("hard_swish"), None, 1),
     "L2_NORMALIZATION": Reader(compute.l2_normalization, "L2NormOptions", 2),
     "LEAKY_RELU": Reader(compute.leaky_relu, "LeakyReluOptions", 2),
+    "LOG_SOFTMAX": Reader(compute.unary("log_softmax"), None, 2),
     "LOGISTIC": Reader(compute.unary("logistic"), None, 3),
     "MAX_POOL_2D": Reader(compute.pool2d("max_pool2d"), "Pool2DOptions", 3),
     "MEAN": Reader(movement.mean, "ReducerOptions", 3, (2, 2)),

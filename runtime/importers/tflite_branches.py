@@ -59,8 +59,9 @@ def _taken_apart(
         made += [_moved(own, operator.index, places) for own in part.operators]
         answers.append([places[index] for index in part.outputs])
     for output, chosen, other in zip(operator.outputs, *answers, strict=True):
-        choice = {"inputs": (operator.inputs[0], chosen, other), "outputs": (output,)}
-        made.append(replace(operator, code="SELECT_V2", version=1, options=None, **choice))
+        select = replace(operator, code="SELECT_V2", version=1, options=None)
+        operands = (operator.inputs[0], chosen, other)
+        made.append(replace(select, inputs=operands, outputs=(output,)))
     return made
 
 
