@@ -13,7 +13,7 @@ import numpy as np
 from ..hw.machine import Machine
 from ..hw.queue import ALIGNMENT
 from ..runtime.errors import ExecutionError
-from .cxxrtl import Simulation
+from .cxxrtl import QUICK, Recipe, Simulation
 
 _PATIENCE = 1 << 16  # cycles that a register access may take
 
@@ -159,13 +159,14 @@ class SimulatedBoard:
 
     def __init__(
         self, machine: Machine | None = None, memory_bytes: int = 16 << 20, latency: int = 24,
-        stall: int = 0, component: Any = None,
+        stall: int = 0, component: Any = None, recipe: Recipe = QUICK,
     ) -> None:  # fmt: skip
         from ..hw.axi import AxiAccelerator  # needs Amaranth
 
         self.memory = np.zeros(memory_bytes, np.uint8)
-        self._simulation = Simulation(component or AxiAccelerator(machine or Machine()))
-        library = self._library = self._simulation.library
+        component = component or AxiAccelerator(machine or Machine())
+        self.simulation = Simulation(component, recipe)
+        library = self._library = self.simulation.library
         handle, size = ctypes.c_void_p, ctypes.c_uint64
         for name, result in (
             ("size", size), ("run", size), ("write", ctypes.c_int), ("read", ctypes.c_int),
@@ -173,11 +174,11 @@ class SimulatedBoard:
         ):  # fmt: skip
             getattr(library, f"midge_board_{name}").restype = result
         self._state = ctypes.create_string_buffer(library.midge_board_size())
-        pointers = [self._simulation.pointer(name) for name in PORTS]
+        pointers = [self.simulation.pointer(name) for name in PORTS]
         self._ports = (handle * len(pointers))(*pointers)
         library.midge_board_init(
-            self._state, handle(self._simulation.design), self._ports,
-            handle(self._simulation.pointer("clk")), handle(self.memory.ctypes.data),
+            self._state, handle(self.simulation.design), self._ports,
+            handle(self.simulation.pointer("clk")), handle(self.memory.ctypes.data),
             size(self.base), size(memory_bytes),
         )  # fmt: skip
         self.disturb(latency, stall)
@@ -226,7 +227,7 @@ class SimulatedBoard:
 
     def close(self) -> None:
         """Free the simulation."""
-        self._simulation.close()
+        self.simulation.close()
 
 
 class SimulatedBuffer:

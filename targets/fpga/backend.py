@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from ...runtime.graph import Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.program import Call, Program
 from ...sim.board import SimulatedBoard, SimulatedBus
+from ...sim.cxxrtl import QUICK, Recipe
 from .layers import as_image, layer_jobs, operands
 from .resident import Layer, layer_of, make_stretch
 
@@ -64,6 +65,7 @@ class PartCost:
     items: tuple[int, ...]
     cycles: int  # 0 on the host
     counters: RunCounters | None = None  # of a stretch
+    span: tuple[int, int] = (0, 0)  # of the board's cycles, with loading and all transfers
 
 
 class FpgaExecutor:
@@ -74,8 +76,9 @@ class FpgaExecutor:
     """
 
     def __init__(
-        self, program: Program, machine: Machine | None = None, driver: Driver | None = None
-    ) -> None:
+        self, program: Program, machine: Machine | None = None, driver: Driver | None = None,
+        recipe: Recipe = QUICK,
+    ) -> None:  # fmt: skip
         self.measurement = Measurement()
         self.remarks: list[str] = []
         self.costs: list[PartCost] = []  # of the last inference, in the order of `parts`
@@ -84,15 +87,15 @@ class FpgaExecutor:
         self.machine = driver.machine if driver else machine or Machine()
         self.tiles = tiled(program, self.machine)
         self.parts: Sequence[Resident | int] = range(len(program.items))
-        self._board = None
+        self.board: SimulatedBoard | None = None
         if driver is not None:
             self._driver = driver
             return
         self.parts = divide(program, self.machine, self.tiles)
         # Simulating takes seconds to start: not for a program that has nothing for the array.
-        self._board = _simulate(self.machine) if self.tiles else None
-        if self._board is not None:
-            bus = SimulatedBus(self._board)
+        self.board = _simulate(self.machine, recipe) if self.tiles else None
+        if self.board is not None:
+            bus = SimulatedBus(self.board)
             self._queue = QueueDriver(bus)
             self._driver = Driver(QueuePort(self._queue, bus))
 
@@ -101,12 +104,7 @@ class FpgaExecutor:
         of inputs and outputs included; of layers in tiles those of the jobs."""
         started = time.perf_counter()
         self._host.copy_in(inputs)
-        self.costs = [
-            self._stretch(part)
-            if isinstance(part, Resident)
-            else PartCost((part,), self._item(part))
-            for part in self.parts
-        ]
+        self.costs = [self._part(part) for part in self.parts]
         cycles = sum(cost.cycles for cost in self.costs)
         outputs = self._host.copy_out()
         latency_ms = (time.perf_counter() - started) * 1e3
@@ -127,6 +125,14 @@ class FpgaExecutor:
         for number in range(len(self.program.items)):
             self._item(number)
             yield from self._host.finished(number)
+
+    def _part(self, part: Resident | int) -> PartCost:
+        began = self.board.cycles if self.board else 0
+        if isinstance(part, Resident):
+            cost = self._stretch(part)
+        else:
+            cost = PartCost((part,), self._item(part))
+        return replace(cost, span=(began, self.board.cycles if self.board else 0))
 
     def _stretch(self, part: Resident) -> PartCost:
         stretch = part.stretch
@@ -163,13 +169,13 @@ class FpgaExecutor:
         self._host.reset()
 
     def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
+        if self.board is not None:
+            self.board.close()
 
 
-def _simulate(machine: Machine) -> SimulatedBoard:
+def _simulate(machine: Machine, recipe: Recipe) -> SimulatedBoard:
     try:
-        return SimulatedBoard(machine)
+        return SimulatedBoard(machine, recipe=recipe)
     except ModuleNotFoundError as error:
         raise missing_package(error, "target fpga-sim") from None
 

@@ -102,7 +102,7 @@ def test_failed_compilation_leaves_nothing(simulate, adder, monkeypatch, tmp_pat
     from midge.sim import cxxrtl
 
     monkeypatch.setenv("MIDGE_CACHE", str(tmp_path))
-    monkeypatch.setattr(cxxrtl, "FLAGS", ("-no-such-flag",))
+    broken = cxxrtl.Recipe(flags=("-no-such-flag",))
     with pytest.raises(ToolError, match="could not compile the simulation: "):
-        cxxrtl.build(adder())
+        cxxrtl.build(adder(), broken)
     assert list((tmp_path / "sim").iterdir()) == []

@@ -32,6 +32,22 @@ _held: list[tuple[ExitStack, subprocess.Popen[str]]] = []
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_planning(parser)
+    for size in ("rows", "columns"):
+        parser.add_argument(
+            f"--{size}", type=int, default=8, metavar="N", help="of the array (default 8)"
+        )
+    parser.add_argument(
+        "--wave",
+        metavar="BLOCK[:START-END]",
+        help="write the waveform of a block's signals (`dma`, `accelerator.engine.weights`), in "
+        "all cycles or those from START up to END, for GTKWave; slower",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="F.vcd", help="the waveform's file (default BLOCK.vcd)"
+    )
+    parser.add_argument(
+        "--html", metavar="F", help="write roofline, use and stalls as one HTML page"
+    )
     parser.add_argument(
         "--serial",
         action="store_true",
