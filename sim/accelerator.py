@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The accelerator in compiled simulation, used through its own driver."""
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ FLAGS = (
 )  # fmt: skip
 
 
-
 # Without debug information Yosys makes no such function.
 _TOPLEVEL = """\
 extern "C" cxxrtl_toplevel cxxrtl_design_create() {

@@ -141,8 +141,8 @@ def blocks(simulation: Any) -> dict[str, dict[str, int]]:
 
 @contextmanager
 def recording(board: Any, wish: Wish, path: Path) -> Iterator[dict[str, int]]:
-    """Write what a board (`SimulatedBoard` of the recipe `OBSERVED`) does meanwhile to a VCD file,
-    and beside it a save file for GTKWave. Cycle 0 is the first one. Gives the signals' bits by name.
+    """Write what a board (of the recipe `OBSERVED`) does meanwhile to a VCD file, and beside it a
+    save file for GTKWave. Cycle 0 is the first one. Gives the signals' bits by name.
     """
     simulation = board.simulation
     signals = blocks(simulation).get(wish.block)

