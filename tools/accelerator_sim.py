@@ -202,8 +202,8 @@ def _show_wave(wave: dict[str, Any], console: Console) -> None:
     for part in wave["parts"]:
         calls, (began, ended) = part["calls"], part["cycles"]
         console.print(
-            f"calls {calls[0]} to {calls[-1]}: cycles {began:,} to {ended:,} of the waveform, loading "
-            "of weights and the processor's accesses included",
+            f"calls {calls[0]} to {calls[-1]}: cycles {began:,} to {ended:,} of the waveform, "
+            "loading of weights and the processor's accesses included",
             highlight=False,
         )
     console.print(
