@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The accelerator in compiled simulation, used through its own driver."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The accelerator on its bus, under simulation: processor accesses, memory with latency and stalls.
 
 What a PYNQ-Z2 does, cycle by cycle: registers over AXI4-Lite, DMA into a memory with AXI4.

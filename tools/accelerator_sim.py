@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     wish = parse_wish(args.wave) if args.wave else None
     program = compile_for(args, "fpga-sim")
     machine = Machine(rows=args.rows, columns=args.columns)
-    executor = FpgaExecutor(program, machine, OBSERVED if wish else QUICK)
+    executor = FpgaExecutor(program, machine, recipe=OBSERVED if wish else QUICK)
     try:
         inputs = load_inputs(program.graph, None, 0)
         wave = None
