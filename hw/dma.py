@@ -50,9 +50,8 @@ class Dma(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self._active = active = Signal()  # from a start to the interrupt
-        self._head = Signal(32, name="head")  # of the next word to be asked for
-        self._tail = Signal(32, name="tail")
-        self._cause, self._enable = Signal(3, name="cause"), Signal(3, name="enable")
+        self._head, self._tail = Signal(32), Signal(32)  # head: of the next word to be asked for
+        self._cause, self._enable = Signal(3), Signal(3)
         self._aborting = Signal()
         self._copying = Signal()  # reads on the bus are a copy's
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=32, depth=4 * BURST)
@@ -81,8 +80,7 @@ class Dma(wiring.Component):
     def _registers(self, m, fifo):
         control = self.control
         cycles, memory_stalls, engine_stalls = Signal(32), Signal(32), Signal(32)
-        self._waits_for_memory = Signal(name="waits_for_memory")
-        self._waits_for_engine = Signal(name="waits_for_engine")
+        self._waits_for_memory, self._waits_for_engine = Signal(), Signal()
         written = control.write
         m.d.comb += [
             self.starting.eq(written & (control.address == Register.QUEUE_TAIL) & ~self._active),

@@ -47,31 +47,32 @@ def read(path):
 
 
 def test_values_are_those_that_were(board, tmp_path):
-    """A write of QUEUE_HEAD is seen on the control port, and then in its register."""
+    """A write on the bus is seen on its channels, and then in the slave's registers."""
     from midge.hw.machine import Register
     from midge.sim.waves import Wish, recording
 
-    path = tmp_path / "dma.vcd"
-    with recording(board, Wish("dma"), path) as signals:
+    path = tmp_path / "lite.vcd"
+    with recording(board, Wish("lite"), path) as signals:
         began = board.cycles
         board.write(Register.QUEUE_HEAD, 0x1234_5640)
         ran = board.cycles - began
         board.step(5)
     bits, times = read(path)
-    assert bits["dma.control__write_data"] == signals["control__write_data"] == 32
+    assert bits["lite.host__write_data"] == signals["host__write_data"] == 32
     assert [at for at, _ in times] == [4 * half for half in range(2 * (ran + 5))]
     assert [changes["clk"] for _, changes in times] == [0, 1] * (ran + 5)
-    now, written, head = {}, None, []
-    for at, changes in times:
+    now, taken, data, address = {}, None, [], []
+    for number, (_, changes) in enumerate(times):
         now |= changes
-        if now["dma.control__write"] and now["dma.control__address"] == Register.QUEUE_HEAD:
-            assert now["dma.control__write_data"] == 0x1234_5640
-            written = at  # the cycle before whose edge it is written
-        head.append(now["dma.head"])
-    place = written // 4
-    assert head[place] == 0 and set(head[place + 1 :]) == {0x1234_5640}
+        if not now["clk"] and now["lite.s_axi__wvalid"] and now["lite.s_axi__wready"]:
+            assert now["lite.s_axi__wdata"] == 0x1234_5640
+            taken = number  # the half before the edge that takes it
+        data.append(now["lite.host__write_data"])
+        address.append(now["lite.host__address"])
+    assert set(data[: taken + 1]) == {0} and set(data[taken + 1 :]) == {0x1234_5640}
+    assert address[-1] == Register.QUEUE_HEAD
     view = path.with_suffix(".gtkw").read_text()
-    assert str(path) in view and "dma.head[31:0]" in view
+    assert str(path) in view and "lite.host__write_data[31:0]" in view
 
 
 def test_an_interval(board, tmp_path):
