@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from midge.runtime.errors import ToolError
 from midge.sim.links import Shape, ShapedLink
+from midge.sim.namespace_link import LEAST_BURST, NamespaceLink
 
 
 @pytest.fixture
@@ -89,3 +93,35 @@ def test_corruption_changes_bytes_and_not_their_number(echo: str) -> None:
     link.close()
     assert len(got) == len(data)
     assert 1 <= sum(a != b for a, b in zip(got, data, strict=True)) <= 20
+
+
+ECHO = """
+import socket
+with socket.create_server(("%s", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    peer, _ = listener.accept()
+    while data := peer.recv(65536):
+        peer.sendall(data)
+    peer.close()
+"""
+
+
+def test_a_link_that_linux_shapes_keeps_its_rate() -> None:
+    """A lower bound alone: the bucket holds a frame, and frames are more than what they carry."""
+    try:
+        link = NamespaceLink()
+    except ToolError as error:
+        pytest.skip(str(error))
+    try:
+        link.shape(100.0)
+        command = [*link.prefix, sys.executable, "-c", ECHO % link.far]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            address = f"{link.far}:{server.stdout.readline().strip()}"
+            data = bytes(20_000)
+            got, took = exchange(address, data)
+            server.wait(60)
+    finally:
+        link.close()
+    assert got == data
+    assert took >= (len(data) - 2 * LEAST_BURST) / 100.0 / 1e3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from rich.table import Table
 
 from ..runtime.errors import InputError
 from ..runtime.graph import Graph
+from ..runtime.pipeline import compile_graph
 from ..targets.split.planners import Costs, Link, Problem, evaluate, plan
 from . import split_plan
 from .arguments import load_inputs
 
-CALIBRATION = 9  # runs
+CALIBRATION = 15  # runs
 BUDGET_S, LEAST_RUNS = 10.0, 3  # of one rate
+FREE = 1.25e6  # bytes a millisecond: 10 Gbit/s
+LINKS = ("process", "tc")
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -35,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="in Mbit/s",
     )
-    parser.add_argument("--delay-ms", type=float, default=2.0, help="there and back (default 2)")
+    parser.add_argument(
+        "--link", choices=LINKS, default="process", help="shaped in this process, or by Linux's tc"
+    )
+    parser.add_argument(
+        "--delay-ms", type=float, help="there and back (default 2; tc shapes the rate alone)"
+    )
     parser.add_argument("--runs", type=int, default=15, help="at each rate (default 15)")
     parser.add_argument(
         "--trace", type=Path, metavar="F.json", help="one inference of each way, for Perfetto"
@@ -49,34 +57,41 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ..targets.split.tracing import Trace  # gRPC is an extra
 
     graph = split_plan.graph_of(args.model)
+    if args.delay_ms is None:
+        args.delay_ms = 2.0 if args.link == "process" else 0.0
     if min(args.mbit) <= 0 or args.delay_ms < 0 or args.runs < 1:
         raise InputError("rates must be above 0, the delay at least 0, and --runs at least 1")
+    if args.link == "tc" and args.delay_ms:
+        raise InputError("--link tc shapes the rate alone: --delay-ms is for --link process")
     device, server = split_plan.sides(args, graph)
     costs = split_plan.costs_of(graph, device, server.scaled(args.server_slowdown))
     trace = Trace() if args.trace else None
-    with _Bench(graph, args.device_slowdown, args.server_slowdown) as bench:
-        device_factor, load, overhead_ms = bench.calibrate(costs)
-        costs = replace(costs, device_ms=tuple(device_factor * t for t in costs.device_ms))
+    with _Bench(graph, args) as bench:
         rows = []
         with Progress(console=Console(stderr=True), disable=args.json, transient=True) as progress:
             for mbit in progress.track(args.mbit, description="measuring"):
-                delay_ms = args.delay_ms + overhead_ms
-                rates = Link.of(mbit)
-                delay_ms += split_plan.request_bytes(graph) / rates.up
-                problem = Problem(costs, Link(rates.up, rates.down, delay_ms), server_load=load)
-                rows.append(_row(bench, problem, mbit, args, trace))
+                now = bench.calibrate(costs)
+                usable = Link.of(mbit * bench.link.payload)
+                delay_ms = args.delay_ms + now.overhead_ms
+                beside = split_plan.request_bytes(graph) - bench.link.at_once
+                delay_ms += max(beside, 0) / usable.up
+                link = Link(usable.up, usable.down, delay_ms)
+                device_ms = tuple(now.device_factor * t for t in costs.device_ms)
+                present = replace(costs, device_ms=device_ms)
+                problem = Problem(present, link, server_load=now.server_load)
+                rows.append({**_row(bench, problem, mbit, args, trace), **asdict(now)})
     if trace is not None:
         trace.save(args.trace)
     return {
         "rows": rows,
         "runs": args.runs,
         "delay_ms": args.delay_ms,
-        "overhead_ms": overhead_ms,
-        "server_load": load,
-        "device_factor": device_factor,
+        "link": args.link,
         "device_slowdown": args.device_slowdown,
         "files": [str(args.trace)] if args.trace else [],
         "worst_error": max(abs(row["error"]) for row in rows),
+        "worst_ratio": min(row["ratio"] for row in rows),
+        "best_ratio": max(row["ratio"] for row in rows),
     }
 
 
@@ -87,8 +102,7 @@ def _row(
     found = plan("auto", problem)
     ends = {"device_only": problem.costs.everything, "server_only": frozenset(problem.costs.pinned)}
     ways = {"plan": found.device, **ends}
-    bench.link.shape.up = bench.link.shape.down = mbit * 125
-    bench.link.shape.delay_ms = args.delay_ms
+    bench.link.shape(mbit * 125, args.delay_ms)
     measured = bench.measure(ways, args.runs)
     if trace is not None:
         bench.trace(trace, ways, mbit)
@@ -112,19 +126,68 @@ def _row(
     }
 
 
-class _Bench:
-    """A server process, a shaped link to it, and executors by cut."""
+@dataclass(frozen=True)
+class Calibration:
+    """Each side's time in use / as profiled, and what an exchange takes beside computing."""
 
-    def __init__(self, graph: Graph, slowdown: float, server_slowdown: float) -> None:
-        from ..runtime.pipeline import compile_graph
+    device_factor: float
+    server_load: float
+    overhead_ms: float
+
+
+class _InProcess:
+    """A server process behind `sim/links.py`."""
+
+    payload = 1.0  # of the rate; it shapes the stream
+    at_once = 0  # bytes that it lets through without waiting
+
+    def __init__(self, graph: Graph, slowdown: float) -> None:
         from ..sim.links import ShapedLink
         from ..targets.split.backend import ServerProcess
+
+        self._server = ServerProcess(compile_graph(graph, "host"), slowdown=slowdown)
+        self._link, self.model = ShapedLink(self._server.address), self._server.model
+        self.address = self._link.address
+
+    def shape(self, rate: float, delay_ms: float) -> None:
+        self._link.shape.up = self._link.shape.down = rate
+        self._link.shape.delay_ms = delay_ms
+
+    def close(self) -> None:
+        self._link.close()
+        self._server.stop()
+
+
+class _ByTc:
+    """A server process in a network namespace behind `tc tbf`."""
+
+    def __init__(self, graph: Graph, slowdown: float) -> None:
+        from ..sim.namespace_link import LEAST_BURST, PAYLOAD, NamespaceLink
+        from ..targets.split.backend import ServerProcess
+
+        self.payload, self.at_once, self._link = PAYLOAD, LEAST_BURST, NamespaceLink()
+        program, far = compile_graph(graph, "host"), self._link.far
+        self._server = ServerProcess(program, slowdown=slowdown, host=far, prefix=self._link.prefix)
+        self.address, self.model = self._server.address, self._server.model
+
+    def shape(self, rate: float, delay_ms: float) -> None:
+        self._link.shape(rate)
+
+    def close(self) -> None:
+        self._server.stop()
+        self._link.close()
+
+
+class _Bench:
+    """A server behind a shaped link, and executors by cut."""
+
+    def __init__(self, graph: Graph, args: argparse.Namespace) -> None:
         from ..targets.split.client import EdgeClient
 
-        self.graph, self._slowdown = graph, slowdown
-        self._server = ServerProcess(compile_graph(graph, "host"), slowdown=server_slowdown)
-        self.link = ShapedLink(self._server.address)
-        self.client = EdgeClient(self.link.address, self._server.model, deadline_s=600)
+        self.graph, self._slowdown = graph, args.device_slowdown
+        make = _InProcess if args.link == "process" else _ByTc
+        self.link = make(graph, args.server_slowdown)
+        self.client = EdgeClient(self.link.address, self.link.model, deadline_s=600)
         self._executors: dict[frozenset[int], Any] = {}
         self._inputs: list[np.ndarray] = load_inputs(graph, None, 0)
 
@@ -136,14 +199,13 @@ class _Bench:
             executor.close_parts()
         self.client.close()
         self.link.close()
-        self._server.stop()
 
-    def calibrate(self, costs: Costs) -> tuple[float, float, float]:
-        """Both sides in use, on a free link: (device's time / profiled, server's / profiled, ms).
+    def calibrate(self, costs: Costs) -> Calibration:
+        """Both sides in use, on a free link, just before they are measured.
 
-        The milliseconds are what an exchange of the whole input takes beside the server's
-        computing. Profiles are taken back to back; in use a processor waits, and wakes up slower.
+        Profiles are taken back to back; in use a processor waits, and wakes up slower.
         """
+        self.link.shape(FREE, 0.0)
         here, there = self.executor(costs.everything), self.executor(frozenset(costs.pinned))
         device, server, overhead = [], [], []
         for number in range(CALIBRATION + 1):
@@ -154,10 +216,13 @@ class _Bench:
                 device.append(here.measurement.latency_ms)
                 server.append(there.exchange.compute_ms)
                 overhead.append(there.exchange.ms - there.exchange.compute_ms)
-        medians = (statistics.median(times) for times in (device, server, overhead))
-        device_ms, server_ms, overhead_ms = medians
+        device_ms, server_ms, overhead_ms = (
+            statistics.median(times) for times in (device, server, overhead)
+        )
         away = sum(t for v, t in enumerate(costs.server_ms) if v not in costs.pinned)
-        return device_ms / sum(costs.device_ms), server_ms / max(away, 1e-9), overhead_ms
+        return Calibration(
+            device_ms / sum(costs.device_ms), server_ms / max(away, 1e-9), overhead_ms
+        )
 
     def executor(self, device: frozenset[int]) -> Any:
         from ..sim.slowed import Slowed
@@ -216,4 +281,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{row['ratio']:.2f} x",
         )
     console.print(table)
-    console.print(f"milliseconds; the prediction is off by {result['worst_error']:.1%} at most")
+    console.print(
+        f"milliseconds; the prediction is off by {result['worst_error']:.1%} at most, the plan is "
+        f"{result['worst_ratio']:.2f} to {result['best_ratio']:.2f} x as fast as the better end"
+    )

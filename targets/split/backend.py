@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...runtime.backend import elsewhere, find_backend
@@ -62,14 +62,23 @@ def middle_cut(graph: Graph) -> Cut:
 class ServerProcess:
     """`midge.targets.split.server` in a process of its own, for one program."""
 
-    def __init__(self, program: Program, model: str = "model", slowdown: float = 1.0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        model: str = "model",
+        slowdown: float = 1.0,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """`prefix` begins the command where it runs in a namespace, whose address is `host`."""
         self.model = model
         self._folder = tempfile.TemporaryDirectory(prefix="midge-split-")
         path = Path(self._folder.name) / "model.midge"
         program.save(path)
         package = __package__ or "midge.targets.split"
+        words = [str(path), model, str(slowdown), host]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{package}.server", str(path), model, str(slowdown)],
+            [*prefix, sys.executable, "-m", f"{package}.server", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
