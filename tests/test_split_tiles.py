@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from collections.abc import Sequence
 
 import build_tflite as b
@@ -261,9 +262,24 @@ def test_idle_devices_take_tiles_of_those_that_have_many() -> None:
     all_on_one = type(plan)(
         **{**vars(plan), "steps": (type(plan.steps[0])(tiles), *plan.steps[1:])}
     )
-    executor = TileExecutor(problem, all_on_one, {1: Near(graph)})
+    executor = TileExecutor(problem, all_on_one, {1: Slow(graph)})
+    executor._workers[1].executor = executor  # type: ignore[attr-defined]
     assert_same(executor.run(inputs_of(graph)), answer_of(graph))
     assert executor.made[0] > 1  # the rest of the model, and tiles
+
+
+class Slow(Near):
+    """Takes its time until the gateway has made a tile; a hang ends it."""
+
+    executor: TileExecutor
+
+    def run(
+        self, frame: str, task: Task, given: Sequence[Piece], values: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        ends = time.monotonic() + 120
+        while not self.executor.made.get(0) and time.monotonic() < ends:
+            time.sleep(0.01)
+        return super().run(frame, task, given, values)
 
 
 def test_workers_behind_grpc_and_the_death_of_one() -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tile_graphs import Chain, random_graph, random_tiles
 
@@ -17,6 +18,7 @@ from midge.targets.split.planners.adcnn import Rates
 from midge.targets.split.planners.aofl import blocks
 from midge.targets.split.planners.deepslicing import Speeds
 from midge.targets.split.planners.mednn import partition
+from midge.targets.split.planners.modnn_dense import deploy
 from midge.targets.split.planners.problem import Link
 from midge.targets.split.planners.strips import alone, cut_points, in_strips, shares
 from midge.targets.split.planners.tile_planners import TILE_ALGORITHMS, plan_tiles
@@ -429,3 +431,30 @@ def test_what_nobody_has_and_unknown_names_are_one_sentence() -> None:
         Device(speed=0)
     with pytest.raises(TargetError, match="can't meet"):
         plan_tiles("coedge", replace(problem, extras={"deadline_ms": 0.001}))
+
+
+def test_modnns_products_of_a_pruned_layer_add_up_and_inputs_are_sent_once() -> None:
+    for draw in draws("dense"):
+        rng = np.random.default_rng(draw.randrange(1 << 30))
+        outputs, inputs = draw.randint(1, 14), draw.randint(1, 14)
+        weights = rng.integers(-127, 128, (outputs, inputs))
+        weights[rng.random((outputs, inputs)) < draw.choice([0.0, 0.5, 0.9])] = 0
+        speeds = [draw.uniform(0.5, 3) for _ in range(draw.randint(1, 4))]
+        made, x = deploy(weights, speeds), rng.integers(-128, 128, inputs)
+        sums = sum(made.products(device, weights, x) for device in range(len(speeds)))
+        np.testing.assert_array_equal(sums, weights @ x)
+        assert ((made.where == -1) == (weights == 0)).all()
+        for device in range(len(speeds)):
+            used = {j for i, j in zip(*np.nonzero(weights)) if made.where[i, j] == device}
+            remote = {j for j in used if made.columns[j] != device}
+            assert set(made.remote_inputs(device)) == remote
+
+
+def test_clusters_of_a_block_matrix_are_its_blocks() -> None:
+    weights = np.zeros((9, 12), int)
+    for k in range(3):
+        weights[3 * k : 3 * k + 3, 4 * k : 4 * k + 4] = 5 + k
+    order = np.random.default_rng(0).permutation(9)
+    made = deploy(weights[order], [1.0, 1.0, 1.0])
+    assert all(len(made.remote_inputs(device)) == 0 for device in range(3))
+    assert sorted(np.bincount(made.columns)) == [4, 4, 4]

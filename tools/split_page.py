@@ -10,20 +10,22 @@ from html import escape
 from ..runtime.errors import TargetError
 from ..runtime.graph import Graph
 from ..targets.split.cut import ranges
-from ..targets.split.planners import ALGORITHMS, COMPARABLE, Link, Problem, evaluate
+from ..targets.split.planners import ALGORITHMS, COMPARABLE, Link, Plan, Problem, evaluate
 from .plan_page import STYLE
 
 WIDTH, HEIGHT, MARGIN = 960, 480, 64
 LABEL = 48  # units that a label takes along the axis
 LEAST, MOST, STEPS = 0.01, 1000.0, 81  # Mbit/s, evenly in logarithms
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759", "#76b7b2", "#9c755f", "#bab0ac")
+# Planners of one request's latency that need nothing beyond costs and link.
+DRAWN = (*COMPARABLE, "jointdnn", "dads-light")
 
 Line = tuple[str, list[tuple[float, float, int]]]  # (name, [(Mbit/s, ms, nodes here)])
 
 
 def split_page(problem: Problem, graph: Graph, name: str) -> str:
     """The page, as HTML text that needs no other file."""
-    lines = list(_lines(problem))
+    lines, same, missing = _lines(problem)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"
@@ -31,16 +33,20 @@ def split_page(problem: Problem, graph: Graph, name: str) -> str:
         f"<h1>{escape(name)}: latency against bandwidth</h1>"
         f"<p>{len(graph.nodes)} nodes, {problem.link.delay_ms:.2f} ms of delay; the link is now "
         f"{problem.link.up / 125:.3g} Mbit/s</p>"
-        f"<p class=key>{_key(lines)}</p><div class=scroll>{_drawing(lines)}</div>"
+        f"<p class=key>{_key(lines)}</p><p>{_words(same, missing)}</p>"
+        f"<div class=scroll>{_drawing(lines)}</div>"
         f"{_table(problem, graph)}</html>\n"
     )
 
 
-def _lines(problem: Problem) -> Iterator[Line]:
-    """The best plan first; then the two ends, and the planners that differ from the best."""
+def _lines(problem: Problem) -> tuple[list[Line], list[str], list[str]]:
+    """The best plan first, then the two ends, and the planners that differ from the best.
+
+    Then the names of those that are as good at every bandwidth, and of those that need more than a
+    page has (exits, bit widths, several devices' times) or plan for something else than latency.
+    """
     costs = problem.costs
-    best = _line("auto", problem, ALGORITHMS["auto"])
-    yield best
+    lines, same, missing = [_line("auto", problem, ALGORITHMS["auto"])], [], []
     for name, device in (
         ("device only", costs.everything),
         ("server only", frozenset(costs.pinned)),
@@ -48,21 +54,38 @@ def _lines(problem: Problem) -> Iterator[Line]:
         points = [
             (mbit, evaluate(at, device).latency_ms, len(device)) for mbit, at in _sweep(problem)
         ]
-        yield name, points
-    for name in COMPARABLE:
-        line = _line(name, problem, ALGORITHMS[name])
-        if any(abs(a[1] - b[1]) > 1e-9 * b[1] for a, b in zip(line[1], best[1])):
-            yield line
+        lines.append((name, points))
+    for name in ALGORITHMS:
+        line = _line(name, problem, ALGORITHMS[name]) if name in DRAWN else (name, [])
+        if name != "auto" and not line[1]:
+            missing.append(name)
+        elif name != "auto" and _apart(line, lines[0]):
+            lines.append(line)
+        elif name != "auto":
+            same.append(name)
+    return lines, same, missing
 
 
-def _line(name: str, problem: Problem, planner: Callable[[Problem], object]) -> Line:
+def _apart(line: Line, best: Line) -> bool:
+    least = {mbit: ms for mbit, ms, _ in best[1]}
+    return any(abs(ms - least[mbit]) > 1e-9 * ms for mbit, ms, _ in line[1] if mbit in least)
+
+
+def _words(same: Sequence[str], missing: Sequence[str]) -> str:
+    """What no line shows."""
+    told = f"On auto's line at every bandwidth: {', '.join(same) or 'none'}."
+    return f"{told} Not drawn, for they need or plan more than a cut: {', '.join(missing)}."
+
+
+def _line(name: str, problem: Problem, planner: Callable[[Problem], Plan]) -> Line:
     points = []
     for mbit, at in _sweep(problem):
         try:
             found = planner(at)
         except TargetError:
             continue
-        points.append((mbit, found.stages.latency_ms, len(found.device)))  # type: ignore[attr-defined]
+        ms = float(found.evidence.get("predicted_ms", found.stages.latency_ms))
+        points.append((mbit, ms, len(found.device)))
     return name, points
 
 
@@ -105,6 +128,8 @@ def _drawing(lines: Sequence[Line]) -> str:
             f"<polyline points='{path}' fill=none stroke='{_colour(number)}' "
             f"stroke-width={width} />"
         )
+        if number:
+            parts += _marks(number, lines[number], x, y)
     before, free_from = None, 0.0
     for mbit, ms, here in lines[0][1]:
         if here != before:
@@ -114,6 +139,19 @@ def _drawing(lines: Sequence[Line]) -> str:
                 free_from = x(mbit) + LABEL
         before = here
     return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img>{''.join(parts)}</svg>"
+
+
+def _marks(
+    number: int, line: Line, x: Callable[[float], float], y: Callable[[float], float]
+) -> list[str]:
+    """A small dot where a planner's cut changes, which says so when it is pointed at."""
+    name, points = line
+    changes = [p for i, p in enumerate(points) if i == 0 or p[2] != points[i - 1][2]]
+    return [
+        f"<circle cx={x(mbit):.1f} cy={y(ms):.1f} r=3 fill='{_colour(number)}'>"
+        f"<title>{escape(name)}: cut {here} from {mbit:.3g} Mbit/s</title></circle>"
+        for mbit, ms, here in changes
+    ]
 
 
 def _axes(x: Callable[[float], float], y: Callable[[float], float], low: float, high: float) -> str:
