@@ -308,6 +308,7 @@ def all_layers() -> Graph:
         layers.phone_bit(packed, w, drawn_norm(5), padding=AROUND),
         layers.frac_bnn(x, w, np.linspace(-9, 9, 5), padding=AROUND),
         layers.thermometer(q, 40),
+        *(layers.binarize(q, limit) for limit in (-128, -127, 128)),
         dense(layers, packed, w),
         *random_layers(layers, packed, q),
     ]

@@ -4,6 +4,10 @@
 #include "midge_bits_layer.h"
 #include "midge_helium_bits.h"
 
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#endif
+
 enum { TOGETHER = 32 }; /* filters */
 
 /* The parameters of all output types begin alike. */
@@ -151,7 +155,61 @@ static int32_t sums_of(bits_job *job, int32_t *sums, int32_t first, int32_t n)
     return 1;
 }
 
-/* Walks output pixels and groups of filters. `put` sees `o`, its `v`, and `y`, the pixel's output. */
+/* `n` filters' sums, times `times`, are v; scale and y are the first one's. */
+#if defined(__ARM_FEATURE_MVE)
+MIDGE_INLINE float32x4_t clamped(const int32_t *sums, int32_t times, const bits_scale *scale)
+{
+    const int32x4_t v = vmulq_n_s32(vldrwq_s32(sums), times);
+    return vcvtq_f32_s32(
+        vminq_s32(vmaxq_s32(v, vdupq_n_s32(scale->least)), vdupq_n_s32(scale->greatest)));
+}
+
+/* Vectors take numbers below 2^-126 for 0, so floats that are the answer are made one by one. */
+static void put_f32(
+    midge_float *y, const int32_t *sums, int32_t times, const bits_scale *scale, int32_t o,
+    int32_t n)
+{
+    const midge_float *multiplier = scale->multiplier + o, *bias = scale->bias + o;
+    float real[TOGETHER];
+    for (int32_t i = 0; i < n; i += 4)
+        vstrwq_f32(real + i, clamped(sums + i, times, scale));
+    for (int32_t i = 0; i < n; i++)
+        y[i] = real[i] * multiplier[i] + bias[i];
+}
+
+static void put_s8(
+    int8_t *y, const int32_t *sums, int32_t times, const bits_scale *scale, int32_t o, int32_t n)
+{
+    const midge_float *multiplier = scale->multiplier + o, *bias = scale->bias + o;
+    for (int32_t i = 0; i < n; i += 4) {
+        const mve_pred16_t some = vctp32q((uint32_t)(n - i));
+        const float32x4_t product =
+            vmulq_f32(clamped(sums + i, times, scale), vldrwq_z_f32(multiplier + i, some));
+        const int32x4_t whole =
+            vcvtaq_s32_f32(vaddq_f32(product, vldrwq_z_f32(bias + i, some)));
+        vstrbq_p_s32(
+            y + i, vminq_s32(vmaxq_s32(whole, vdupq_n_s32(-128)), vdupq_n_s32(127)), some);
+    }
+}
+#else
+static void put_f32(
+    midge_float *y, const int32_t *sums, int32_t times, const bits_scale *scale, int32_t o,
+    int32_t n)
+{
+    for (int32_t i = 0; i < n; i++)
+        y[i] = affine(scale, times * sums[i], o + i);
+}
+
+static void put_s8(
+    int8_t *y, const int32_t *sums, int32_t times, const bits_scale *scale, int32_t o, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++)
+        y[i] = rounded_s8(affine(scale, times * sums[i], o + i));
+}
+#endif
+
+/* Walks output pixels and groups of filters. `put` sees `n` filters from `o` on, their `sums`, what
+ * `times` makes of them, and `y`, the pixel's output. */
 #define MIDGE_HELIUM_BODY(type, y_step, fused, put)                                               \
     {                                                                                             \
         bits_job job = job_of((const helium_layer *)(const void *)p, arena, constants);           \
@@ -160,15 +218,13 @@ static int32_t sums_of(bits_job *job, int32_t *sums, int32_t first, int32_t n)
             for (int32_t group = 0; group * p->group_filters < p->filters; group++) {             \
                 look(&job, arena, lines, taps, group);                                            \
                 fused;                                                                            \
-                int32_t o = group * p->group_filters, sums[TOGETHER];                             \
+                int32_t sums[TOGETHER];                                                           \
                 for (int32_t first = 0; first < p->group_filters; first += TOGETHER) {            \
                     const int32_t left = p->group_filters - first;                                \
                     const int32_t n = left < TOGETHER ? left : TOGETHER;                          \
                     const int32_t times = sums_of(&job, sums, first, n);                          \
-                    for (int32_t i = 0; i < n; i++, o++) {                                        \
-                        const int32_t v = times * sums[i];                                        \
-                        put;                                                                      \
-                    }                                                                             \
+                    int32_t o = group * p->group_filters + first;                                 \
+                    put;                                                                          \
                 }                                                                                 \
             }                                                                                     \
             (void)word;)                                                                          \
@@ -178,14 +234,15 @@ void midge_bconv2d_helium_f32(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_helium_f32_params *p)
 {
     const bits_scale scale = SCALE_OF(p, constants);
-    MIDGE_HELIUM_BODY(midge_float, p->filters, (void)0, y[o] = affine(&scale, v, o))
+    MIDGE_HELIUM_BODY(
+        midge_float, p->filters, (void)0, put_f32(y + o, sums, times, &scale, o, n))
 }
 
 void midge_bconv2d_helium_s8(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_helium_s8_params *p)
 {
     const bits_scale scale = SCALE_OF(p, constants);
-    MIDGE_HELIUM_BODY(int8_t, p->filters, (void)0, y[o] = rounded_s8(affine(&scale, v, o)))
+    MIDGE_HELIUM_BODY(int8_t, p->filters, (void)0, put_s8(y + o, sums, times, &scale, o, n))
 }
 
 /* A group's bits, whole bytes of them, and zeros behind the last. */
@@ -210,5 +267,7 @@ void midge_bconv2d_helium_b1(
     int8_t *arena, const int8_t *constants, const midge_bconv2d_helium_b1_params *p)
 {
     const midge_int32 *limits = midge_int32_at(constants, p->thresholds);
-    MIDGE_HELIUM_BODY(midge_uint32, (p->filters + 31) >> 5, ALL_BYTES, PUT_BIT(v))
+    MIDGE_HELIUM_BODY(
+        midge_uint32, (p->filters + 31) >> 5, ALL_BYTES,
+        for (int32_t i = 0; i < n; i++, o++) PUT_BIT(times * sums[i]))
 }

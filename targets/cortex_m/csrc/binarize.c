@@ -2,6 +2,30 @@
 #include "midge_bits.h"
 #include "midge_kernels.h"
 
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+
+/* 16 numbers are compared with one limit at once; a comparison's answer is a bit for each. */
+static void binarize_by_sixteen(
+    int8_t *arena, const int8_t *constants, const midge_binarize_s8_params *p, int8_t limit)
+{
+    const midge_int32 *x_rows = midge_int32_at(constants, p->x);
+    const midge_int32 *y_rows = midge_int32_at(constants, p->y);
+    for (int32_t row = 0; row < p->rows; row++) {
+        const int8_t *x = arena + x_rows[row];
+        midge_uint32 *y = (midge_uint32 *)(void *)(arena + y_rows[row]);
+        for (int32_t pixel = 0; pixel < p->width; pixel++, x += p->channels)
+            for (int32_t left = p->channels; left > 0; left -= 32) {
+                const int8_t *own = x + p->channels - left;
+                const mve_pred16_t low = vctp8q((uint32_t)left);
+                const mve_pred16_t high = left > 16 ? vctp8q((uint32_t)left - 16) : 0;
+                *y++ = (uint32_t)vcmpleq_m_n_s8(vldrbq_z_s8(own, low), limit, low)
+                       | (uint32_t)vcmpleq_m_n_s8(vldrbq_z_s8(own + 16, high), limit, high) << 16;
+            }
+    }
+}
+#endif
+
 /* Bit i is 1 where channel i's number is not over its limit. */
 #define MIDGE_BINARIZE_BODY(type, limit_type)                                                     \
     {                                                                                             \
@@ -37,7 +61,16 @@ MIDGE_BINARIZE_BODY(midge_float, midge_float)
 
 void midge_binarize_s8(
     int8_t *arena, const int8_t *constants, const midge_binarize_s8_params *p)
-MIDGE_BINARIZE_BODY(int8_t, midge_int32)
+{
+#if defined(__ARM_FEATURE_MVE)
+    const int32_t limit = midge_int32_at(constants, p->limits)[0];
+    if (p->levels == 1 && p->limit_step == 0 && limit >= INT8_MIN) {
+        binarize_by_sixteen(arena, constants, p, (int8_t)limit);
+        return;
+    }
+#endif
+    MIDGE_BINARIZE_BODY(int8_t, midge_int32)
+}
 
 void midge_bit_planes_s8(
     int8_t *arena, const int8_t *constants, const midge_bit_planes_s8_params *p)
