@@ -40,7 +40,7 @@ ALLOWED_SYMBOLS = re.compile(
     r"midge_\w+|memcpy|memset|__aeabi_\w+|__\w+[sdt][if]\d?|__clzsi2|__gnu_thumb1_case_\w+"
 )
 Command = Sequence[str | Path]
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0  # that only a hang takes, on however slow a machine
 # A step outside an array or beyond the language ends the program.
 SANITIZED = (
     "-O1", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffp-contract=off",
