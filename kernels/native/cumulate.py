@@ -9,37 +9,17 @@ import numpy as np
 from ..cumulate import KERNELS
 from ..operation import Layout
 from .elementwise import Native, register
-from .fixedpoint import inline
 from .memory import float32_at, int32_at
+from .totals import add, add_s32, times, times_s32
 
 _AT = {"s32": int32_at, "f32": float32_at}
 
 
-@inline
-def _sum(total, value):  # type: ignore[no-untyped-def]
-    return total + value
-
-
-@inline
-def _product(total, value):  # type: ignore[no-untyped-def]
-    return total * value
-
-
-@inline
-def _sum_s32(total, value):  # type: ignore[no-untyped-def]
-    return np.int32(np.int64(total) + np.int64(value))  # wraps
-
-
-@inline
-def _product_s32(total, value):  # type: ignore[no-untyped-def]
-    return np.int32(np.int64(total) * np.int64(value))
-
-
 _COMBINE = {
-    "cumulative_sum_s32": (_sum_s32, np.int32(0)),
-    "cumulative_sum_f32": (_sum, np.float32(0)),
-    "cumulative_product_s32": (_product_s32, np.int32(1)),
-    "cumulative_product_f32": (_product, np.float32(1)),
+    "cumulative_sum_s32": (add_s32, np.int32(0)),
+    "cumulative_sum_f32": (add, np.float32(0)),
+    "cumulative_product_s32": (times_s32, np.int32(1)),
+    "cumulative_product_f32": (times, np.float32(1)),
 }
 
 

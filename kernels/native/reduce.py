@@ -13,28 +13,9 @@ from .elementwise import Native, register
 from .fixedpoint import inline
 from .mean import first_element
 from .memory import float32_at, int8_at, int16_at, int32_at
+from .totals import add, add_s32, times, times_s32
 
 _AT = {"s8": int8_at, "s16": int16_at, "s32": int32_at, "f32": float32_at}
-
-
-@inline
-def _sum(total, value):  # type: ignore[no-untyped-def]
-    return total + value
-
-
-@inline
-def _product(total, value):  # type: ignore[no-untyped-def]
-    return total * value
-
-
-@inline
-def _sum_s32(total, value):  # type: ignore[no-untyped-def]
-    return np.int32(np.int64(total) + np.int64(value))  # wraps
-
-
-@inline
-def _product_s32(total, value):  # type: ignore[no-untyped-def]
-    return np.int32(np.int64(total) * np.int64(value))
 
 
 @inline
@@ -48,10 +29,10 @@ def _min(total, value):  # type: ignore[no-untyped-def]
 
 
 _COMBINE = {
-    "sum_s32": _sum_s32,
-    "sum_f32": _sum,
-    "product_s32": _product_s32,
-    "product_f32": _product,
+    "sum_s32": add_s32,
+    "sum_f32": add,
+    "product_s32": times_s32,
+    "product_f32": times,
     "reduce_max": _max,
     "reduce_min": _min,
 }
