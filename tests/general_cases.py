@@ -16,7 +16,8 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 
 
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
-OWN = ("sum_int8", "sum_int16")
+OWN = ("sum_int8", "sum_int16", *(f"{name}_tflm" for name in (
+    "ceil", "round", "cumsum", "cumsum_int32", "elu_int8", "rsqrt_int8")))  # fmt: skip
 
 # What the host hands to NumPy, and microcontrollers refuse.
 IN_NUMPY = ("log_softmax",)
@@ -171,4 +172,13 @@ CASES: list[Line] = [
          weights=(1, 3, 3, 4)),
     case("if", g.choice),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
+    *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
+    *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",
+           operands=[((3, 4, 2), dtype), g.ints(1)], outputs=((3, 4, 2), dtype),
+           options="CumsumOptions", exclusive=exclusive, reverse=not exclusive)
+      for name, dtype, exclusive in (("", g.F, True), ("_int32", g.INT, False))),
+    case("elu_int8_tflm", g.general, op="ELU", operands=[((5, 60), "int8", 0.03, 5)],
+         outputs=((5, 60), "int8", 0.03, 0)),
+    case("rsqrt_int8_tflm", g.general, op="RSQRT", version=2,
+         operands=[((5, 60), "int8", 0.05, -128)], outputs=((5, 60), "int8", 0.03, -128)),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import build_general as g
 import numpy as np
 import pytest
+from oracle import tflite_reference
 
 from midge.runtime.backend import find_backend
 from midge.runtime.pipeline import compile_model
@@ -54,3 +55,33 @@ def test_others_are_the_nearest_float(name: str) -> None:
     x += [rng.uniform(-2, 2, (3, 1)).astype(np.float32)] if name == "pow" else []
     ours, _, theirs = answers(NEAREST[name], x)
     np.testing.assert_array_max_ulp(ours, theirs, 1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "y"), [(0.05, -128, (0.03, -128)), (0.02, -100, (0.05, -20))]
+)
+def test_rsqrt_of_int8_has_the_bits_of_tflite(
+    scale: float, zero: int, y: tuple[float, int]
+) -> None:
+    """Of all numbers above zero: TFLite has no answer for others."""
+    model = g.general("RSQRT", [((256,), "int8", scale, zero)], ((256,), "int8", *y), version=2)
+    x = np.maximum(np.arange(-128, 128), zero + 1).astype(np.int8)
+    ours, _, _ = answers(model, [x])
+    np.testing.assert_array_equal(ours, tflite_reference(model, [x])[0])
+
+
+def test_elu_of_int8_is_that_of_tflite() -> None:
+    model = g.general("ELU", [((256,), "int8", 0.03, 5)], ((256,), "int8", 0.03, 0))
+    ours, _, theirs = answers(model, [np.arange(-128, 128).astype(np.int8)])
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_sum_of_int8_saturates() -> None:
+    """TFLite's kernel takes bytes for unsigned, and wraps; TFLM's does what is meant."""
+    model = g.general(
+        "SUM", [((5, 4), "int8", 0.05, -5), g.ints(1)], ((5,), "int8", 0.1, 9),
+        options="ReducerOptions", version=2, keep_dims=False,
+    )  # fmt: skip
+    x = np.array([[n] * 4 for n in (-128, -40, -5, 7, 127)], np.int8)
+    reference = find_backend("reference").build(compile_model(model, "reference"))
+    np.testing.assert_array_equal(reference.run([x])[0], [-128, -61, 9, 33, 127])
