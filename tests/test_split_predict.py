@@ -110,6 +110,15 @@ def test_a_predictor_makes_a_profile_and_survives_its_file(graph: Graph, tmp_pat
         Predictor.load(tmp_path / "bad.json")
 
 
+def test_the_predictor_that_is_committed_knows_the_kernels_of_our_models(graph: Graph) -> None:
+    predictor = Predictor.load(OWN / "cortex-m4-costs.json")
+    assert (predictor.target, predictor.unit) == ("cortex-m4", "instructions")
+    assert 1 < predictor.cycles < 2
+    costs = predictor.node_costs(graph)
+    assert min(costs) > 0
+    assert 0.5 < sum(costs) / sum(macs(graph, n) for n in graph.nodes) < 3, "a MAC and its upkeep"
+
+
 def test_the_accelerators_profile_is_the_sum_of_its_jobs(graph: Graph) -> None:
     pytest.importorskip("amaranth", reason="the accelerator needs Amaranth (midge[fpga])")
     from midge.hw.machine import Machine
