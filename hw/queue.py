@@ -163,6 +163,11 @@ class QueueDriver:
     def execute(self, commands: Buffer, words: int, limit: int) -> None:
         """Start the queue and wait for its interrupt, at most `limit` cycles."""
         bus = self._bus
+        if not self._is_idle():
+            raise ExecutionError(
+                "the accelerator can't start: memory still owes it answers of a run that was "
+                "dropped; make memory answer, or configure the device again"
+            )
         bus.write(Register.INTERRUPT, 7)
         bus.write(Register.QUEUE_HEAD, commands.address)
         bus.write(Register.QUEUE_TAIL, commands.address + 4 * words)
@@ -199,12 +204,15 @@ class QueueDriver:
             f"for memory and {read(Register.ENGINE_STALLS)} for the engine; it was reset"
         )
         self._bus.write(Register.CONTROL, 1)
-        for _ in range(_RESET_READS):  # the bus's last answers may take their time
-            if not read(Register.QUEUE_STATUS) & 3:
-                break
+        self._is_idle()
         self._bus.write(Register.INTERRUPT, 7)
         self._loaded = None
         return ExecutionError(message)
+
+    def _is_idle(self) -> bool:
+        """Whether the queue has ended; after a reset the bus's last answers may take their time."""
+        reads = range(_RESET_READS)
+        return any(not self._bus.read(Register.QUEUE_STATUS) & 3 for _ in reads)
 
 
 class QueuePort:

@@ -79,6 +79,23 @@ def test_hung_engine_ends_in_time(network):
         opened.run([x])
 
 
+def test_dead_memory_ends_in_time(network, accelerators, monkeypatch):
+    """The engine hangs for want of data: told; when memory answers again, runs are right."""
+    opened, x, expected = network
+    opened.run([x])
+    board = accelerators(Machine()).board
+    monkeypatch.setattr("midge.hw.queue._RESET_READS", 100)
+    board.disturb(24, 256)
+    try:
+        with pytest.raises(ExecutionError, match=r"did not finish in \d+ cycles: .* for memory"):
+            opened.run([x])
+        with pytest.raises(ExecutionError, match="can't start: memory still owes it answers"):
+            opened.run([x])
+    finally:
+        board.disturb(24, 0)
+    np.testing.assert_array_equal(opened.run([x])[0], expected)
+
+
 def test_foreign_design_is_refused(overlay, monkeypatch):
     from midge.targets.fpga.pynq_driver import PynqBus
 
