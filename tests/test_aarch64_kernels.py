@@ -101,6 +101,12 @@ def test_many_filters_of_bits():
     assert_node_emulated(graph, node, arrays, "bconv2d_vector_s8")
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_transpose_conv(dtype):
+    model = build.transpose_conv((1, 4, 6, 17), filters=18, kernel=(3, 4), dtype=dtype)
+    assert_emulated(model, "transpose_conv_vector")
+
+
 def test_winograd():
     model = build.conv2d((1, 9, 10, 32), filters=20, activation="RELU")
     assert_emulated(model, "conv2d_winograd", overlap=True, sets=(processor.NEON,))

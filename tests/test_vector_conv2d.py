@@ -33,9 +33,20 @@ def test_pixels_may_be_written_over_the_input():
     assert overlapped(graph, node, vector.lower) == (30 - 7) * 4
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("groups", [2, 3, 8])
+def test_a_few_groups_are_one(dtype, groups):
+    per_channel = dtype != "uint8"  # whose weights have a zero point
+    shape, filters = (2, 5, 6, 6 * groups), 4 * groups
+    model = build.conv2d(shape, filters, groups=groups, dtype=dtype, per_channel=per_channel)
+    assert_vector(model, "conv2d_vector")
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
-def test_groups_are_lowered_as_ever(dtype):
-    graph, node = read_operator(build.conv2d((1, 5, 6, 6), filters=6, groups=3, dtype=dtype))
+def test_groups_of_floats_and_many_groups_are_lowered_as_ever(dtype):
+    groups = 2 if dtype == "float32" else 9
+    model = build.conv2d((1, 5, 6, 2 * groups), filters=groups, groups=groups, dtype=dtype)
+    graph, node = read_operator(model)
     plain, chosen = table.lower(graph, node), vector.lower(graph, node)
     assert chosen.kernel == plain.kernel
 

@@ -16,6 +16,7 @@ from ..activations import (
     RELU_S16,
     TANH_S16,
 )
+from .elementwise import line_of_one
 from .exponential import exp
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
 from .memory import float32_at, float64_at, int8_at, int16_at, int32_at
@@ -53,18 +54,26 @@ def relu_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             y[i] = clamp(multiply_by_quantized_multiplier(x[i], multiplier, shift), low, high)
 
 
+@inline
+def _relu(words, x):  # type: ignore[no-untyped-def]
+    low, high, is_relu6 = words
+    is_low = not x > low if is_relu6 else x < low
+    value = low if is_low else x
+    return high if value > high else value
+
+
+_relu_line = line_of_one(float32_at, _relu)
+
+
 @kernel
 def relu_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     """Clamp; NaN and -0.0 stay, but not in RELU6."""
     limits = float32_at(constants, p[RELU_FLOAT.limits])
-    low, high, is_relu6 = limits[0], limits[1], p[RELU_FLOAT.is_relu6] != 0
+    words = limits[0], limits[1], p[RELU_FLOAT.is_relu6] != 0
     x_rows, y_rows = int32_at(constants, p[RELU_FLOAT.x]), int32_at(constants, p[RELU_FLOAT.y])
     for row in range(p[RELU_FLOAT.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
-        for i in range(p[RELU_FLOAT.count]):
-            is_low = not x[i] > low if is_relu6 else x[i] < low
-            value = low if is_low else x[i]
-            y[i] = high if value > high else value
+        _relu_line(y, x, p[RELU_FLOAT.count], words)
 
 
 @kernel
@@ -82,6 +91,14 @@ def leaky_relu_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             y[i] = clamp(value, -32768, 32767)
 
 
+@inline
+def _leaky(alpha, x):  # type: ignore[no-untyped-def]
+    return x if x > 0 else x * alpha
+
+
+_leaky_line = line_of_one(float32_at, _leaky)
+
+
 @kernel
 def leaky_relu_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     """x where x > 0, else alpha * x."""
@@ -89,8 +106,7 @@ def leaky_relu_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     x_rows, y_rows = int32_at(constants, p[LEAKY_FLOAT.x]), int32_at(constants, p[LEAKY_FLOAT.y])
     for row in range(p[LEAKY_FLOAT.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
-        for i in range(p[LEAKY_FLOAT.count]):
-            y[i] = x[i] if x[i] > 0 else x[i] * alpha
+        _leaky_line(y, x, p[LEAKY_FLOAT.count], alpha)
 
 
 @inline
@@ -119,21 +135,26 @@ def logistic_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             y[i] = (value + (1 << 9)) >> 10
 
 
+@inline
+def _logistic(powers, x):  # type: ignore[no-untyped-def]
+    one, is_low = np.float32(1), x < LOW
+    power = exp(x if is_low else -x, powers)
+    inner = power if is_low else one / (one + power)
+    return one if x > HIGH else inner
+
+
+_logistic_line = line_of_one(float32_at, _logistic)
+
+
 @kernel
 def logistic_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     """1 / (1 + exp(-x)), and TFLite's two ways round it far from 0."""
-    one, powers = np.float32(1), float64_at(constants, p[LOGISTIC_FLOAT.powers])
+    powers = float64_at(constants, p[LOGISTIC_FLOAT.powers])
     x_rows = int32_at(constants, p[LOGISTIC_FLOAT.x])
     y_rows = int32_at(constants, p[LOGISTIC_FLOAT.y])
     for row in range(p[LOGISTIC_FLOAT.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
-        for i in range(p[LOGISTIC_FLOAT.count]):
-            if x[i] > HIGH:
-                y[i] = one
-            elif x[i] < LOW:
-                y[i] = exp(x[i], powers)
-            else:
-                y[i] = one / (one + exp(-x[i], powers))
+        _logistic_line(y, x, p[LOGISTIC_FLOAT.count], powers)
 
 
 @kernel
@@ -155,15 +176,23 @@ def tanh_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             y[i] = (value + (1 << 7)) >> 8
 
 
+@inline
+def _hard_swish(words, x):  # type: ignore[no-untyped-def]
+    zero, three, six = words
+    gate = x + three
+    gate = gate if gate > zero else zero
+    gate = gate if gate < six else six
+    return x * gate / six
+
+
+_hard_swish_line = line_of_one(float32_at, _hard_swish)
+
+
 @kernel
 def hard_swish_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     """x * clamp(x + 3, 0, 6) / 6."""
-    zero, three, six = np.float32(0), np.float32(3), np.float32(6)
+    words = np.float32(0), np.float32(3), np.float32(6)
     x_rows, y_rows = int32_at(constants, p[HARD_SWISH.x]), int32_at(constants, p[HARD_SWISH.y])
     for row in range(p[HARD_SWISH.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
-        for i in range(p[HARD_SWISH.count]):
-            gate = x[i] + three
-            gate = gate if gate > zero else zero
-            gate = gate if gate < six else six
-            y[i] = x[i] * gate / six
+        _hard_swish_line(y, x, p[HARD_SWISH.count], words)

@@ -2,6 +2,9 @@
 
 A walk is compiled once for each pair of arithmetic and dtype: `register_binary` makes the kernels
 `<op>_<type>`, `<op>_row_<type>` and `<op>_broadcast_<type>` and registers them.
+
+Walks by rows make a block of elements on the stack before they store it, and so become vector code
+though the output may lie over an operand.
 """
 
 from __future__ import annotations
@@ -12,10 +15,27 @@ from typing import Any
 from ..elementwise import AXES, BinaryLayouts
 from ..operation import Layout
 from .fixedpoint import inline
-from .memory import int32_at
+from .memory import (
+    BLOCK,
+    PART,
+    float32_at,
+    float32_block,
+    int8_at,
+    int8_block,
+    int16_at,
+    int16_block,
+    int32_at,
+    int32_block,
+)
 from .registry import kernel
 
 Native = Callable[..., Any]
+_BLOCKS = {
+    int8_at: int8_block,
+    int16_at: int16_block,
+    int32_at: int32_block,
+    float32_at: float32_block,
+}
 
 
 def register_binary(
@@ -55,8 +75,45 @@ def register(words: Layout, function: Callable[..., None]) -> None:
     kernel(function)
 
 
+def line_of_one(at: Native, combine: Native) -> Native:
+    """A native function of `(y, x, count, words)`: y[i] is combine(words, x[i])."""
+    pair = _line(at, inline(lambda words, a, b: combine(words, a)), 1)
+
+    @inline
+    def line(y, x, count, words):  # type: ignore[no-untyped-def]
+        pair(y, x, x, 0, 0, count, words)
+
+    return line
+
+
+def _line(at: Native, combine: Native, step: int) -> Native:
+    """A native function that makes `count` elements of y and a from `i` on; b's are from `j` on, or
+    one for all if `step` is 0."""
+    room = _BLOCKS[at]
+
+    @inline
+    def block(y, a, b, i, j, size, words):  # type: ignore[no-untyped-def]
+        made = room()
+        for k in range(size):
+            made[k] = combine(words, a[i + k], b[j + k * step])
+        for k in range(size):
+            y[i + k] = made[k]
+
+    @inline
+    def line(y, a, b, i, j, count, words):  # type: ignore[no-untyped-def]
+        whole, most = count & -BLOCK, count & -PART
+        for k in range(0, whole, BLOCK):
+            block(y, a, b, i + k, j + k * step, BLOCK, words)
+        for k in range(whole, most, PART):
+            block(y, a, b, i + k, j + k * step, PART, words)
+        if most < count:
+            block(y, a, b, i + most, j + most * step, count - most, words)
+
+    return line
+
+
 def _same(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) -> Native:
-    load_words = load(P)
+    load_words, line = load(P), _line(at, combine, 1)
 
     def walk(arena, constants, p):  # type: ignore[no-untyped-def]
         rows, count, words = p[P.rows], p[P.count], load_words(constants, p)
@@ -64,14 +121,14 @@ def _same(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) ->
         y_rows = int32_at(constants, p[P.y])
         for row in range(rows):
             a, b, y = at(arena, a_rows[row]), at(arena, b_rows[row]), at(arena, y_rows[row])
-            for i in range(count):
-                y[i] = combine(words, a[i], b[i])
+            line(y, a, b, 0, 0, count, words)
 
     return walk
 
 
 def _row(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) -> Native:
     load_words = load(P)
+    line, line_by_one = _line(at, combine, 1), _line(at, combine, 0)
 
     def walk(arena, constants, p):  # type: ignore[no-untyped-def]
         columns, channels, words = p[P.columns], p[P.channels], load_words(constants, p)
@@ -82,8 +139,10 @@ def _row(P: Any, at: Native, load: Callable[[Any], Native], combine: Native) -> 
             a, y = at(arena, a_rows[row]), at(arena, y_rows[row])
             for column in range(columns):
                 i, j = column * channels, column * b_column
-                for channel in range(channels):
-                    y[i + channel] = combine(words, a[i + channel], b[j + channel * b_channel])
+                if b_channel:
+                    line(y, a, b, i, j, channels, words)
+                else:
+                    line_by_one(y, a, b, i, j, channels, words)
 
     return walk
 

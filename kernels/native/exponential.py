@@ -28,12 +28,12 @@ def _double_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
 @inline
 def exp(x, powers):  # type: ignore[no-untyped-def]
     """exp of a float32; `powers` is a pointer to the doubles of `power_table`."""
-    if x != x:
-        return x
-    steps = min(max(np.float64(x), LEAST), GREATEST) * STEPS_OVER_LN2
+    finite = np.float32(0) if x != x else x
+    steps = min(max(np.float64(finite), LEAST), GREATEST) * STEPS_OVER_LN2
     nearest = (steps + _ROUNDER) - _ROUNDER
     rest, whole = steps - nearest, np.int64(nearest)
     octave = _double_of_bits(((whole >> STEPS_LOG2) + _BIAS) << _MANTISSA_BITS)
     power = powers[whole & (STEPS - 1)] * octave
     high = (_CUBIC * rest + _SQUARE) * (rest * rest)
-    return np.float32((high + (_LINEAR * rest + 1.0)) * power)
+    value = np.float32((high + (_LINEAR * rest + 1.0)) * power)
+    return x if x != x else value  # no branch: a loop over it becomes vector code

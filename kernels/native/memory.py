@@ -52,6 +52,7 @@ float64_at = _pointer_at(types.float64)
 
 
 BLOCK = 64  # elements of a block on the stack
+PART = 16  # that are made together too, where fewer than a block are left
 
 
 def _block_of(element: types.Type) -> Any:
@@ -69,6 +70,8 @@ def _block_of(element: types.Type) -> Any:
 
 # Uninitialised stack room for BLOCK values, one for each place in the source that asks for it.
 # LLVM knows that nothing else points there, so that loops over a block need no overlap checks.
+int8_block = _block_of(types.int8)
+int16_block = _block_of(types.int16)
 int32_block = _block_of(types.int32)
 int64_block = _block_of(types.int64)
 float32_block = _block_of(types.float32)

@@ -1,7 +1,4 @@
-"""Native twins of `kernels/pool2d.py`: a block of channels of an output pixel at a time.
-
-One function makes the kernels of both integer types, which differ in the width of a pixel alone.
-"""
+"""Native twins of `kernels/pool2d.py`: a block of channels of an output pixel at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +11,18 @@ from ..operation import Layout
 from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, MAX_LAYOUTS
 from .conv2d import first_tap, last_tap
 from .fixedpoint import add32, clamp, inline
-from .memory import BLOCK, float32_at, float32_block, int8_at, int16_at, int32_at, int32_block
+from .memory import (
+    BLOCK,
+    PART,
+    float32_at,
+    float32_block,
+    int8_at,
+    int8_block,
+    int16_at,
+    int16_block,
+    int32_at,
+    int32_block,
+)
 from .registry import kernel
 
 
@@ -40,80 +48,88 @@ def rounded_mean(total, count, factor, bits, unsigned):  # type: ignore[no-untyp
     return (quotient if shifted > 0 else -quotient) - zero
 
 
+def _pool(words: Layout, at: Any, itemsize: int, block: Callable[..., None]) -> Callable[..., None]:
+    """The kernel that walks over output pixels, and has `block` make some of a pixel's channels:
+    as many as a constant says, so that it becomes straight vector code, while there are so many."""
+    words_index = words.index
+
+    def pool(arena, constants, p):  # type: ignore[no-untyped-def]
+        P = words_index
+        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+        channels = p[P.channels]
+        whole, most = channels & -BLOCK, channels & -PART
+        for row in range(p[P.rows]):
+            lines = x_rows, row * p[P.stride_height]
+            for column in range(p[P.width]):
+                left = column * p[P.stride_width] - p[P.pad_left]
+                begin = first_tap(left, 1)
+                end = last_tap(left, 1, p[P.window_width], p[P.in_width])
+                window = arena, constants, lines, left, begin, end
+                y = at(arena, y_rows[row] + column * channels * itemsize)
+                for start in range(0, whole, BLOCK):
+                    block(y, window, p, start, BLOCK)
+                for start in range(whole, most, PART):
+                    block(y, window, p, start, PART)
+                if most < channels:
+                    block(y, window, p, most, channels - most)
+
+    pool.__name__ = words.kernel
+    return kernel(pool)
+
+
 def _average(words: Layout, at: Any, itemsize: int) -> Callable[..., None]:
-    words_index = words.index
+    P = words.index
 
-    def average(arena, constants, p):  # type: ignore[no-untyped-def]
-        P = words_index
-        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
-        channels = p[P.channels]
-        totals = int32_block()
-        for row in range(p[P.rows]):
-            y = at(arena, y_rows[row])
-            for column in range(p[P.width]):
-                left = column * p[P.stride_width] - p[P.pad_left]
-                begin = first_tap(left, 1)
-                end = last_tap(left, 1, p[P.window_width], p[P.in_width])
-                for block in range(0, channels, BLOCK):
-                    size = min(BLOCK, channels - block)
+    @inline
+    def block(y, window, p, start, size):  # type: ignore[no-untyped-def]
+        arena, _, (x_rows, first), left, begin, end = window
+        totals, count = int32_block(), 0
+        for i in range(size):
+            totals[i] = np.int32(0)
+        for ky in range(p[P.window_height]):
+            line = x_rows[first + ky]
+            if line >= 0:
+                count += end - begin
+                for kx in range(begin, end):
+                    x = at(arena, line + ((left + kx) * p[P.channels] + start) * itemsize)
                     for i in range(size):
-                        totals[i] = np.int32(0)
-                    count = 0
-                    for ky in range(p[P.window_height]):
-                        line = x_rows[row * p[P.stride_height] + ky]
-                        if line >= 0:
-                            count += end - begin
-                            for kx in range(begin, end):
-                                x = at(arena, line + ((left + kx) * channels + block) * itemsize)
-                                for i in range(size):
-                                    totals[i] = add32(totals[i], x[i])
-                    factor, bits = reciprocal(count)
+                        totals[i] = add32(totals[i], x[i])
+        factor, bits = reciprocal(count)
+        unsigned, least, greatest = p[P.unsigned], p[P.least], p[P.greatest]
+        for i in range(size):
+            mean = rounded_mean(totals[i], count, factor, bits, unsigned)
+            y[start + i] = clamp(mean, least, greatest)
+
+    return _pool(words, at, itemsize, block)
+
+
+def _maximum(words: Layout, at: Any, room: Any, itemsize: int) -> Callable[..., None]:
+    P, lowest = words.index, -(1 << (8 * itemsize - 1))
+
+    @inline
+    def block(y, window, p, start, size):  # type: ignore[no-untyped-def]
+        arena, _, (x_rows, first), left, begin, end = window
+        most = room()
+        for i in range(size):
+            most[i] = lowest
+        for ky in range(p[P.window_height]):
+            line = x_rows[first + ky]
+            if line >= 0:
+                for kx in range(begin, end):
+                    x = at(arena, line + ((left + kx) * p[P.channels] + start) * itemsize)
                     for i in range(size):
-                        mean = rounded_mean(totals[i], count, factor, bits, p[P.unsigned])
-                        y[column * channels + block + i] = clamp(mean, p[P.least], p[P.greatest])
+                        most[i] = x[i] if most[i] < x[i] else most[i]
+        least, greatest = p[P.least], p[P.greatest]
+        for i in range(size):
+            y[start + i] = clamp(most[i], least, greatest)
 
-    average.__name__ = words.kernel
-    return kernel(average)
-
-
-def _maximum(words: Layout, at: Any, itemsize: int) -> Callable[..., None]:
-    words_index = words.index
-    lowest = -(1 << (8 * itemsize - 1))
-
-    def maximum(arena, constants, p):  # type: ignore[no-untyped-def]
-        P = words_index
-        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
-        channels = p[P.channels]
-        greatest = int32_block()
-        for row in range(p[P.rows]):
-            y = at(arena, y_rows[row])
-            for column in range(p[P.width]):
-                left = column * p[P.stride_width] - p[P.pad_left]
-                begin = first_tap(left, 1)
-                end = last_tap(left, 1, p[P.window_width], p[P.in_width])
-                for block in range(0, channels, BLOCK):
-                    size = min(BLOCK, channels - block)
-                    for i in range(size):
-                        greatest[i] = np.int32(lowest)
-                    for ky in range(p[P.window_height]):
-                        line = x_rows[row * p[P.stride_height] + ky]
-                        if line >= 0:
-                            for kx in range(begin, end):
-                                x = at(arena, line + ((left + kx) * channels + block) * itemsize)
-                                for i in range(size):
-                                    greatest[i] = max(greatest[i], np.int32(x[i]))
-                    for i in range(size):
-                        clamped = clamp(greatest[i], p[P.least], p[P.greatest])
-                        y[column * channels + block + i] = clamped
-
-    maximum.__name__ = words.kernel
-    return kernel(maximum)
+    return _pool(words, at, itemsize, block)
 
 
 average_pool2d_s8 = _average(AVERAGE_LAYOUTS["s8"], int8_at, 1)
 average_pool2d_s16 = _average(AVERAGE_LAYOUTS["s16"], int16_at, 2)
-max_pool2d_s8 = _maximum(MAX_LAYOUTS["s8"], int8_at, 1)
-max_pool2d_s16 = _maximum(MAX_LAYOUTS["s16"], int16_at, 2)
+max_pool2d_s8 = _maximum(MAX_LAYOUTS["s8"], int8_at, int8_block, 1)
+max_pool2d_s16 = _maximum(MAX_LAYOUTS["s16"], int16_at, int16_block, 2)
 
 PR = AVERAGE_BY_ROW_S8.index
 
@@ -149,56 +165,44 @@ PA, PM = AVERAGE_LAYOUTS["f32"].index, MAX_LAYOUTS["f32"].index
 LOWEST = np.float32(np.finfo(np.float32).min)
 
 
-@kernel
-def average_pool2d_f32(arena, constants, p):  # type: ignore[no-untyped-def]
-    x_rows, y_rows = int32_at(constants, p[PA.x]), int32_at(constants, p[PA.y])
-    bounds, channels = float32_at(constants, p[PA.bounds]), p[PA.channels]
-    totals = float32_block()
-    for row in range(p[PA.rows]):
-        y = float32_at(arena, y_rows[row])
-        for column in range(p[PA.width]):
-            left = column * p[PA.stride_width] - p[PA.pad_left]
-            begin = first_tap(left, 1)
-            end = last_tap(left, 1, p[PA.window_width], p[PA.in_width])
-            for block in range(0, channels, BLOCK):
-                size = min(BLOCK, channels - block)
+@inline
+def _average_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
+    arena, constants, (x_rows, first), left, begin, end = window
+    totals, count = float32_block(), 0
+    for i in range(size):
+        totals[i] = np.float32(0)
+    for ky in range(p[PA.window_height]):
+        line = x_rows[first + ky]
+        if line >= 0:
+            count += end - begin
+            for kx in range(begin, end):
+                x = float32_at(arena, line + 4 * ((left + kx) * p[PA.channels] + start))
                 for i in range(size):
-                    totals[i] = np.float32(0)
-                count = 0
-                for ky in range(p[PA.window_height]):
-                    line = x_rows[row * p[PA.stride_height] + ky]
-                    if line >= 0:
-                        count += end - begin
-                        for kx in range(begin, end):
-                            x = float32_at(arena, line + 4 * ((left + kx) * channels + block))
-                            for i in range(size):
-                                totals[i] += x[i]
-                for i in range(size):
-                    mean = totals[i] / np.float32(count)
-                    y[column * channels + block + i] = clamp(mean, bounds[0], bounds[1])
+                    totals[i] += x[i]
+    bounds, number = float32_at(constants, p[PA.bounds]), np.float32(count)
+    least, greatest = bounds[0], bounds[1]
+    for i in range(size):
+        y[start + i] = clamp(totals[i] / number, least, greatest)
 
 
-@kernel
-def max_pool2d_f32(arena, constants, p):  # type: ignore[no-untyped-def]
-    x_rows, y_rows = int32_at(constants, p[PM.x]), int32_at(constants, p[PM.y])
-    bounds, channels = float32_at(constants, p[PM.bounds]), p[PM.channels]
-    greatest = float32_block()
-    for row in range(p[PM.rows]):
-        y = float32_at(arena, y_rows[row])
-        for column in range(p[PM.width]):
-            left = column * p[PM.stride_width] - p[PM.pad_left]
-            begin = first_tap(left, 1)
-            end = last_tap(left, 1, p[PM.window_width], p[PM.in_width])
-            for block in range(0, channels, BLOCK):
-                size = min(BLOCK, channels - block)
+@inline
+def _max_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
+    arena, constants, (x_rows, first), left, begin, end = window
+    most = float32_block()
+    for i in range(size):
+        most[i] = LOWEST
+    for ky in range(p[PM.window_height]):
+        line = x_rows[first + ky]
+        if line >= 0:
+            for kx in range(begin, end):
+                x = float32_at(arena, line + 4 * ((left + kx) * p[PM.channels] + start))
                 for i in range(size):
-                    greatest[i] = LOWEST
-                for ky in range(p[PM.window_height]):
-                    line = x_rows[row * p[PM.stride_height] + ky]
-                    if line >= 0:
-                        for kx in range(begin, end):
-                            x = float32_at(arena, line + 4 * ((left + kx) * channels + block))
-                            for i in range(size):
-                                greatest[i] = x[i] if greatest[i] < x[i] else greatest[i]
-                for i in range(size):
-                    y[column * channels + block + i] = clamp(greatest[i], bounds[0], bounds[1])
+                    most[i] = x[i] if most[i] < x[i] else most[i]
+    bounds = float32_at(constants, p[PM.bounds])
+    least, greatest = bounds[0], bounds[1]
+    for i in range(size):
+        y[start + i] = clamp(most[i], least, greatest)
+
+
+average_pool2d_f32 = _pool(AVERAGE_LAYOUTS["f32"], float32_at, 4, _average_f32)
+max_pool2d_f32 = _pool(MAX_LAYOUTS["f32"], float32_at, 4, _max_f32)

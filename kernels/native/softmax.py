@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..softmax import SOFTMAX_F32, SOFTMAX_S8, SOFTMAX_S8_S16, SOFTMAX_S16, SUM_BITS
+from .elementwise import line_of_one
 from .exponential import exp
 from .fixedpoint import (
     clamp,
@@ -145,13 +146,22 @@ def softmax_s16(arena, constants, p):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _exp_of_difference(words, x):  # type: ignore[no-untyped-def]
+    greatest, beta, powers = words
+    return exp((x - greatest) * beta, powers)
+
+
+_exp_line = line_of_one(float32_at, _exp_of_difference)
+
+
+@inline
 def _pixel_f32(x, y, depth, beta, powers):  # type: ignore[no-untyped-def]
     """One pixel; y holds the exponentials until their sum is known."""
     greatest, total = _LEAST_FLOAT, np.float32(0)
     for i in range(depth):
         greatest = x[i] if greatest < x[i] else greatest  # passes over NaN
+    _exp_line(y, x, depth, (greatest, beta, powers))
     for i in range(depth):
-        y[i] = exp((x[i] - greatest) * beta, powers)
         total += y[i]
     for i in range(depth):
         y[i] = y[i] / total

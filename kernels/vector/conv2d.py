@@ -24,14 +24,29 @@ LAYOUT_OF = packing.typed_layouts("conv2d_vector", WORDS)
 LAYOUTS = tuple(LAYOUT_OF.values())
 BAND_PIXELS = 12  # a band is made no wider than this needs
 BAND_BYTES = 1024
+MOST_GROUPS = 8  # of a convolution that is taken as one of all channels
 
 
 def lower(graph: Graph, node: Node, room: Room = AMPLE) -> Lowered | None:
-    """None where the plain kernel must do it: groups, sums of more than 32 bits."""
-    weights = packing.weights_of(graph, node)
-    if weights is None or weights.shape[3] != graph.input(node).shape[3]:
+    """None where the plain kernel must do it: sums of more than 32 bits, many groups or float ones,
+    whose other inputs may be no numbers."""
+    weights, channels = packing.weights_of(graph, node), graph.input(node).shape[3]
+    if weights is None:
         return None
-    return lower_weights(graph, node, weights, room)
+    groups = channels // weights.shape[3]
+    if groups > 1 and (groups > MOST_GROUPS or weights.dtype == np.float32):
+        return None
+    return lower_weights(graph, node, _dense(weights, groups), room)
+
+
+def _dense(weights: NDArray[Any], groups: int) -> NDArray[Any]:
+    """Weights of filters over all input channels: 0 for those of other groups."""
+    depth, filters = weights.shape[3], len(weights) // groups
+    dense = np.zeros((*weights.shape[:3], groups * depth), weights.dtype)
+    for group in range(groups):
+        own = slice(group * filters, (group + 1) * filters)
+        dense[own, ..., group * depth : (group + 1) * depth] = weights[own]
+    return dense
 
 
 def lower_weights(graph: Graph, node: Node, weights: NDArray[Any], room: Room) -> Lowered | None:

@@ -12,7 +12,16 @@ from ...runtime.room import scratch_bytes
 from .. import table
 from ..native import processor
 from ..stretches import NUMPY_CALL
-from . import add, bconv2d, conv2d, depthwise_conv2d, fully_connected, lookup, winograd
+from . import (
+    add,
+    bconv2d,
+    conv2d,
+    depthwise_conv2d,
+    fully_connected,
+    lookup,
+    transpose_conv,
+    winograd,
+)
 from .window import TIGHT
 
 MODULES: Mapping[str, ModuleType] = {
@@ -23,6 +32,7 @@ MODULES: Mapping[str, ModuleType] = {
     "conv2d": conv2d,
     "depthwise_conv2d": depthwise_conv2d,
     "fully_connected": fully_connected,
+    "transpose_conv": transpose_conv,
 }
 
 
