@@ -75,7 +75,7 @@ test: setup ## run every test that needs no board, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not board" $(ARGS)
 
 test-pi: setup ## run the API and a compiled library in an AArch64 Python under emulation
-	@tools/pi_smoke.sh $(abspath $(BIN)/python)
+	@tools/pi_smoke.sh $(abspath $(BIN)/python) $(WHEEL)
 
 wheel: setup ## build a wheel in dist/ with kernels as machine code, for users without a compiler
 	$(BIN)/python -m midge.tools.wheel -o dist
