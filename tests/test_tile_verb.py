@@ -54,6 +54,7 @@ def test_tiles_run_on_server_processes(profile: str) -> None:
          "--workers", "1", "2", "--runs", "1"]
     )  # fmt: skip
     assert found["equal"]
+    assert found["differing"] == found["largest_difference"] == 0
     assert found["sent_bytes"] == found["bytes"] > 0
     assert set(found["tiles"]) == {"0", "1", "2"}
 

@@ -145,7 +145,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 times.append(executor.measurement.latency_ms or 0.0)
         finally:
             executor.close()
-    same = all(np.array_equal(a, b) for a, b in zip(outputs, expected, strict=True))
+    apart = [np.abs(a.astype(float) - b) for a, b in zip(outputs, expected, strict=True)]
+    differing = sum(int(np.count_nonzero(gap)) for gap in apart)
     answer = run_verb.answer("split", program, outputs, executor.measurement, executor.remarks)
     return (
         answer
@@ -155,7 +156,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "measured_ms": float(np.median(times)),
             "sent_bytes": executor.sent_bytes,
             "tiles": {str(device): count for device, count in sorted(executor.made.items())},
-            "equal": same,
+            "equal": not differing,
+            "differing": differing
+            / sum(gap.size for gap in apart),  # share of the answers' numbers
+            "largest_difference": max(float(gap.max(initial=0.0)) for gap in apart),
         }
     )
 
@@ -203,7 +207,11 @@ def show(result: dict[str, Any], console: Console) -> None:
         f"bytes sent, {result['extra_macs']:,} MACs done twice; {bits}"
     )
     if "equal" in result:
-        equal = "equal to the host's" if result["equal"] else "not equal to the host's"
+        equal = (
+            "equal to the host's"
+            if result["equal"]
+            else f"{result['differing']:.0%} unlike the host's, by {result['largest_difference']:g}"
+        )
         console.print(
             f"measured {result['measured_ms']:.3f} ms, answers {equal}; {result['remarks'][0]}"
             if result.get("remarks")
