@@ -33,7 +33,8 @@ def test_sim_counts_and_models(capsys) -> None:  # type: ignore[no-untyped-def]
     assert result["macs_per_cycle"] == pytest.approx(result["macs"] / result["cycles"])
     assert 0.5 < result["utilisation"] < 1
     assert all(0 < layer["utilisation"] <= 1 for layer in chip if layer["macs"])
-    # The model knows jobs alone; the counted total has transfers too.
+    assert result["modelled_cycles"] == pytest.approx(result["cycles"], rel=0.02)
+    # A layer's are those of its jobs; the total has transfers too.
     modelled = sum(layer["modelled_cycles"] for layer in chip)
     assert modelled == pytest.approx(result["busy_cycles"], rel=0.1)
     stalls = result["stalls"]

@@ -23,10 +23,12 @@ MACHINE = Machine(
 
 
 def main(models: list[str]) -> None:
-    """Run each model twice on seeded random input; print its cycles and whether the bits agree."""
+    """Run each model twice on seeded random input; print its cycles, those of the cost model, and
+    whether the bits agree."""
     from ..runtime.backend import find_backend
     from ..runtime.pipeline import compile_model
     from ..targets.fpga.backend import FpgaExecutor
+    from .accelerator_sim import modelled
     from .zoo import find_model
 
     for name in models:
@@ -39,7 +41,11 @@ def main(models: list[str]) -> None:
             answers = executor.run(inputs)
             same = all(np.array_equal(a, b) for a, b in zip(answers, wanted, strict=True))
             cycles = executor.measurement.cycles or 0
-            print(f"{name}: {cycles:,} cycles, {cycles / 125e3:.3f} ms at 125 MHz, same={same}")
+            print(
+                f"{name}: {cycles:,} cycles, {cycles / 125e3:.3f} ms at 125 MHz, "
+                f"modelled {modelled(executor):,}, same={same}",
+                flush=True,
+            )
         executor.close()
 
 

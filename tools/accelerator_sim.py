@@ -91,7 +91,7 @@ def describe(executor: Any) -> dict[str, Any]:
         "rows": machine.rows,
         "columns": machine.columns,
         "cycles": cycles,
-        "modelled_cycles": sum(layer["modelled_cycles"] for layer in chip),
+        "modelled_cycles": modelled(executor),
         "stretch_cycles": sum(counter.cycles for counter in counters),
         "busy_cycles": sum(counter.busy for counter in counters),
         "memory_bytes_per_cycle": BEAT_BYTES,
@@ -105,6 +105,22 @@ def describe(executor: Any) -> dict[str, Any]:
         "layers": layers,
         "remarks": [*executor.remarks, *_about_tiles(layers)],
     }
+
+
+def modelled(executor: Any) -> int:
+    """Cycles of an inference by the cost model, as those that are counted: with the transfers of a
+    stretch, without those of a layer in tiles."""
+    from ..targets.fpga.backend import Resident
+    from ..targets.fpga.cost import estimate_cycles, estimate_run
+
+    cycles = 0
+    for part in executor.parts:
+        if isinstance(part, Resident):
+            cycles += estimate_run(part.stretch)
+        else:
+            jobs = [job for tile in executor.tiles.get(part, ()) for job in tile.jobs]
+            cycles += sum(estimate_cycles(job, executor.machine) for job in jobs)
+    return cycles
 
 
 def _about_tiles(layers: list[dict[str, Any]]) -> list[str]:
@@ -183,7 +199,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(
         f"counted ({size}): {result['cycles']:,} cycles, {result['macs_per_cycle']:.1f} MACs a "
         f"cycle, {result['utilisation']:.1%} of the array's multiplications; "
-        f"modelled: {result['modelled_cycles']:,} cycles of jobs, without transfers",
+        f"modelled: {result['modelled_cycles']:,} cycles",
         highlight=False,
     )
     console.print(

@@ -1,10 +1,11 @@
-"""What a job costs, in clock cycles."""
+"""What jobs and whole stretches of them cost, in clock cycles."""
 
 from __future__ import annotations
 
 from ...hw.commands import Opcode
 from ...hw.jobs import Job, VectorJob
 from ...hw.machine import CHAIN, Machine
+from ...hw.queue import ALIGNMENT, Stretch
 
 # Start, first tile, first weights, scratchpad, accumulator and requantizer: the depth of the
 # pipeline beside the array itself.
@@ -12,6 +13,22 @@ _PIPELINE_CYCLES = 15
 _VECTOR_PIPELINE_CYCLES = {
     Opcode.SUM: 17, Opcode.MAX: 17, Opcode.POOL: 13, Opcode.ADD: 16
 }  # fmt: skip
+
+
+# From the start to the first job but for the input's words, and from the last word of the output to
+# the interrupt, with memory that answers after 24 cycles.
+_RUN_CYCLES = 114
+_BETWEEN_JOBS = 2
+
+
+def estimate_run(stretch: Stretch) -> int:
+    """Cycles from the start to the interrupt, weights on the chip: inputs come a word a cycle,
+    outputs leave a word in four, each burst with an address and an answer."""
+    burst = ALIGNMENT // 4
+    moved = sum(place.words for place in stretch.inputs)
+    moved += sum(4 * place.words + 3 * -(-place.words // burst) for place in stretch.outputs)
+    jobs = sum(_BETWEEN_JOBS + estimate_cycles(job, stretch.machine) for job in stretch.jobs)
+    return _RUN_CYCLES + moved + jobs
 
 
 def estimate_cycles(job: Job | VectorJob, machine: Machine) -> int:
