@@ -17,7 +17,7 @@ _VECTOR_PIPELINE_CYCLES = {
 
 # From the start to the first job but for the input's words, and from the last word of the output to
 # the interrupt, with memory that answers after 24 cycles.
-_RUN_CYCLES = 114
+_RUN_CYCLES = 113
 _BETWEEN_JOBS = 2
 
 
