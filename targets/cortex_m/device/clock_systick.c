@@ -11,6 +11,7 @@
 enum { ENABLE = 1, INTERRUPT = 2, CORE_CLOCK = 4, LAST = 0xFFFFFF };
 
 static volatile uint32_t wraps;
+static uint64_t last; /* ticks; time never goes back */
 
 void midge_tick(void);
 
@@ -31,6 +32,9 @@ uint32_t clock_us(void)
         before = wraps;
         value = VALUE;
     } while (before != wraps);
-    const uint64_t ticks = ((uint64_t)before << 24) + (LAST - value);
+    uint64_t ticks = ((uint64_t)before << 24) + (LAST - value);
+    if (ticks < last) /* it has wrapped, and the interrupt is still to come */
+        ticks += LAST + 1;
+    last = ticks;
     return (uint32_t)(ticks * 1000000u / MIDGE_CLOCK_HZ);
 }
