@@ -145,8 +145,7 @@ class HostExecutor(Runner):
             self.copy_in(inputs)
             for i, call in enumerate(calls):
                 native = partial(dispatcher.run, i, i + 1)
-                in_numpy = partial(self._run_in_numpy, call.node)
-                row[i] = _timed(in_numpy if is_in_numpy(call) else native)
+                row[i] = _timed(self._in_numpy(call.node) if is_in_numpy(call) else native)
         medians = np.median(times, axis=0) * 1e3
         *each, total, nothing = medians
         costs = np.bincount(numbers, np.maximum(np.array(each) - nothing, 0))
@@ -174,36 +173,43 @@ class HostExecutor(Runner):
 
     def run_item(self, item: int) -> None:
         """Run one of the program's items (a call or a whole loop)."""
-        if is_in_numpy(self.program.items[item]):
-            self._run_in_numpy(self.program.items[item].node)  # type: ignore[union-attr]
-        else:
-            self._dispatcher.run(item, item + 1)
+        self._part(item, item + 1)()
 
     def _way(self) -> Callable[[], object]:
         """How an inference runs: by threads, by one call, or in stretches between NumPy's."""
-        if self.remarks:
-            parts = stretches(self.program.items)
-            return partial(self._run_stretches, parts)
-        return self.team.run if self.team else self._dispatcher.run_all
+        if not self.remarks:
+            return self.team.run if self.team else self._dispatcher.run_all
+        parts = [self._part(first, end) for first, end in stretches(self.program.items)]
 
-    def _run_stretches(self, parts: Sequence[tuple[int, int]]) -> None:
-        for first, end in parts:
-            if is_in_numpy(self.program.items[first]):
-                self.run_item(first)
-            else:
-                self._dispatcher.run(first, end)
+        def run_parts() -> None:
+            for part in parts:
+                part()
 
-    def _run_in_numpy(self, number: int) -> None:
+        return run_parts
+
+    def _part(self, first: int, end: int) -> Callable[[], object]:
+        """What runs items first .. end-1, one that runs in NumPy or any that don't."""
+        item = self.program.items[first]
+        if is_in_numpy(item):
+            return self._in_numpy(item.node)  # type: ignore[union-attr]
+        return partial(self._dispatcher.run, first, end)
+
+    def _in_numpy(self, number: int) -> Callable[[], None]:
+        """A node by its reference, from and to the arena."""
         from .table import operation_of  # all arithmetic, for programs that ask for it
 
         graph = self.program.graph
         node = graph.nodes[number]
-        operands = [None if index is None else self._value(index) for index in node.inputs]
         operation = operation_of(node.op)
         assert operation is not None  # else the node was refused
-        answers = operation.reference(graph, node, operands)
-        for index, answer in zip(node.outputs, answers, strict=True):
-            self.tensor(index)[...] = answer
+        operands = [None if index is None else self._value(index) for index in node.inputs]
+        places = [self.tensor(index) for index in node.outputs]
+
+        def run() -> None:
+            for place, answer in zip(places, operation.reference(graph, node, operands), strict=True):
+                place[...] = answer
+
+        return run
 
     def finished(self, item: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """(node, tensor index, value) of the tensors that are whole once an item has run."""

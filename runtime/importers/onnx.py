@@ -1,4 +1,4 @@
-"""ONNX models (opset 11 and newer) to graphs.
+"""ONNX models (opset 7 and newer) to graphs.
 
 The road: file -> checked protobuf with its sizes bound -> constants folded by the `onnx` package's
 own evaluator -> one reader an operator (`onnx_operators`), which turns NCHW into NHWC where images

@@ -1,6 +1,6 @@
 """Readers of the ONNX operators that compute: convolutions, products, pools, activations, means.
 
-Rules are those of https://onnx.ai/onnx/operators/ for opset 11 and newer.
+Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Readers of the ONNX operators that are functions of numbers, reductions or products of any rank.
 
-Rules are those of https://onnx.ai/onnx/operators/ for opset 11 and newer.
+Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 """
 
 from __future__ import annotations
