@@ -56,6 +56,7 @@ def _onnx() -> Any:
         import onnx.external_data_helper
         import onnx.numpy_helper
         import onnx.reference
+        import onnx.shape_inference
     except ModuleNotFoundError:
         raise MissingTool(
             "reading an ONNX model needs the package onnx: pip install midge[onnx]"
@@ -163,7 +164,7 @@ class _Import:
 
     def graph(self) -> Graph:
         for tensor in self.model.graph.initializer:
-            self.build.constants[tensor.name] = self._onnx.numpy_helper.to_array(tensor)
+            self.build.constants[tensor.name] = self._constant(tensor)
         inputs = []
         for value in self.model.graph.input:
             if value.name not in self.build.constants:
@@ -171,6 +172,14 @@ class _Import:
         self._nodes()
         outputs = tuple(self.build.plain(value.name) for value in self.model.graph.output)
         return self.build.graph(tuple(inputs), outputs, self.digest)
+
+    def _constant(self, tensor: Any) -> np.ndarray:
+        try:
+            return np.asarray(self._onnx.numpy_helper.to_array(tensor))
+        except Exception as error:  # the package's errors have no common base
+            raise ModelError(
+                self.label, f"the constant {tensor.name!r} is broken: {_first_line(error)}"
+            ) from None
 
     def _input(self, value: Any) -> int:
         kind = value.type.tensor_type
@@ -195,6 +204,9 @@ class _Import:
             except KeyError:
                 if not refusals:  # behind a refused node tensors are missing
                     raise ModelError(self.label, f"node {number} reads what no one makes") from None
+            except MemoryError:
+                title = f"node {number} ({node.op_type} {node.name!r})"
+                raise ModelError(self.label, f"{title} needs more memory than there is") from None
             except (Malformed, ValueError, IndexError, TypeError) as error:
                 if not refusals:
                     title = f"node {number} ({node.op_type} {node.name!r})"

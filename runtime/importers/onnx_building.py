@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,21 @@ import numpy as np
 from ..attributes import NoAttrs, Reshape, Shape, Transpose
 from ..graph import DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
+from .tflite_file import MAX_ELEMENTS, MAX_RANK
 from .tflite_reading import Unsupported
 
 PLAIN, IMAGE, FLAT = "plain", "image", "flat"
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def refuse_large(shape: Sequence[int]) -> None:
+    """`Unsupported` for what no tensor may have."""
+    if len(shape) > MAX_RANK or math.prod(shape) > MAX_ELEMENTS:
+        raise Unsupported(
+            f"its output has the shape {list(shape)}; at most {MAX_RANK} axes and "
+            f"{MAX_ELEMENTS} elements are read",
+            "export it for smaller shapes",
+        )
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,8 @@ class Builder:
         new = Node(op, tuple(inputs), made, attrs or NoAttrs(), name, origin)
         used = {i: self.tensors[i] for i in (*new.operands, *made)}
         shapes = OPERATORS[op].shapes(Graph((), used, (), ()), new)
+        for shape in shapes:
+            refuse_large(shape)
         for index, shape, own in zip(made, shapes, kinds, strict=True):
             self.tensors[index] = Tensor(index, name, tuple(map(int, shape)), own, quantization)
         self.nodes.append(new)

@@ -25,7 +25,7 @@ class Control:
     def __init__(self, known: Known, inline: Inline, emit: Emit, fresh: Callable[[str], str]):
         self.known, self.inline, self.emit, self.fresh = known, inline, emit, fresh
 
-    def write_out(self, node: Any, attributes: Mapping[str, Any], size: Callable[..., int]) -> bool:
+    def write_out(self, node: Any, attributes: Mapping[str, Any], size: Callable[..., int]) -> None:
         """Write one of the three out; its outputs then have values. `size` is that of an axis."""
         if node.op_type == "If":
             self._if(node, attributes)
@@ -33,7 +33,6 @@ class Control:
             self._loop(node, attributes["body"])
         else:
             self._scan(node, attributes, size)
-        return True
 
     def _if(self, node: Any, attributes: Mapping[str, Any]) -> None:
         condition = self.known(node.input[0])

@@ -11,6 +11,7 @@ import numpy as np
 from ..graph import DTYPES
 from .onnx_building import Builder
 from .onnx_control import CONTROL, Control
+from .onnx_folding import fold
 from .onnx_functions import bound, definition
 from .onnx_operators import READERS
 from .onnx_qlinear import written_out
@@ -21,6 +22,8 @@ from .tflite_reading import Unsupported
 OWN_DOMAINS = ("", "ai.onnx")
 OTHER_DOMAINS = {"BipolarQuant": QONNX}
 DEEPEST = 8  # definitions within definitions
+DEEPEST_CONTROL = 32  # control flow within control flow
+MOST_NODES = 50_000  # with what is written out
 
 
 class Walk:
@@ -34,11 +37,16 @@ class Walk:
     def __init__(self, onnx: Any, build: Builder) -> None:
         self._onnx, self.build = onnx, build
         self._depth = 0  # of definitions within definitions
+        self._control_depth = 0
         self._written_out = 0
+        self._taken = 0
 
     def node(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
         """Take one node, number `number` of the file; `Unsupported` where it can't be taken."""
-        if self._fold(node, opsets):
+        self._taken += 1
+        if self._taken > MOST_NODES:
+            raise Unsupported(f"it makes more than {MOST_NODES} nodes", "export a smaller model")
+        if fold(self._onnx, self.build, node, opsets):
             return
         self._remember(node, opsets)
         domains = OTHER_DOMAINS.get(node.op_type, (*OWN_DOMAINS, "com.microsoft"))
@@ -65,7 +73,7 @@ class Walk:
 
         def make() -> None:
             if all(build.known(name, insist=True) is not None for name in node.input if name):
-                self._fold(node, opsets)
+                fold(self._onnx, self.build, node, opsets)
 
         for name in node.output if build.offers else ():
             build.makers[name] = make
@@ -88,7 +96,8 @@ class Walk:
         if self._depth >= DEEPEST:
             return False
         prefix = self._fresh(node.op_type)
-        nodes = written_out(self._onnx.helper.make_node, node, prefix)
+        known = node.domain in (*OWN_DOMAINS, "com.microsoft")
+        nodes = written_out(self._onnx.helper.make_node, node, prefix) if known else []
         if nodes:
             for inner in nodes:
                 self.node(number, inner, {**opsets, "": max(opsets.get("", 0), 13)})
@@ -131,9 +140,16 @@ class Walk:
                 for v in graph.output
             ]
 
+        if self._control_depth >= DEEPEST_CONTROL:
+            raise Unsupported(f"it lies within {DEEPEST_CONTROL} others", "nest less")
         control = Control(partial(self.build.known, insist=True), inline, emit, self._fresh)
         attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
-        return control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
+        self._control_depth += 1
+        try:
+            control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
+        finally:
+            self._control_depth -= 1
+        return True
 
     def _fresh(self, stem: str) -> str:
         self._written_out += 1
@@ -154,34 +170,3 @@ class Walk:
         helper = self._onnx.helper
         code = helper.np_dtype_to_tensor_dtype(kind)
         return helper.make_tensor_type_proto(code, build.shape(name))
-
-    def _fold(self, node: Any, opsets: Mapping[str, int]) -> bool:
-        """Evaluate a node of constants, or the shape of a tensor, with the package's own rules."""
-        constants = self.build.constants
-        if node.op_type == "Shape" and node.input[0] not in constants:
-            shape = self.build.shape(node.input[0])
-            begin = next((a.i for a in node.attribute if a.name == "start"), 0)
-            end = next((a.i for a in node.attribute if a.name == "end"), len(shape))
-            constants[node.output[0]] = np.array(shape[begin:end], np.int64)
-            return True
-        names = [name for name in node.input if name]
-        quantizing = node.op_type in ("DequantizeLinear", "QuantizeLinear")
-        random = node.op_type.startswith("Random")
-        if quantizing or random or any(name not in constants for name in names):
-            return False
-        if any(a.type == self._onnx.AttributeProto.GRAPH for a in node.attribute):
-            return False
-        named = self._onnx.helper.make_empty_tensor_value_info
-        given = [named(name) for name in dict.fromkeys(names)]
-        made = [named(name) for name in node.output if name]
-        alone = self._onnx.helper.make_graph([node], "constants", given, made)
-        sets = [self._onnx.helper.make_opsetid(domain, n) for domain, n in opsets.items()]
-        model = self._onnx.helper.make_model(alone, opset_imports=sets)
-        try:
-            evaluator = self._onnx.reference.ReferenceEvaluator(model)
-            found = evaluator.run(None, {name: constants[name] for name in names})
-        except Exception:  # an operator that the evaluator doesn't have either
-            return False
-        for name, value in zip([n for n in node.output if n], found, strict=True):
-            constants[name] = np.asarray(value)
-        return True

@@ -10,7 +10,7 @@ import numpy as np
 from ..attributes import Arithmetic, NoAttrs, Shape
 from ..general import Axis, Broadcast, Cast, Extreme, Function, Repeats, Scatter
 from ..graph import DTYPES
-from .onnx_building import Value
+from .onnx_building import Value, refuse_large
 from .onnx_reading import Made, NodeReading
 from .tflite_reading import Unsupported
 
@@ -123,6 +123,7 @@ def compress(node: NodeReading) -> Made:
 
 def one_hot(node: NodeReading) -> Made:
     depth = int(node.constant(1, "depth").reshape(-1)[0])
+    refuse_large((*node.shape(), depth))
     indices = _whole(node, node.build.plain(node.inputs[0]))
     rank = len(node.build.tensors[indices].shape) + 1
     axis = node.attribute("axis", -1) % rank

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .tflite_reading import Unsupported
+
 Make = Callable[..., Any]  # onnx.helper.make_node
 
 
@@ -79,9 +81,16 @@ def _one(op: str) -> Callable[[Writer], None]:
     return lambda w: w.quantized(w.same(op, [w.real(0)]), 3)
 
 
-def _global_pool(w: Writer) -> None:
-    w.attributes = [a for a in w.attributes if a.name != "channels_last"]
-    w.quantized(w.same("GlobalAveragePool", [w.real(0)]), 3)
+def _pool(op: str) -> Callable[[Writer], None]:
+    def write(w: Writer) -> None:
+        if any(a.name == "channels_last" and a.i for a in w.attributes):
+            raise Unsupported(
+                "its channels come last", "save the model before ONNX Runtime changes its layout"
+            )
+        w.attributes = [a for a in w.attributes if a.name != "channels_last"]
+        w.quantized(w.same(op, [w.real(0)]), 3)
+
+    return write
 
 
 def _concat(w: Writer) -> None:
@@ -97,10 +106,10 @@ def _softmax(w: Writer) -> None:
 WRITERS: Mapping[str, Callable[[Writer], None]] = {
     "QGemm": _gemm,
     "QLinearAdd": _two("Add"),
-    "QLinearAveragePool": _one("AveragePool"),
+    "QLinearAveragePool": _pool("AveragePool"),
     "QLinearConcat": _concat,
     "QLinearConv": _conv,
-    "QLinearGlobalAveragePool": _global_pool,
+    "QLinearGlobalAveragePool": _pool("GlobalAveragePool"),
     "QLinearLeakyRelu": _one("LeakyRelu"),
     "QLinearMatMul": _matmul,
     "QLinearMul": _two("Mul"),

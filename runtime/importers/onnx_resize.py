@@ -19,6 +19,7 @@ from .onnx_placing import picked
 from .onnx_reading import REFIT, Made, NodeReading
 from .tflite_reading import Unsupported
 
+MOST_WEIGHTS = 1 << 21  # of what an axis gives to a resized one
 _HALVES = {
     "half_pixel": (False, True),
     "align_corners": (True, False),
@@ -122,6 +123,8 @@ def _matrix(
     import onnx
     from onnx.reference import ReferenceEvaluator
 
+    if before * size > MOST_WEIGHTS:
+        raise Unsupported(f"it interpolates from {before} to {size}", "export a smaller image")
     kept = ("mode", "nearest_mode", "coordinate_transformation_mode", "cubic_coeff_a",
             "exclude_outside", "antialias", "extrapolation_value")  # fmt: skip
     attributes: dict[str, Any] = {k: v for k, v in node.attributes.items() if k in kept}
