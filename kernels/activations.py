@@ -18,6 +18,7 @@ from ..runtime.lowering import ELEMENT, Constant, Cursor, Lowered
 from .elementwise import ROWS, all_of, int16_is_symmetric, is_quantized, unary_rows
 from .exponential import exp, power_table
 from .fixedpoint import (
+    is_in_floats,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     reduced_multiplier,
@@ -26,6 +27,7 @@ from .fixedpoint import (
 from .operation import Operation, Reference, layout
 from .plain import in_float64, with_plain
 from .scales import checked_log2, quantize_bound, round_half_away
+from .through_floats import through_floats
 
 Arrays = Sequence[np.ndarray | None]
 Int64Array = NDArray[np.int64]
@@ -90,6 +92,7 @@ def _float32_ratio(x: Tensor, y: Tensor) -> float:
 # ---- relu --------------------------------------------------------------------------------------
 
 
+@through_floats
 def relu_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """x requantized, held in the real range [minimum, maximum]."""
     q, x, y = _operand(graph, node, arrays)
@@ -145,6 +148,7 @@ def lower_relu(graph: Graph, node: Node) -> Lowered:
 # ---- leaky_relu --------------------------------------------------------------------------------
 
 
+@through_floats
 def leaky_relu_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """x where x >= 0, else alpha * x."""
     q, x, y = _operand(graph, node, arrays)
@@ -238,13 +242,15 @@ def _sigmoid(x: float) -> float:
 
 
 def table_s8(function: Callable[[float], float], x: Tensor, y: Tensor) -> np.ndarray:
-    """The function of every int8 number, rounded in float32 (TFLite common.h `LUTPopulate`)."""
+    """The function of every int8 number, rounded in float32 (TFLite common.h `LUTPopulate`), ties
+    away from zero or by the output's rule."""
     real = np.float32(x.scale) * np.arange(-128 - x.zero_point, 128 - x.zero_point).astype(
         np.float32
     )
     answers = np.array([function(float(value)) for value in real], np.float32)
     steps = answers * (np.float32(1) / np.float32(y.scale))
-    return _clamped(round_half_away(steps) + y.zero_point, y)
+    rounded = np.rint(steps) if is_in_floats(y) else round_half_away(steps)
+    return _clamped(rounded + y.zero_point, y)
 
 
 def _table_scaling(x: Tensor, exact_shifts: tuple[int, ...]) -> tuple[int, int]:
@@ -327,6 +333,7 @@ def lower_tanh(graph: Graph, node: Node) -> Lowered:
 # ---- hard_swish --------------------------------------------------------------------------------
 
 
+@through_floats
 def hard_swish_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """x * clamp(x + 3, 0, 6) / 6; int8 in 16-bit fixed point."""
     q, x, y = _operand(graph, node, arrays)

@@ -27,6 +27,7 @@ from .elementwise import (
 from .fixedpoint import (
     activation_range,
     float_activation_range,
+    multiplier_for,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_pot,
@@ -132,7 +133,7 @@ def rescaling(graph: Graph, node: Node) -> dict[str, int]:
     a_multiplier, a_shift = quantize_multiplier(a.scale / common)
     b_multiplier, b_shift = quantize_multiplier(b.scale / common)
     a_once, b_once = node.attrs.rounded_once
-    y_multiplier, y_shift = quantize_multiplier(_output_multiplier(graph, node))
+    y_multiplier, y_shift = multiplier_for(y, _output_multiplier(graph, node))
     minimum, maximum = activation_range(node.attrs.activation, y)
     return {
         "a_left": left + a_shift if a_once else left,

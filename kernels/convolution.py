@@ -142,7 +142,7 @@ class Requantization:
 def requantization(graph: Graph, node: Node, channels: int) -> Requantization:
     """The requantization of an integer layer's `channels` output channels."""
     y = graph.output(node)
-    multiplier, shift = fp.quantize_multipliers(_real_scales(graph, node, channels))
+    multiplier, shift = fp.multipliers_for(y, _real_scales(graph, node, channels))
     least, greatest = fp.activation_range(node.attrs.activation, y)
     wide = sums_in_64_bits(graph, node)
     values = bias_values(graph, node, channels)

@@ -20,6 +20,11 @@ INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 Int32Array = NDArray[np.int32]
 
+# In place of a shift: the multiplier is the bits of a float32, and the product goes to the nearest
+# whole number, ties to even. This is ONNX Runtime's rule (onnxruntime `MlasRequantizeOutput`).
+IN_FLOATS = 127
+FLOAT_LIMIT = 1 << 22  # where such a result is held: far beyond int8, and exact
+
 
 # ---- from real scales to multiplier and shift --------------------------------------------------
 
@@ -48,6 +53,26 @@ def quantize_multipliers(reals: Iterable[float]) -> tuple[Int32Array, Int32Array
     pairs = [quantize_multiplier(float(real)) for real in reals]
     multipliers, shifts = zip(*pairs, strict=True) if pairs else ((), ())
     return np.array(multipliers, np.int32), np.array(shifts, np.int32)
+
+
+def multiplier_for(y: Tensor, real: float) -> tuple[int, int]:
+    """`real`, which brings numbers into the scale of `y`, by the rule of `y`."""
+    (multiplier,), (shift,) = multipliers_for(y, [real])
+    return int(multiplier), int(shift)
+
+
+def multipliers_for(y: Tensor, reals: Iterable[float]) -> tuple[Int32Array, Int32Array]:
+    """`multiplier_for` of each: (multipliers, shifts)."""
+    if not is_in_floats(y):
+        return quantize_multipliers(reals)
+    with np.errstate(over="ignore", under="ignore"):
+        bits = np.array(list(reals), np.float64).astype(np.float32).view(np.int32)
+    return bits, np.full(bits.shape, IN_FLOATS, np.int32)
+
+
+def is_in_floats(y: Tensor) -> bool:
+    """Whether numbers are brought into the scale of `y` by a float32."""
+    return y.dtype == "int8" and y.quantization is not None and y.quantization.in_floats
 
 
 def channel_scales(x: Tensor, weights: Tensor, y: Tensor, channels: int) -> NDArray[np.float64]:
@@ -109,11 +134,22 @@ def multiply_by_quantized_multiplier(
     """x * multiplier * 2**(shift - 31) for int32 x, rounded twice; -31 <= shift <= 30.
 
     A left shift is taken first and wraps at 32 bits, as in TFLite's own `int32 * (1 << shift)`.
+    With shifts `IN_FLOATS` the multipliers are float32.
     """
     power = np.asarray(shift, np.int64)
+    if (power == IN_FLOATS).any():
+        return _multiply_in_floats(x, multiplier)
     left, right = np.maximum(power, 0), np.maximum(-power, 0)
     shifted = (np.asarray(x, np.int64) << left).astype(np.int32)
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), right)
+
+
+def _multiply_in_floats(x: ArrayLike, bits: ArrayLike) -> Int32Array:
+    """The product in float32, rounded to it, and then to a whole number, ties to even."""
+    factor = np.asarray(bits, np.int32).view(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        product = np.asarray(x, np.int64).astype(np.float32) * factor
+    return np.rint(np.clip(product, -FLOAT_LIMIT, FLOAT_LIMIT)).astype(np.int32)
 
 
 def reduced_multiplier(multiplier: ArrayLike) -> NDArray[np.int64]:

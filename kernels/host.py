@@ -36,6 +36,7 @@ class HostBackend:
     strategy = "fast"
     progress_bytes = 0
     several_memories = True
+    rounds_in_floats = True
 
     def __init__(self, name: str = "host") -> None:
         self.name = name
@@ -206,7 +207,9 @@ class HostExecutor(Runner):
         places = [self.tensor(index) for index in node.outputs]
 
         def run() -> None:
-            for place, answer in zip(places, operation.reference(graph, node, operands), strict=True):
+            for place, answer in zip(
+                places, operation.reference(graph, node, operands), strict=True
+            ):
                 place[...] = answer
 
         return run

@@ -16,7 +16,12 @@ import numpy as np
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import Address, Constant, Cursor, Field, FirstRow, Lowered, Rows, Sums
 from .elementwise import all_of, int16_is_symmetric, is_quantized
-from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from .fixedpoint import (
+    is_in_floats,
+    multiplier_for,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
 from .operation import Operation, layout
 
 GROUPS = 3  # of neighbouring axes of one kind: six axes make at most three kept and three reduced
@@ -71,9 +76,11 @@ def folded_multiplier(graph: Graph, node: Node) -> tuple[int, int]:
     """Multiplier and shift of input scale / output scale / count.
 
     The division by the count is of the integer multiplier, shifted left first by as many bits as
-    keep it under 2**31, and truncates.
+    keep it under 2**31, and truncates. A multiplier in floats is just that number.
     """
     x, y, count = graph.input(node), graph.output(node), reduced_count(graph, node)
+    if is_in_floats(y):
+        return multiplier_for(y, x.scale / (y.scale * count))
     multiplier, shift = quantize_multiplier(x.scale / y.scale)
     left = min(count.bit_length() - 1, 31 + shift)
     return (multiplier << left) // count, shift - left

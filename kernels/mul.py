@@ -24,8 +24,8 @@ from .elementwise import (
 from .fixedpoint import (
     activation_range,
     float_activation_range,
+    multiplier_for,
     multiply_by_quantized_multiplier,
-    quantize_multiplier,
 )
 from .operation import Operation
 from .plain import with_plain
@@ -69,7 +69,7 @@ def requantization(graph: Graph, node: Node) -> dict[str, int]:
     """The words `_REQUANTIZED`; the real multiplier is computed in float32."""
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
     product = np.float32(a.scale) * np.float32(b.scale)
-    multiplier, shift = quantize_multiplier(float(product / np.float32(y.scale)))
+    multiplier, shift = multiplier_for(y, float(product / np.float32(y.scale)))
     minimum, maximum = activation_range(node.attrs.activation, y)
     return {
         "a_offset": -a.zero_point,

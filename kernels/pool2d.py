@@ -2,7 +2,8 @@
 
 Arithmetic: `reference/pooling.h`, `reference/integer_ops/pooling.h`. Only taps inside the image
 count. Integer averages round half away from zero, on q itself; models that were uint8 round on
-q + 128, which is never negative. Float sums run over window rows, then columns.
+q + 128, which is never negative; ONNX's round to even ones. Float sums run over window rows,
+then columns.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .convolution import SUFFIXES, clamp_float, float_bounds, has_known_activati
 from .operation import Operation, layout
 from .windows import windows
 
+AWAY, UPWARDS, EVEN = 0, 1, 2  # the word `unsigned`: where ties go
 GEOMETRY = (
     "rows width channels in_width window_height window_width stride_height stride_width pad_left "
     "y x"
@@ -65,10 +67,20 @@ def average_reference(
     if x.dtype == np.float32:
         return [_clamp(graph, node, _float_sums(_taps(node, x)) / counts.astype(np.float32))]
     sums = _taps(node, x.astype(np.int64)).sum(axis=(3, 4))
-    offset = 128 if node.attrs.unsigned else 0
+    ties = _ties(graph, node)
+    offset = 0 if ties == AWAY else 128
     sums += offset * counts
     means = np.where(sums > 0, 1, -1) * ((np.abs(sums) + counts // 2) // counts)
+    if ties == EVEN:
+        between = 2 * (means * counts - sums) == counts
+        means -= between & (means & 1)
     return [_clamp(graph, node, means - offset)]
+
+
+def _ties(graph: Graph, node: Node) -> int:
+    if fp.is_in_floats(graph.output(node)):
+        return EVEN
+    return UPWARDS if node.attrs.unsigned else AWAY
 
 
 def max_reference(
@@ -143,7 +155,7 @@ CONSTRAINTS = (has_one_supported_type, has_known_activation, has_quantized_range
 def lower_average(graph: Graph, node: Node) -> Lowered:
     """A row kernel of this node's type."""
     suffix = SUFFIXES[graph.input(node).dtype]
-    marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": int(node.attrs.unsigned)}
+    marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": _ties(graph, node)}
     call = AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
     one_row = suffix == "s8" and graph.output(node).shape[:2] == (1, 1)
     return replace(call, by_row=_average_by_row(graph, node)) if one_row else call
@@ -160,7 +172,7 @@ def _average_by_row(graph: Graph, node: Node) -> Lowered:
         "x": Cursor(x.index),
         "y": Address(y.index),
         "sums": Sums(4 * y.elements),
-        "unsigned": int(attrs.unsigned),
+        "unsigned": _ties(graph, node),
     }
     return replace(AVERAGE_BY_ROW_S8.lowered(**(shared | changed)), takes=height)
 

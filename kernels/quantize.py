@@ -14,7 +14,7 @@ from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
 from .activations import lower_lookup
 from .elementwise import ROWS, unary_rows
-from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from .fixedpoint import is_in_floats, multiplier_for, multiply_by_quantized_multiplier
 from .operation import Layout, Operation, layout
 from .scales import round_half_away
 
@@ -39,6 +39,8 @@ QUANTIZE: dict[tuple[str, str], Layout] = {
     ("int32", "int8"): layout("quantize_s32_s8", _REQUANTIZE),
     ("int32", "int16"): layout("quantize_s32_s16", _REQUANTIZE),
 }
+# From float32 with ties to even, as ONNX has it.
+TO_EVEN = layout("quantize_to_even_f32_s8", _FROM_FLOAT)
 DEQUANTIZE: dict[str, Layout] = {
     dtype: layout(f"dequantize_{SUFFIXES[dtype]}_f32", f"{ROWS} x y scale zero_point")
     for dtype in ("int8", "uint8", "int16")
@@ -49,7 +51,8 @@ DEQUANTIZE: dict[str, Layout] = {
 
 
 def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Each number in the output's quantization, rounded half away from zero and clamped."""
+    """Each number in the output's quantization, rounded half away from zero (or by the output's
+    rule) and clamped."""
     x, source, target = arrays[0], graph.input(node), graph.output(node)
     assert x is not None
     result = _from_float(x, target) if source.dtype == "float32" else _requantize(x, source, target)
@@ -63,12 +66,13 @@ def _from_float(x: np.ndarray, target: Tensor) -> np.ndarray:
     with np.errstate(over="ignore"):
         quotient = x / np.float32(target.scale)
     bounded = np.clip(np.nan_to_num(quotient.astype(np.float64), nan=0.0), -(2.0**31), 2.0**31)
-    return round_half_away(bounded).astype(np.int64) + target.zero_point
+    rounded = np.rint(bounded) if is_in_floats(target) else round_half_away(bounded)
+    return rounded.astype(np.int64) + target.zero_point
 
 
 def requantization(source: Tensor, target: Tensor) -> tuple[int, int]:
     """Multiplier and shift from the source's units to the target's."""
-    return quantize_multiplier(source.scale / target.scale)
+    return multiplier_for(target, source.scale / target.scale)
 
 
 def _requantize(x: np.ndarray, source: Tensor, target: Tensor) -> np.ndarray:
@@ -85,6 +89,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
     fields = unary_rows(graph, node)
     words = QUANTIZE[x.dtype, y.dtype]
     if x.dtype == "float32":
+        words = TO_EVEN if is_in_floats(y) else words
         return words.lowered(ELEMENT, **fields, **_scale_fields(y))
     multiplier, shift = requantization(x, y)
     return words.lowered(
@@ -148,13 +153,13 @@ def integers_have_one_scale(graph: Graph, node: Node) -> bool:
 def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
     """Input scale / output scale of a requantization must be under 2**30."""
     x, y = graph.input(node), graph.output(node)
-    return x.dtype == "float32" or requantization(x, y)[1] <= 30
+    return x.dtype == "float32" or is_in_floats(y) or requantization(x, y)[1] <= 30
 
 
 QUANTIZE_OPERATION = Operation(
     reference,
     lower,
-    tuple(QUANTIZE.values()),
+    (*QUANTIZE.values(), TO_EVEN),
     (quantize_dtypes_fit, integers_have_one_scale, scale_ratio_in_range),
 )
 DEQUANTIZE_OPERATION = Operation(

@@ -27,6 +27,7 @@ class ReferenceBackend:
     strategy = None
     progress_bytes = 0
     several_memories = False
+    rounds_in_floats = True
 
     def __init__(self, name: str = "reference") -> None:
         self.name = name

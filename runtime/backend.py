@@ -93,6 +93,7 @@ class Backend(Protocol):
     alignment: int  # of buffers in the arena, bytes
     strategy: str | None  # of plans, unless the user names another; None: layers, always
     several_memories: bool  # arenas may be spread over memories that lie anywhere
+    rounds_in_floats: bool  # its kernels know the rounding of ONNX Runtime
     progress_bytes: int  # of the arena, to come back to where a model fed by row was left
 
     def refuse(self, graph: Graph, node: Node) -> Refusal | None:

@@ -21,11 +21,16 @@ __all__ = ["BINARY", "DTYPES", "WORD_BITS", "Graph", "Node", "Quantization", "Te
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """real = scale * (q - zero_point), one pair for the tensor or one for each slice of `axis`."""
+    """real = scale * (q - zero_point), one pair for the tensor or one for each slice of `axis`.
+
+    What is brought into an int8 tensor's scale is multiplied by a fixed-point number as TFLite
+    does, or with `in_floats` by a float32, ties to even, as ONNX Runtime does.
+    """
 
     scales: np.ndarray  # float32 [n], as in the model file
     zero_points: np.ndarray  # int64 [n]
     axis: int = 0
+    in_floats: bool = False
 
     def __post_init__(self) -> None:
         for name, dtype in (("scales", np.float32), ("zero_points", np.int64)):

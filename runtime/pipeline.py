@@ -27,6 +27,7 @@ from .passes.strip_border import strip_border
 from .places import is_view
 from .planner import MOST_EXTRA, Planner
 from .program import Program
+from .rounding import in_fixed_point
 from .strips import Point
 from .verify import verify
 
@@ -55,7 +56,7 @@ def compile_graph(
 
 def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Program:
     backend = find_backend(target)
-    graph = rewrite(graph, options)
+    graph = _by_rule_of(backend, rewrite(graph, options), options)
     refuse_unsupported(graph, backend, name)
     if options.frames is not None:
         graph = verify(take_frames(graph, options.frames, _evaluate()))
@@ -102,12 +103,19 @@ def pareto_curve(
     ask twice.
     """
     backend = find_backend(target)
-    graph = rewrite(read_model(source), options)
+    graph = _by_rule_of(backend, rewrite(read_model(source), options), options)
     refuse_unsupported(graph, backend, "model" if isinstance(source, bytes) else str(source))
     graph = best_order(graph)
     graph = feed_input(graph) if options.input_by_row else graph
     planner = _planner(graph, backend, options)
     return planner.in_patches(most_extra) if patches else planner.pareto(most_extra)
+
+
+def _by_rule_of(backend: Backend, graph: Graph, options: Options) -> Graph:
+    """The graph with the rounding that the target has, or that all have."""
+    if backend.rounds_in_floats and not options.fixed_point:
+        return graph
+    return in_fixed_point(graph)
 
 
 def _check_extra_macs(options: Options, streams: bool, target: str) -> None:

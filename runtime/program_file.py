@@ -26,7 +26,7 @@ from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Region, Spread, Step
 
 MAGIC = b"MIDGEPRG"
-VERSION = 4
+VERSION = 5
 Built = TypeVar("Built")
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
@@ -202,6 +202,7 @@ def _describe_tensor(tensor: Tensor, blobs: _Blobs) -> dict[str, Any]:
         tensor.quantization.scales.tolist(),
         tensor.quantization.zero_points.tolist(),
         tensor.quantization.axis,
+        tensor.quantization.in_floats,
     ]
     return {
         "index": tensor.index,

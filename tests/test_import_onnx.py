@@ -38,13 +38,11 @@ def test_float_networks_agree_with_onnxruntime(make: Callable[[], onnx.ModelProt
                                    rtol=1e-4, atol=1e-6)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("make", "most", "share"), [(b.qdq_residual, 4, 0.8), (b.qdq_separable, 4, 0.8)]
-)
-def test_quantized_networks_stay_near_onnxruntime(
-    make: Callable[[], bytes], most: int, share: float
+@pytest.mark.parametrize(("make", "share"), [(b.qdq_residual, 0.0), (b.qdq_separable, 0.4)])
+def test_quantized_networks_have_the_numbers_of_onnxruntime(
+    make: Callable[[], bytes], share: float
 ) -> None:
-    """ONNX Runtime rounds by another rule: ties differ by one, and add up over random layers."""
+    """But for ties, which averages of four pixels often are: by one, in `share` of the answers."""
     onnxruntime = pytest.importorskip("onnxruntime")
     model = make()
     graph = read_model(model)
@@ -58,8 +56,8 @@ def test_quantized_networks_stay_near_onnxruntime(
         x = rng.normal(0, 1, session.get_inputs()[0].shape).astype(np.float32)
         ours, theirs = run(model, [x])[0], session.run(None, {"x": x})[0]
         steps.append(np.rint(np.abs(ours - theirs) / step))
-    assert np.max(steps) <= most
-    assert np.mean(np.array(steps) > 1) <= share
+    assert np.max(steps) <= 1
+    assert np.mean(steps) <= share
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,13 @@ SANITIZERS = {
     "sanitized-m7-flash": "cortex-m7",
 }
 FLASH = {"cortex-m4-flash": "cortex-m4"}  # with flash to spare
+# ONNX models round in floats where kernels can, and everywhere else in fixed point.
+IN_FLOATS = ("host", "x86-64", "aarch64", "split")
+FIXED_POINT = "host-fixed-point"
 # A backend is one line: its name, and the cases that it runs in the time that tests have.
 BACKENDS = {
     "host": [*CASES, *GENERAL],
+    FIXED_POINT: [case for case in CASES if case.name.startswith("onnx")],
     "x86-64": [*MODELS[:3], *OPERATORS[:2]],
     "aarch64": [case for case in CASES if case.small or case.name == "kws_ref_model"],
     **dict.fromkeys(BARE_METAL, TYPED),
@@ -57,11 +61,17 @@ def core_answers(core: str) -> Answers:
     return on_armv7(given) if core == "armv7" else on_board(FLASH.get(core, core), given, options)
 
 
-@lru_cache(maxsize=1)
-def expected(case: Case) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
-    """Inputs, and what the NumPy reference makes of them, one after the other (state is kept)."""
+@lru_cache(maxsize=2)
+def expected(
+    case: Case, backend: str = "host"
+) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
+    """Inputs, and what the NumPy reference makes of them, one after the other (state is kept), by
+    the backend's rounding."""
+    options = Options(fixed_point=backend not in IN_FLOATS)
+    if (not options.fixed_point and backend != "host") or (case.builtin and backend != "host"):
+        return expected(case)
     inputs = make_inputs(case)
-    executor = find_backend("reference").build(compile_model(case.model(), "reference"))
+    executor = find_backend("reference").build(compile_model(case.model(), "reference", options))
     return inputs, [executor.run(values) for values in inputs]
 
 
@@ -102,19 +112,23 @@ def test_same_bits(backend: str, case: Case) -> None:
         assert_batched(backend, case)
         return
     try:
-        program = compile_model(case.model(), backend)
-        executor = find_backend(backend).build(program)
+        program = compile_model(
+            case.model(),
+            backend.removesuffix("-fixed-point"),
+            Options(fixed_point=backend == FIXED_POINT),
+        )
+        executor = find_backend(program.target).build(program)
     except MissingTool as error:
         pytest.skip(str(error))
     try:
-        for values, wanted in zip(*expected(case), strict=True):
+        for values, wanted in zip(*expected(case, backend), strict=True):
             assert_same(executor.run(values), wanted)
     finally:
         executor.close()
 
 
 def assert_batched(core: str, case: Case) -> None:
-    _, wanted = expected(case)
+    _, wanted = expected(case, core)
     try:
         answers = core_answers(core)[case.name]
     except MissingTool as error:

@@ -63,6 +63,12 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the caller hands over one row of the input image after the other (push_rows)",
     )
+    parser.add_argument(
+        "--fixed-point",
+        action="store_true",
+        help="round as targets without floats do; this changes ONNX models only, whose own rule on "
+        "reference, host, x86-64 and aarch64 is ONNX Runtime's",
+    )
     add_frames(parser)
     parser.add_argument(
         "--strategy",
@@ -110,7 +116,12 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
         return program
     options = options_of(args)
     if getattr(args, "threads", 1) > 1:
-        options = replace(PARALLEL, int8_io=options.int8_io, frames=options.frames)
+        options = replace(
+            PARALLEL,
+            int8_io=options.int8_io,
+            fixed_point=options.fixed_point,
+            frames=options.frames,
+        )
     return compile_cached(path, target, options)
 
 
@@ -118,6 +129,7 @@ def options_of(args: argparse.Namespace) -> Options:
     """What the arguments ask of a plan."""
     return Options(
         int8_io=getattr(args, "int8_io", False),
+        fixed_point=getattr(args, "fixed_point", False),
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         flash=getattr(args, "flash", None),

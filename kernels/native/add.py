@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..add import ADD_F32, ADD_POT_S16, ADD_S8, ADD_S16, ADD_S32
+from ..fixedpoint import IN_FLOATS
 from .elementwise import Native, register_binary
 from .fixedpoint import (
     clamp,
     inline,
+    multiply_in_floats,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
@@ -32,6 +34,8 @@ def _load_rescaling(P: Any) -> Native:
 
 @inline
 def _scaled(value, multiplier, right_shift):  # type: ignore[no-untyped-def]
+    if right_shift == -IN_FLOATS:
+        return multiply_in_floats(value, multiplier)
     high = saturating_rounding_doubling_high_mul(value, multiplier)
     return rounding_divide_by_pot(high, right_shift)
 

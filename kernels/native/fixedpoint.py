@@ -13,9 +13,12 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from ..fixedpoint import FLOAT_LIMIT, IN_FLOATS
+
 inline = njit(forceinline=True, error_model="numpy", boundscheck=False)
 
 _I32 = ir.IntType(32)
+ROUNDER = 3 << 22  # float32s of this size are whole numbers
 
 
 def _widen32(builder: Any, value: Any) -> Any:
@@ -95,9 +98,36 @@ def rounding_divide_by_pot(x, exponent):  # type: ignore[no-untyped-def]
     return (np.int64(x) + ((np.int64(1) << exponent) >> 1) - tie_fix) >> exponent
 
 
+@intrinsic
+def _float_of(typing_context, bits):  # type: ignore[no-untyped-def]
+    """The float32 with these bits."""
+
+    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word = context.cast(builder, arguments[0], signature.args[0], types.int32)
+        return builder.bitcast(word, ir.FloatType())
+
+    return types.float32(bits), emit
+
+
+@inline
+def nearest(value):  # type: ignore[no-untyped-def]
+    """A float32 to the nearest whole number, ties to even, held within `FLOAT_LIMIT`."""
+    held = min(max(value, np.float32(-FLOAT_LIMIT)), np.float32(FLOAT_LIMIT))
+    # So large a number has no bits behind the point: adding it rounds.
+    return np.int64((held + np.float32(ROUNDER)) - np.float32(ROUNDER))
+
+
+@inline
+def multiply_in_floats(x, bits):  # type: ignore[no-untyped-def]
+    """x times the float32 with these bits, to the nearest whole number, ties to even."""
+    return nearest(np.float32(x) * _float_of(bits))
+
+
 @inline
 def multiply_by_quantized_multiplier(x, multiplier, shift):  # type: ignore[no-untyped-def]
-    """x * multiplier * 2**(shift - 31) of int32 x, rounded twice."""
+    """x * multiplier * 2**(shift - 31) of int32 x, rounded twice; or `IN_FLOATS`."""
+    if shift == IN_FLOATS:
+        return multiply_in_floats(x, multiplier)
     left, right = max(shift, 0), max(-shift, 0)
     shifted = np.int32(np.int64(x) << left)
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, multiplier), right)

@@ -12,9 +12,19 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..vector.packing import CARRIED, INT8_ROWS, INT16_ROWS, ONCE, ROW_BYTES, TWICE
+from ..vector.packing import (
+    CARRIED,
+    GENERAL,
+    INT8_ROWS,
+    INT16_ROWS,
+    ONCE,
+    PLAIN,
+    ROW_BYTES,
+    TWICE,
+)
+from ..vector.packing import FLOATS as IN_FLOATS
 from . import vectors as v
-from .rescaling import narrowed, requantized
+from .rescaling import in_floats, narrowed, requantized
 from .steps import FloatStep, Step, short_step, sign, step
 from .vectors import BYTES, FLOATS, I32, I64, SHORTS, SUMS, Builder, Value
 
@@ -106,18 +116,24 @@ class Int8(Kind):
     def finish(  # type: ignore[no-untyped-def]
         self, builder, sums, parameters, y, y_pixel, channels, least, greatest, plain
     ) -> None:
-        """`plain` ones by fewer instructions."""
-        for way in _ways(builder, plain, (1, 0)):
+        """In the way that `plain` says."""
+        for way in _ways(builder, plain, (PLAIN, GENERAL, IN_FLOATS)):
             columns = []
             for block in range(len(sums[0])):  # outside, so that parameters are loaded once
                 given = [self.row(builder, parameters, block, row) for row in range(2, INT8_ROWS)]
-                made = [requantized(builder, row[block], given, way == 1) for row in sums]
+                made = [_rescaled(builder, row[block], given, way) for row in sums]
                 columns.append(made)
             outputs = [
                 narrowed(builder, [column[pixel] for column in columns], least, greatest)
                 for pixel in range(len(sums))
             ]
             self.store(builder, y, y_pixel, channels, outputs)
+
+
+def _rescaled(builder: Builder, sums: Value, given: Sequence[Value], way: int) -> Value:
+    if way == IN_FLOATS:
+        return in_floats(builder, sums, given)
+    return requantized(builder, sums, given, way == PLAIN)
 
 
 class Int16(Kind):

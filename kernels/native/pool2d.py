@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, MAX_LAYOUTS
+from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, EVEN, MAX_LAYOUTS
 from .conv2d import first_tap, last_tap
 from .fixedpoint import add32, clamp, inline
 from .memory import (
@@ -41,10 +41,12 @@ def reciprocal(count):  # type: ignore[no-untyped-def]
 
 @inline
 def rounded_mean(total, count, factor, bits, unsigned):  # type: ignore[no-untyped-def]
-    """total / count, ties away from zero; `unsigned`: ties upwards, as on q + 128."""
+    """total / count; `unsigned` says where ties go (see `kernels/pool2d.py`)."""
     zero = 128 if unsigned else 0
     shifted = total + zero * count
     quotient = ((abs(shifted) + count // 2) * factor) >> bits
+    if unsigned == EVEN and 2 * (quotient * count - shifted) == count:
+        quotient -= quotient & 1
     return (quotient if shifted > 0 else -quotient) - zero
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...runtime.graph import DTYPES
 from ..operation import Layout
-from ..quantize import DEQUANTIZE, QUANTIZE
+from ..quantize import DEQUANTIZE, QUANTIZE, TO_EVEN
 from .elementwise import Native
-from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier, nearest
 from .memory import float32_at, int8_at, int16_at, int32_at, uint8_at
 from .registry import kernel
 
@@ -34,7 +34,15 @@ def _rounded_half_away(value):  # type: ignore[no-untyped-def]
 _rounded_half_away = inline(_rounded_half_away)
 
 
-def _quantize(words: Layout, at: Native, low: int, high: int) -> Callable[..., None]:
+@inline
+def _rounded_to_even(value):  # type: ignore[no-untyped-def]
+    """The same with ties to even; it saturates far beyond int8."""
+    return np.int64(0) if value != value else nearest(value)
+
+
+def _quantize(
+    words: Layout, at: Native, low: int, high: int, rounded: Native = _rounded_half_away
+) -> Callable[..., None]:
     P = words.index
 
     def walk(arena, constants, p):  # type: ignore[no-untyped-def]
@@ -43,7 +51,7 @@ def _quantize(words: Layout, at: Native, low: int, high: int) -> Callable[..., N
         for row in range(p[P.rows]):
             x, y = float32_at(arena, x_rows[row]), at(arena, y_rows[row])
             for i in range(p[P.count]):
-                y[i] = clamp(_rounded_half_away(x[i] / scale) + zero_point, low, high)
+                y[i] = clamp(rounded(x[i] / scale) + zero_point, low, high)
 
     return walk
 
@@ -93,5 +101,6 @@ for (_source, _target), _words in QUANTIZE.items():
         _register(_words, _quantize(_words, VIEWS[_target], _low, _high))
     else:
         _register(_words, _requantize(_words, VIEWS[_source], VIEWS[_target], _low, _high))
+_register(TO_EVEN, _quantize(TO_EVEN, int8_at, -128, 127, _rounded_to_even))
 for _source, _words in DEQUANTIZE.items():
     _register(_words, _dequantize(_words, VIEWS[_source]))

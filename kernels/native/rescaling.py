@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .fixedpoint import ROUNDER
 from .processor import AVX512_VNNI, SETS, instruction_set
 from .vectors import (
     BYTES,
+    FLOATS,
     PAIRS,
     QUADS,
     QUARTER,
@@ -39,6 +41,18 @@ def requantized(
     high = _high_of(builder, builder.shl(sums, left), multiplier)
     negative = builder.and_(builder.ashr(high, constant(SUMS, 31)), tie)
     return builder.ashr(builder.add(builder.add(high, half), negative), right)
+
+
+def in_floats(builder: Builder, sums: Value, parameters: Sequence[Value]) -> Value:
+    """Sums times float32s, to the nearest whole number, ties to even; zero point included.
+
+    Adding so large a number rounds: the packing keeps products small enough for that.
+    """
+    _, multiplier, point = parameters[:3]
+    rounder = constant(FLOATS, float(ROUNDER))
+    product = builder.fmul(builder.sitofp(sums, FLOATS), builder.bitcast(multiplier, FLOATS))
+    whole = builder.fsub(builder.fadd(product, rounder), rounder)
+    return builder.add(builder.fptosi(whole, SUMS), point)
 
 
 def _plain(builder: Builder, sums: Value, multiplier: Value, wide: Sequence[Value]) -> Value:

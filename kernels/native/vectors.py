@@ -33,7 +33,7 @@ Value = Any
 # ---- plain vector code -------------------------------------------------------------------------
 
 
-def constant(kind: ir.VectorType, *values: int) -> Value:
+def constant(kind: ir.VectorType, *values: float) -> Value:
     """A vector constant: one value for all lanes, or one for each."""
     lanes = values if len(values) > 1 else values * kind.count
     return ir.Constant(kind, [ir.Constant(kind.element, value) for value in lanes])

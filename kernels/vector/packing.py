@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...runtime.graph import DTYPES, Graph, Node
 from ...runtime.lowering import Constant, Field
 from ..convolution import SUFFIXES, Requantization, bias_values, float_bounds, requantization
-from ..fixedpoint import reduced_multiplier
+from ..fixedpoint import FLOAT_LIMIT, IN_FLOATS, reduced_multiplier
 from ..operation import Layout, layout
 
 LANES = 16  # output channels of a block
@@ -37,6 +37,9 @@ INT8_ROWS = len(PARAMETERS) + len(WIDE_PARAMETERS)
 # multiplier, and int64 what is added to the product and by how much it is shifted right.
 INT16_ROWS = 6
 OUTPUT = "parameters least greatest plain"  # how a kernel makes outputs of sums
+# `plain` of int8 sums, how they are rescaled: by float32s, rounded twice by fewer instructions than
+# any shift takes (see `_way_of`), or by as many.
+GENERAL, PLAIN, FLOATS = 0, 1, 2
 # `plain` of int16 sums, how they are rescaled: ONCE in 64 bits, CARRIED likewise where 32 bits are
 # too few for sums, else twice.
 TWICE, ONCE, CARRIED = 0, 1, 2
@@ -138,6 +141,8 @@ def _rescaling(
     need. A channel that gives one value whatever comes gets a multiplier of 0, and that value.
     """
     greatest = np.abs(sums + rule.bias.astype(np.int64)).max(axis=0)
+    if (rule.shift == IN_FLOATS).all():
+        return _in_floats(rule, greatest)
     least_output, greatest_output = rule.apply(sums, dtype).astype(np.int64)
     constant = (least_output == greatest_output) & (greatest < 1 << 31)
     left = np.maximum(rule.shift, 0).astype(np.int64)
@@ -149,6 +154,18 @@ def _rescaling(
     half = np.where(constant, least_output, half)
     left, right = np.where(constant, 0, left), np.where(constant, 0, right)
     return left, multiplier, half, np.where(right > 0, -1, 0).astype(np.int64), right
+
+
+def _in_floats(
+    rule: Requantization, greatest: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], ...] | None:
+    """The same of multipliers that are the bits of float32s; `half` is the zero point."""
+    factors = np.abs(rule.multiplier.view(np.float32).astype(np.float64))
+    if (greatest >= 1 << 31).any() or (greatest * factors >= FLOAT_LIMIT).any():
+        return None
+    nothing = np.zeros(len(factors), np.int64)
+    point = np.full(len(factors), rule.zero_point, np.int64)
+    return nothing, rule.multiplier.astype(np.int64), point, nothing, nothing
 
 
 def _rows(*rows: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -188,14 +205,17 @@ def _wide_parameters(half: NDArray[np.int32], right: NDArray[np.int32]) -> NDArr
     return np.stack([even, odd, rest], axis=1)
 
 
-def is_plain(rule: Requantization, parameters: Constant) -> int:
-    """1 if sums can be requantized by fewer instructions: all shifted right but for channels of one
-    value, and held at the zero point, so that it doesn't matter how negative ties are rounded."""
+def _way_of(rule: Requantization, parameters: Constant) -> int:
+    """`PLAIN` if all sums are shifted right but for channels of one value, and held at the zero
+    point, so that it doesn't matter how negative ties are rounded."""
+    if (rule.shift == IN_FLOATS).all():
+        return FLOATS
     unshifted = rule.shift >= 0
     constant = (
         parameters.array[:, PARAMETERS.index("multiplier")].reshape(-1)[: rule.shift.size] == 0
     )
-    return int(rule.least >= rule.zero_point and bool((~unshifted | constant).all()))
+    plain = rule.least >= rule.zero_point and bool((~unshifted | constant).all())
+    return PLAIN if plain else GENERAL
 
 
 def sum_range(
@@ -252,7 +272,7 @@ def output_fields(
     rows = parameters(rule, weights, graph.input(node).zero_point)
     if rows is None:
         return None
-    return {"parameters": rows, **limits, "plain": is_plain(rule, rows)}
+    return {"parameters": rows, **limits, "plain": _way_of(rule, rows)}
 
 
 def _repeated(rule: Requantization, times: int) -> Requantization:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
 from ..graph import Graph
+from ..rounding import in_floats
 from .onnx_building import Builder
 from .onnx_infinity import keep_infinity
 from .onnx_nodes import OWN_DOMAINS, Walk
@@ -46,7 +47,8 @@ def read_onnx(
     model = _parse(content, label, folder)
     _bind_sizes(model, input_shapes or {}, label)
     digest = hashlib.sha256(content).hexdigest()
-    return keep_infinity(fuse(_Import(model, label, digest, input_values or {}).graph()))
+    graph = fuse(_Import(model, label, digest, input_values or {}).graph())
+    return in_floats(keep_infinity(graph))
 
 
 def _onnx() -> Any:

@@ -1,9 +1,8 @@
 """Integer operators for ONNX's QuantizeLinear(op(DequantizeLinear(x))).
 
 What is written in floats between a dequantization and the next quantization is what an integer
-operator of TFLite does with another rounding: here its multiplier is a 31-bit fraction, in ONNX
-Runtime a float. Results differ by one at near ties. Operators that no integer kernel can take stay
-as they are written, which is always right.
+operator does whose sums are multiplied by a float32 (`Quantization.in_floats`). Operators that no
+integer kernel can take stay as they are written, which is always right.
 """
 
 from __future__ import annotations
@@ -189,6 +188,8 @@ class _Fusion:
         if (x.scale, x.zero_point) == (y.scale, y.zero_point):
             self._add(replace(node, inputs=operands, outputs=(y.index,), attrs=attrs))
             return True
+        if node.op == "average_pool2d":  # rounded twice it would be another number
+            return False
         if getattr(attrs, "activation", "none") != "none":
             return False
         moved = self._fresh(self.graph.output(node), "int8", x.quantization)

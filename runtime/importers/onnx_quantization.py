@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -116,23 +117,35 @@ def dequantize_linear(node: NodeReading) -> Made:
     by_channel = data is not None and not node.attribute("block_size", 0)
     if not by_channel and not _is_by_tensor(node):
         return [_dequantized(node)]
-    if data is None and build.tensors[build.value(name).index].dtype not in KERNELS:
-        return [_dequantized(node)]
     scales, zeros = _numbers(node)
     if data is not None:
         return _dequantized_constant(node, data, scales, zeros)
-    value = build.value(name)
-    tensor = build.tensors[value.index]
-    point = zeros.astype(np.int64).reshape(-1) - (128 if value.shifted else 0)
-    stated = Quantization(scales.reshape(-1), point)
-    if tensor.quantization is None:
-        build.tensors[value.index] = type(tensor)(
-            tensor.index, tensor.name, tensor.shape, tensor.dtype, stated
-        )
-    elif (tensor.scale, tensor.zero_point) != (stated.scale, stated.zero_point):
+    stated = Quantization(scales.reshape(-1), zeros.astype(np.int64).reshape(-1))
+    value = _with_scale(node, stated)
+    if value is None:
         return [_dequantized(node)]
     made = node.emit("dequantize", [value.index], dtype="float32")
     return [Value(made[0], value.layout, value.image)]
+
+
+def _with_scale(node: NodeReading, stated: Quantization) -> Value | None:
+    """The operand as a tensor that kernels take and that carries this quantization; bytes without a
+    sign become int8. None if it can't be."""
+    name, build = node.inputs[0], node.build
+    value = build.value(name)
+    tensor = build.tensors[value.index]
+    if tensor.dtype not in (*KERNELS, "uint8"):
+        return None
+    signed = Quantization(stated.scales, stated.zero_points - 128)
+    stated = signed if value.shifted else stated
+    if tensor.quantization is None:
+        build.tensors[value.index] = replace(tensor, quantization=stated)
+    elif (tensor.scale, tensor.zero_point) != (stated.scale, stated.zero_point):
+        return None
+    if tensor.dtype == "uint8":
+        made = node.emit("quantize", [value.index], dtype="int8", quantization=signed)
+        value = build.values[name] = Value(made[0], value.layout, value.image, shifted=True)
+    return value
 
 
 def _dequantized_constant(

@@ -57,6 +57,7 @@ class CBackend:
     alignment = ALIGNMENT
     progress_bytes = PROGRESS_BYTES
     several_memories = False
+    rounds_in_floats = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,6 +93,7 @@ class CortexMBackend(CBackend):
     """A core without an operating system, on the board that an emulator has for it."""
 
     several_memories = True
+    rounds_in_floats = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -41,6 +41,7 @@ class InterpreterBackend:
     strategy = "auto"
     progress_bytes = 0
     several_memories = False
+    rounds_in_floats = False
 
     def __init__(self, name: str) -> None:
         self.name = name

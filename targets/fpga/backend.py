@@ -30,6 +30,7 @@ class FpgaSimBackend:
     strategy = None
     progress_bytes = 0
     several_memories = False
+    rounds_in_floats = False
 
     def __init__(self, name: str = "fpga-sim") -> None:
         self.name = name

@@ -38,6 +38,7 @@ class LibraryBackend:
     strategy = "layers"
     progress_bytes = 0
     several_memories = False
+    rounds_in_floats = True
 
     def __init__(self, name: str) -> None:
         self.name = name

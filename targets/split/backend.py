@@ -29,6 +29,7 @@ class SplitBackend:
     strategy = None
     progress_bytes = 0
     several_memories = False
+    rounds_in_floats = True
 
     def __init__(self, name: str = "split") -> None:
         self.name = name
