@@ -92,7 +92,7 @@ def name_files(files: list[str]) -> None:
 
 def _take(operator: object, source: str) -> None:
     if not isinstance(operator, CustomOperator):
-        raise OperatorError(f"{source}: {operator!r} is no midge.custom.CustomOperator")
+        raise OperatorError(f"{source}: {operator!r} is no midge.kernels.custom.CustomOperator")
     kernels = {layout.kernel for layout in operator.operation.layouts}
     for path in (operator.native, operator.c):
         if path is not None and not Path(path).is_file():

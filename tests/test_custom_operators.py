@@ -135,7 +135,7 @@ def test_without_a_c_file_microcontrollers_refuse_it(installed: Path) -> None:
         (None, "no such Python file"),
         ("1 / 0", "ZeroDivisionError"),
         ("", "no list OPERATORS"),
-        ("OPERATORS = [1]", "no midge.custom.CustomOperator"),
+        ("OPERATORS = [1]", "no midge.kernels.custom.CustomOperator"),
     ],
 )
 def test_a_file_that_is_none(

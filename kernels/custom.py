@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from .kernels.elementwise import ROWS, all_of, unary_rows
-from .kernels.operation import Operation, layout
-from .runtime.custom import CustomOperator, OperatorError, Options
-from .runtime.graph import DTYPES, Graph, Node, Tensor
-from .runtime.lowering import (
+from ..runtime.custom import CustomOperator, OperatorError, Options
+from ..runtime.graph import DTYPES, Graph, Node, Tensor
+from ..runtime.lowering import (
     ELEMENT,
     PIXEL,
     ROW,
@@ -17,9 +15,11 @@ from .runtime.lowering import (
     Rows,
     Scratch,
 )
-from .runtime.needs import pointwise_need, window_need
-from .runtime.regions import Need, Span
-from .runtime.shapes import same_shape
+from ..runtime.needs import pointwise_need, window_need
+from ..runtime.regions import Need, Span
+from ..runtime.shapes import same_shape
+from .elementwise import ROWS, all_of, unary_rows
+from .operation import Operation, layout
 
 __all__ = [
     "DTYPES",
