@@ -69,7 +69,11 @@ class Noisy:
         self._line.write(self._spoil(content), timeout_s)
 
     def read_some(self, timeout_s: float) -> bytes:
-        return self._spoil(self._line.read_some(timeout_s))
+        """Nothing means that the time is up, not that the only byte was lost."""
+        while came := self._line.read_some(timeout_s):
+            if made := self._spoil(came):
+                return made
+        return b""
 
     def _spoil(self, content: bytes) -> bytes:
         made = bytearray()
