@@ -6,6 +6,7 @@ All that may differ are ties, where ONNX Runtime's float sums lean to one side: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,10 +14,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import UnsupportedModel
+from midge.runtime.errors import MissingTool, TargetError, UnsupportedModel
 from midge.runtime.importers import read_model
 from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_graph, compile_model
+from midge.targets.split.onnx_tail import to_onnx
+from midge.tools.cli import parse_and_run
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -200,3 +203,21 @@ def test_fixed_point_is_the_rule_of_all_targets() -> None:
     for target in ("cortex-m4", "fpga-sim"):
         made = compile_graph(graph, target).graph
         assert not any(t.quantization and t.quantization.in_floats for t in made.tensors.values())
+
+
+def test_targets_are_compared_by_the_rounding_that_both_have(tmp_path: Path) -> None:
+    operands, more = QUANTIZED["QLinearConv"]
+    path = tmp_path / "conv.onnx"
+    path.write_bytes(quantized("QLinearConv", np.int8, operands, **more))
+    try:
+        found = parse_and_run(["compare", str(path), "--targets", "reference,cortex-m4"])
+    except MissingTool as error:
+        pytest.skip(str(error))
+    assert found["equal"], found["first_difference"]
+
+
+def test_tails_in_tflites_rounding_are_of_tflite_models() -> None:
+    operands, more = QUANTIZED["QLinearConv"]
+    graph = read_model(quantized("QLinearConv", np.int8, operands, **more))
+    with pytest.raises(TargetError, match="rounds in floats; take the form qdq"):
+        to_onnx(graph, form="exact")

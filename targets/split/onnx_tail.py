@@ -26,6 +26,12 @@ _TYPES = {"int8": "INT8", "uint8": "UINT8", "int32": "INT32", "float32": "FLOAT"
 _ACTIVATIONS = {"relu": (0.0, None), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
 
 
+def _held(tail: Graph) -> list[Tensor]:
+    """The tensors that the tail's nodes read or make."""
+    indices = {i for node in tail.nodes for i in (*node.operands, *node.outputs)}
+    return [tail.tensors[i] for i in indices]
+
+
 def to_onnx(tail: Graph, cut: str = "", form: str = "qdq") -> Any:
     """An ONNX model of a graph; `UnsupportedModel` lists what can't be written.
 
@@ -39,6 +45,11 @@ def to_onnx(tail: Graph, cut: str = "", form: str = "qdq") -> Any:
         raise TargetError(
             f"an input and an output of the tail are both called {sorted(twice)[0]!r}, which ONNX "
             "doesn't allow; cut the model earlier"
+        )
+    if form == "exact" and any(t.quantization and t.quantization.in_floats for t in _held(tail)):
+        raise TargetError(
+            "the form exact writes TFLite's rounding, and this model came from ONNX and rounds in "
+            "floats; take the form qdq"
         )
     refused = [
         Refusal(i, node.op, why, "cut behind it, or serve the tail with `midge serve`")

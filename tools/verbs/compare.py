@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     names = args.targets.split(",")
     if len(names) != 2:
         raise TargetError(f"--targets takes two names with a comma between, not {args.targets!r}")
+    # An ONNX model rounds in floats where both targets can.
+    args.fixed_point = not all(find_backend(name).rounds_in_floats for name in names)
     programs = [compile_for(args, name) for name in names]
     executors = [find_backend(name).build(p) for name, p in zip(names, programs, strict=True)]
     try:
