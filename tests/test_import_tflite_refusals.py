@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import build_general
 import build_tflite as b
 import flatbuffers
 import numpy as np
@@ -14,6 +16,8 @@ from tflite_writer import ModelBuilder
 
 from midge.runtime.errors import MidgeError, ModelError, Refusal, UnsupportedModel
 from midge.runtime.importers.tflite import read_tflite
+from midge.runtime.importers.tflite_branches import with_choices
+from midge.runtime.importers.tflite_file import Malformed, parse
 from midge.runtime.verify import verify
 
 
@@ -381,3 +385,13 @@ def test_mutants_are_read_or_refused(name: str) -> None:
         verify(graph)
         read += 1
     assert 0 < read < MUTATIONS  # some changes hit weights or names, most hit the structure
+
+
+def test_branches_that_hold_themselves_are_bounded() -> None:
+    """Each of the two branches chooses three times between both."""
+    model = parse(build_general.choice())
+    choose = next(op for op in model.operators if op.code == "IF")
+    inner = tuple(replace(choose, index=i, inputs=(0, 0, 1), outputs=(2,)) for i in range(3))
+    others = tuple(replace(part, operators=inner) for part in model.others)
+    with pytest.raises(Malformed, match="its branches make more than 50000 operators"):
+        with_choices(replace(model, others=others))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
 
 MOST_DEPTH = 16  # of branches within branches
+MOST_OPERATORS = 50_000  # with those of all branches
 _EFFECTS = ("ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE", "WHILE")
 
 
@@ -24,6 +25,8 @@ def with_choices(model: FileModel) -> FileModel:
         for operator in model.operators:
             parts = _parts(model, operator)
             operators += _taken_apart(operator, parts, tensors) if parts else [operator]
+            if len(operators) > MOST_OPERATORS:
+                raise Malformed(f"its branches make more than {MOST_OPERATORS} operators of it")
         model = replace(model, tensors=tuple(tensors), operators=tuple(operators))
     raise Malformed(f"its branches lie more than {MOST_DEPTH} deep in one another")
 
