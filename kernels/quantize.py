@@ -14,7 +14,12 @@ from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
 from .activations import lower_lookup
 from .elementwise import ROWS, unary_rows
-from .fixedpoint import is_in_floats, multiplier_for, multiply_by_quantized_multiplier
+from .fixedpoint import (
+    is_in_floats,
+    multiplier_for,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
 from .operation import Layout, Operation, layout
 from .scales import round_half_away
 
@@ -153,7 +158,7 @@ def integers_have_one_scale(graph: Graph, node: Node) -> bool:
 def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
     """Input scale / output scale of a requantization must be under 2**30."""
     x, y = graph.input(node), graph.output(node)
-    return x.dtype == "float32" or is_in_floats(y) or requantization(x, y)[1] <= 30
+    return x.dtype == "float32" or quantize_multiplier(x.scale / y.scale)[1] <= 30
 
 
 QUANTIZE_OPERATION = Operation(
