@@ -33,14 +33,14 @@ from .convolution import SUFFIXES, clamp_float, float_bounds, has_known_activati
 from .operation import Operation, layout
 from .windows import windows
 
-AWAY, UPWARDS, EVEN = 0, 1, 2  # the word `unsigned`: where ties go
+AWAY, UPWARDS, EVEN = 0, 1, 2  # where ties go
 GEOMETRY = (
     "rows width channels in_width window_height window_width stride_height stride_width pad_left "
     "y x"
 )
 AVERAGE_LAYOUTS = {
-    "s8": layout("average_pool2d_s8", f"{GEOMETRY} unsigned least greatest"),
-    "s16": layout("average_pool2d_s16", f"{GEOMETRY} unsigned least greatest"),
+    "s8": layout("average_pool2d_s8", f"{GEOMETRY} ties least greatest"),
+    "s16": layout("average_pool2d_s16", f"{GEOMETRY} ties least greatest"),
     "f32": layout("average_pool2d_f32", f"{GEOMETRY} bounds"),
 }
 # Takes the rows of x one after the other, for one row of output; int32 sums of each output element
@@ -48,7 +48,7 @@ AVERAGE_LAYOUTS = {
 AVERAGE_BY_ROW_S8 = layout(
     "average_pool2d_by_row_s8",
     "rows first height width channels in_width window_width stride_width pad_left y x sums "
-    "unsigned least greatest",
+    "ties least greatest",
 )
 MAX_LAYOUTS = {
     "s8": layout("max_pool2d_s8", f"{GEOMETRY} least greatest"),
@@ -155,7 +155,7 @@ CONSTRAINTS = (has_one_supported_type, has_known_activation, has_quantized_range
 def lower_average(graph: Graph, node: Node) -> Lowered:
     """A row kernel of this node's type."""
     suffix = SUFFIXES[graph.input(node).dtype]
-    marks: dict[str, Field] = {} if suffix == "f32" else {"unsigned": _ties(graph, node)}
+    marks: dict[str, Field] = {} if suffix == "f32" else {"ties": _ties(graph, node)}
     call = AVERAGE_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node), **marks)
     one_row = suffix == "s8" and graph.output(node).shape[:2] == (1, 1)
     return replace(call, by_row=_average_by_row(graph, node)) if one_row else call
@@ -172,7 +172,7 @@ def _average_by_row(graph: Graph, node: Node) -> Lowered:
         "x": Cursor(x.index),
         "y": Address(y.index),
         "sums": Sums(4 * y.elements),
-        "unsigned": _ties(graph, node),
+        "ties": _ties(graph, node),
     }
     return replace(AVERAGE_BY_ROW_S8.lowered(**(shared | changed)), takes=height)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, EVEN, MAX_LAYOUTS
+from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, AWAY, EVEN, MAX_LAYOUTS
 from .conv2d import first_tap, last_tap
 from .fixedpoint import add32, clamp, inline
 from .memory import (
@@ -40,12 +40,12 @@ def reciprocal(count):  # type: ignore[no-untyped-def]
 
 
 @inline
-def rounded_mean(total, count, factor, bits, unsigned):  # type: ignore[no-untyped-def]
-    """total / count; `unsigned` says where ties go (see `kernels/pool2d.py`)."""
-    zero = 128 if unsigned else 0
+def rounded_mean(total, count, factor, bits, ties):  # type: ignore[no-untyped-def]
+    """total / count, and where ties go; all but those away from zero are of q + 128."""
+    zero = 0 if ties == AWAY else 128
     shifted = total + zero * count
     quotient = ((abs(shifted) + count // 2) * factor) >> bits
-    if unsigned == EVEN and 2 * (quotient * count - shifted) == count:
+    if ties == EVEN and 2 * (quotient * count - shifted) == count:
         quotient -= quotient & 1
     return (quotient if shifted > 0 else -quotient) - zero
 
@@ -97,9 +97,9 @@ def _average(words: Layout, at: Any, itemsize: int) -> Callable[..., None]:
                     for i in range(size):
                         totals[i] = add32(totals[i], x[i])
         factor, bits = reciprocal(count)
-        unsigned, least, greatest = p[P.unsigned], p[P.least], p[P.greatest]
+        ties, least, greatest = p[P.ties], p[P.least], p[P.greatest]
         for i in range(size):
-            mean = rounded_mean(totals[i], count, factor, bits, unsigned)
+            mean = rounded_mean(totals[i], count, factor, bits, ties)
             y[start + i] = clamp(mean, least, greatest)
 
     return _pool(words, at, itemsize, block)
@@ -159,7 +159,7 @@ def average_pool2d_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-de
             count = p[PR.height] * (end - begin)
             factor, bits = reciprocal(count)
             for i in range(channels):
-                mean = rounded_mean(sums[start + i], count, factor, bits, p[PR.unsigned])
+                mean = rounded_mean(sums[start + i], count, factor, bits, p[PR.ties])
                 y[start + i] = clamp(mean, p[PR.least], p[PR.greatest])
 
 

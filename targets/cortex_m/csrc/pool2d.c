@@ -146,12 +146,12 @@ MIDGE_INLINE void max_pixel(
 void midge_average_pool2d_s8(
     int8_t *arena, const int8_t *constants, const midge_average_pool2d_s8_params *p)
 MIDGE_POOL_BODY(
-    1, average_pixel(arena, &seen, y, p->unsigned_ ? 128 : 0, p->least, p->greatest, 0))
+    1, average_pixel(arena, &seen, y, p->ties ? 128 : 0, p->least, p->greatest, 0))
 
 void midge_average_pool2d_s16(
     int8_t *arena, const int8_t *constants, const midge_average_pool2d_s16_params *p)
 MIDGE_POOL_BODY(
-    2, average_pixel(arena, &seen, y, p->unsigned_ ? 128 : 0, p->least, p->greatest, 1))
+    2, average_pixel(arena, &seen, y, p->ties ? 128 : 0, p->least, p->greatest, 1))
 
 /* Adds `count` neighbouring pixels, channel by channel. */
 static void add_pixels(midge_int32 *sums, const int8_t *x, int32_t count, int32_t channels)
@@ -197,7 +197,7 @@ void midge_average_pool2d_by_row_s8(
         if (p->first + p->rows == p->height)
             for (int32_t channel = 0; channel < p->channels; channel++) {
                 const int32_t mean = rounded_mean(
-                    sums[channel], p->height * count, p->unsigned_ ? 128 : 0);
+                    sums[channel], p->height * count, p->ties ? 128 : 0);
                 y[channel] = (int8_t)midge_clamp(mean, p->least, p->greatest);
             }
         sums += p->channels;
