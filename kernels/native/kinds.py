@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..vector.packing import (
+    BY_FLOATS,
     CARRIED,
     GENERAL,
     INT8_ROWS,
@@ -22,7 +23,6 @@ from ..vector.packing import (
     ROW_BYTES,
     TWICE,
 )
-from ..vector.packing import FLOATS as IN_FLOATS
 from . import vectors as v
 from .rescaling import in_floats, narrowed, requantized
 from .steps import FloatStep, Step, short_step, sign, step
@@ -117,7 +117,7 @@ class Int8(Kind):
         self, builder, sums, parameters, y, y_pixel, channels, least, greatest, plain
     ) -> None:
         """In the way that `plain` says."""
-        for way in _ways(builder, plain, (PLAIN, GENERAL, IN_FLOATS)):
+        for way in _ways(builder, plain, (PLAIN, GENERAL, BY_FLOATS)):
             columns = []
             for block in range(len(sums[0])):  # outside, so that parameters are loaded once
                 given = [self.row(builder, parameters, block, row) for row in range(2, INT8_ROWS)]
@@ -131,7 +131,7 @@ class Int8(Kind):
 
 
 def _rescaled(builder: Builder, sums: Value, given: Sequence[Value], way: int) -> Value:
-    if way == IN_FLOATS:
+    if way == BY_FLOATS:
         return in_floats(builder, sums, given)
     return requantized(builder, sums, given, way == PLAIN)
 

@@ -37,9 +37,9 @@ INT8_ROWS = len(PARAMETERS) + len(WIDE_PARAMETERS)
 # multiplier, and int64 what is added to the product and by how much it is shifted right.
 INT16_ROWS = 6
 OUTPUT = "parameters least greatest plain"  # how a kernel makes outputs of sums
-# `plain` of int8 sums, how they are rescaled: by float32s, rounded twice by fewer instructions than
-# any shift takes (see `_way_of`), or by as many.
-GENERAL, PLAIN, FLOATS = 0, 1, 2
+# `plain` of int8 sums, how they are rescaled: rounded twice after any shift, twice by the fewer
+# instructions that some need (see `_way_of`), or once by float32s.
+GENERAL, PLAIN, BY_FLOATS = 0, 1, 2
 # `plain` of int16 sums, how they are rescaled: ONCE in 64 bits, CARRIED likewise where 32 bits are
 # too few for sums, else twice.
 TWICE, ONCE, CARRIED = 0, 1, 2
@@ -209,7 +209,7 @@ def _way_of(rule: Requantization, parameters: Constant) -> int:
     """`PLAIN` if all sums are shifted right but for channels of one value, and held at the zero
     point, so that it doesn't matter how negative ties are rounded."""
     if (rule.shift == IN_FLOATS).all():
-        return FLOATS
+        return BY_FLOATS
     unshifted = rule.shift >= 0
     constant = (
         parameters.array[:, PARAMETERS.index("multiplier")].reshape(-1)[: rule.shift.size] == 0
