@@ -110,7 +110,10 @@ def separable(seed: int = 0) -> onnx.ModelProto:
 
 
 def quantized(model: onnx.ModelProto, seed: int = 1, **options: object) -> onnx.ModelProto:
-    """QDQ form by onnxruntime.quantization, calibrated on random inputs."""
+    """QDQ form by onnxruntime.quantization, calibrated on random inputs.
+
+    Weights of 7 bits: without VNNI, ONNX Runtime's sums of two products saturate at 16.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
@@ -126,7 +129,9 @@ def quantized(model: onnx.ModelProto, seed: int = 1, **options: object) -> onnx.
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "float.onnx", Path(folder) / "quantized.onnx"
         onnx.save(model, source)
-        quantize_static(source, made, Samples(), quant_format=QuantFormat.QDQ, **options)
+        quantize_static(
+            source, made, Samples(), quant_format=QuantFormat.QDQ, reduce_range=True, **options
+        )
         return onnx.load(made)
 
 
