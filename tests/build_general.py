@@ -148,6 +148,37 @@ def choice() -> bytes:
     return model.build([x, y, number], [made])
 
 
+def loop(passes: int = 3, step: int = 1, computed: bool = False) -> bytes:
+    """WHILE: for i = 0, `step`, ... under `passes` or an input, x is x * y + table[i]; y stays."""
+    model = ModelBuilder()
+    x, y = model.tensor((3, 4), F), model.tensor((3, 4), F)
+    most = model.tensor((1,), INT) if computed else model.constant(ints(passes), INT)
+    ends = [((1,), INT), ((3, 4), F), ((3, 4), F), ((1,), INT)]
+    part = ModelBuilder()
+    i, _, _, limit = given = [part.tensor(*end) for end in ends]
+    goes_on = part.tensor((1,), B)
+    part.node("LESS", [i, limit], [goes_on])
+    condition = model.part(part, given, [goes_on])
+    part = ModelBuilder()
+    i, a, b, limit = given = [part.tensor(*end) for end in ends]
+    later, scaled, moved = part.tensor((1,), INT), part.tensor((3, 4), F), part.tensor((3, 4), F)
+    row, table = (
+        part.tensor((1, 4), F),
+        part.constant(np.arange(32, dtype=np.float32).reshape(8, 4), F),
+    )
+    part.node("GATHER", [table, i], [row], options_type="GatherOptions", axis=0)
+    part.node("MUL", [a, b], [scaled])
+    part.node("ADD", [scaled, row], [moved])
+    part.node("ADD", [i, part.constant(ints(step), INT)], [later])
+    body = model.part(part, given, [later, moved, b, limit])
+    made = [model.tensor(*end) for end in ends]
+    model.node(
+        "WHILE", [model.constant(ints(0), INT), x, y, most], made, options_type="WhileOptions",
+        cond_subgraph_index=condition, body_subgraph_index=body,
+    )  # fmt: skip
+    return model.build([x, y, most] if computed else [x, y], made[1:3])
+
+
 def half_weights() -> bytes:
     """A fully connected layer whose weights stand in the file as float16."""
     model, rng = ModelBuilder(), np.random.default_rng(12)

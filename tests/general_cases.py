@@ -171,6 +171,7 @@ CASES: list[Line] = [
     case("depthwise_conv2d_int4", g.int4_weights, op="DEPTHWISE_CONV_2D", shape=(1, 5, 6, 4),
          weights=(1, 3, 3, 4)),
     case("if", g.choice),
+    *(case(f"while_{passes}", g.loop, passes=passes) for passes in (0, 3)),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",

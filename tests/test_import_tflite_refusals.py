@@ -315,7 +315,9 @@ UNSUPPORTED: list[tuple[Callable[[], bytes], str]] = [
     (lambda: one_node(y={"dtype": "int32"}), "it mixes float32 and int32"),
     (lambda: one_node(inputs=(0,), graph_inputs=(), x={"variable": True}),
      "it reads the variable tensor 0"),
-    (lambda: one_node("WHILE"), "the operator WHILE is not supported"),
+    (lambda: build_general.loop(computed=True),
+     "how often it runs is known only while it does"),
+    (lambda: build_general.loop(step=0), "its passes are more than 5000 operators"),
 ]  # fmt: skip
 
 
@@ -348,6 +350,7 @@ SEEDS = {
     "resize": b.resize(),
     "lstm": b.lstm(),
     "svdf": b.svdf(),
+    "while": build_general.loop(),
 }
 WORDS = (0, 1, 4, 8, 127, 128, 255, 256, 0x7FFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 
@@ -395,3 +398,28 @@ def test_branches_that_hold_themselves_are_bounded() -> None:
     others = tuple(replace(part, operators=inner) for part in model.others)
     with pytest.raises(Malformed, match="its branches make more than 50000 operators"):
         with_choices(replace(model, others=others))
+
+
+def test_loops_that_hold_themselves_are_bounded() -> None:
+    """A loop whose body is that loop, with a condition that is true."""
+    model = ModelBuilder()
+    parts = []
+    for which in ("condition", "body"):
+        part = ModelBuilder()
+        x, y = part.tensor((2,), "float32"), part.tensor((2,), "float32")
+        if which == "condition":
+            true = part.constant(np.ones(1, bool), "bool")
+            parts.append(model.part(part, [x], [true]))
+            continue
+        part.node(
+            "WHILE", [x], [y], options_type="WhileOptions",
+            cond_subgraph_index=1, body_subgraph_index=2,
+        )  # fmt: skip
+        parts.append(model.part(part, [x], [y]))
+    x, y = model.tensor((2,), "float32"), model.tensor((2,), "float32")
+    model.node(
+        "WHILE", [x], [y], options_type="WhileOptions",
+        cond_subgraph_index=parts[0], body_subgraph_index=parts[1],
+    )  # fmt: skip
+    why = why_not(model.build([x], [y]))
+    assert why == "node 0 (WHILE): its loops lie more than 16 deep in one another"

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .known import limited
 from .tflite_reading import Unsupported
 
 CONTROL = ("If", "Loop", "Scan")
-MOST_PASSES = 1024
 
 # Writes a graph's nodes out with its inputs bound to names, and answers its outputs' names.
 Inline = Callable[[Any, Mapping[str, str]], list[str]]
@@ -60,7 +60,7 @@ class Control:
         formal = [value.name for value in body.input]
         state, rows = list(node.input[2:]), _rows(body, len(node.input) - 2)
         gathered: list[list[str]] = [[] for _ in rows]
-        for number in range(_limited(passes)):
+        for number in range(limited(passes)):
             bound = {formal[0]: self._constant(np.int64(number))}
             bound |= {formal[1]: self._constant(np.bool_(True))}
             bound |= dict(zip(formal[2:], state, strict=True))
@@ -85,7 +85,7 @@ class Control:
         state, sources = list(node.input[:-scanned]), list(node.input[-scanned:])
         axes = attributes.get("scan_input_axes") or [0] * scanned
         back = attributes.get("scan_input_directions") or [0] * scanned
-        passes = _limited(size(sources[0], axes[0]))
+        passes = limited(size(sources[0], axes[0]))
         rows = _rows(body, len(state) - 1)
         gathered: list[list[str]] = [[] for _ in rows]
         for number in range(passes):
@@ -129,9 +129,3 @@ class Control:
 def _rows(body: Any, states: int) -> list[str]:
     """The body's outputs that are gathered, after its condition and its states."""
     return [value.name for value in body.output][1 + states :]
-
-
-def _limited(passes: int) -> int:
-    if passes > MOST_PASSES:
-        raise Unsupported(f"it runs {passes} times, more than {MOST_PASSES}", "export it unrolled")
-    return passes

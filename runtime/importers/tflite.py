@@ -8,7 +8,7 @@ shapes written in the file count only for inputs, constants and states.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,8 @@ from .tflite_file import (
     Malformed,
     parse,
 )
+from .tflite_loops import Loops
+from .tflite_order import check_order, check_outputs
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 from .tflite_sums import with_chains
 from .tflite_variables import with_states
@@ -165,16 +167,19 @@ class _Import:
         self.fixed: dict[int, np.ndarray] = {}
         self.states: set[int] = set()
         self.graph_inputs = frozenset(model.inputs)
-        _check_order(model)
+        check_order(model)
+        check_outputs(model)
         produced = {t for op in model.operators for t in op.outputs}
         self.tensors = {
             t.index: tensor for t in model.tensors if (tensor := _tensor(t, produced)) is not None
         }
         for index, shape in input_shapes.items():
             self.tensors[index] = replace(self.tensors[index], shape=shape)
+        self.files = list(model.tensors)
+        self.loops = Loops(model, self.files, self.tensors, _tensor, self.pass_of_loop)
 
     def graph(self) -> Graph:
-        nodes = [node for op in self.model.operators if (node := self.node(op)) is not None]
+        nodes = [node for op in self.model.operators for node in self.nodes(op)]
         if self.refusals:
             readable = graph_of(nodes, self.tensors)
             raise UnsupportedModel(self.label, self.refusals, readable=readable)
@@ -189,18 +194,34 @@ class _Import:
             self.model.sha256, self.model.signatures, MappingProxyType(self.fixed),
         )  # fmt: skip
 
-    def node(self, operator: FileOperator) -> Node | None:
-        """The node, or None once it is among the refusals."""
+    def nodes(self, operator: FileOperator) -> list[Node]:
+        """Its node, or those that it is written out as; none once it is among the refusals."""
         try:
-            return self.read(operator)
+            if operator.code == "WHILE":
+                for index in (*operator.operands, *operator.outputs):
+                    self.check_tensor(self.files[index])
+                return self.loops.write_out(operator)
+            node = self.read(operator)
+            return [] if node is None else [node]
         except Unsupported as error:
             self.refusals.append(Refusal(operator.index, operator.title, error.why, error.remedy))
         except Malformed as error:
             # Behind a refused node shapes are not known, so a misfit there says nothing.
+            if str(error).startswith("node "):  # of a loop's pass
+                raise
             if not self.refusals:
                 title = f"node {operator.index} ({operator.title})"
                 raise Malformed(f"{title}: {error}") from error
-        return None
+        return []
+
+    def pass_of_loop(self, operators: Sequence[FileOperator]) -> list[Node] | None:
+        """The nodes of one pass; None once one of them is refused, here or before."""
+        nodes: list[Node] = []
+        for operator in operators:
+            nodes += self.nodes(operator)
+            if self.refusals:
+                return None
+        return nodes
 
     def read(self, operator: FileOperator) -> Node | None:
         """The node; None for one whose answers are known, which are constants from now on."""
@@ -223,7 +244,7 @@ class _Import:
                 raise Malformed(f"its output would have the shape {list(shape)}")
             self.tensors[index] = replace(self.tensors[index], shape=shape)
         self.fix_shape_input(operator, parts)
-        known = known_values(node, self.tensors)
+        known = known_values(node, self.tensors, any_type=self.loops.depth > 0)
         if known is not None and not set(operator.outputs) & set(self.model.outputs):
             self.know(operator, known)
             return None
@@ -264,7 +285,7 @@ class _Import:
         if options is not None and reader.options not in (None, options.type):
             raise Malformed(f"it carries {options.type}, needed are {reader.options}")
         for index in (*operator.operands, *operator.outputs):
-            self.check_tensor(self.model.tensors[index])
+            self.check_tensor(self.files[index])
 
     def check_tensor(self, tensor: FileTensor) -> None:
         remedy = "convert the model with int8, int16 or float32 tensors"
@@ -325,7 +346,7 @@ def _reader(operator: FileOperator) -> Reader:
     return table[key]
 
 
-def _tensor(source: FileTensor, produced: set[int]) -> Tensor | None:
+def _tensor(source: FileTensor, produced: Set[int]) -> Tensor | None:
     """The graph's tensor, or None for a type that the graph doesn't have."""
     dtype = source.type.lower()
     data = source.data
@@ -352,45 +373,3 @@ def unpack_int4(data: np.ndarray, elements: int) -> np.ndarray:
     """Two's-complement nibbles, the lower one first, as int8."""
     low, high = (data << 4).view(np.int8) >> 4, data.view(np.int8) >> 4
     return np.stack([low, high], axis=1).reshape(-1)[:elements].copy()
-
-
-def _check_order(model: FileModel) -> None:
-    """Static single assignment, producers first, and nothing computed into a constant."""
-    made = set(_values_at_start(model))
-    for operator in model.operators:
-        title = f"node {operator.index} ({operator.title})"
-        for index in operator.operands:
-            if index not in made:
-                raise Malformed(f"{title} reads tensor {index} before a node makes it")
-        if not operator.outputs:
-            raise Malformed(f"{title} has no output")
-        for index in operator.outputs:
-            if index in made:
-                raise Malformed(f"{title} writes tensor {index}, which has a value already")
-            made.add(index)
-    if not model.outputs:
-        raise Malformed("the model has no output")
-    produced = {index for operator in model.operators for index in operator.outputs}
-    for index in model.outputs:
-        if index not in produced:
-            raise Malformed(f"output tensor {index} is not made by any node")
-
-
-def _values_at_start(model: FileModel) -> set[int]:
-    """Tensors that have a value before the first node runs: inputs, constants, states."""
-    inputs = set(model.inputs)
-    if len(inputs) != len(model.inputs):
-        raise Malformed("a tensor is listed twice among the model's inputs")
-    produced = {index for operator in model.operators for index in operator.outputs}
-    values = set(inputs)
-    for tensor in model.tensors:
-        if tensor.data is not None or tensor.variable:
-            values.add(tensor.index)
-            if tensor.index in inputs:
-                raise Malformed(f"input tensor {tensor.index} is a constant or variable tensor")
-        elif 0 in tensor.shape:
-            if tensor.index in inputs:
-                raise Malformed(f"input tensor {tensor.index} has no elements")
-            if tensor.index not in produced:
-                values.add(tensor.index)
-    return values

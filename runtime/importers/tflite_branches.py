@@ -1,7 +1,7 @@
 """IF as both its branches, and a choice between their answers. (tensorflow/lite/kernels/if.cc.)
 
 A branch has no effect but its answers: one that assigns to variables is not taken apart, and its IF
-is refused by name. WHILE runs an unknown number of times, and is refused, too.
+is refused by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
 
 MOST_DEPTH = 16  # of branches within branches
 MOST_OPERATORS = 50_000  # with those of all branches
-_EFFECTS = ("ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE", "WHILE")
+_EFFECTS = ("ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE")
 
 
 def with_choices(model: FileModel) -> FileModel:
@@ -59,7 +59,7 @@ def _taken_apart(
             if tensor.index not in places:
                 places[tensor.index] = len(tensors)
                 tensors.append(replace(tensor, index=len(tensors)))
-        made += [_moved(own, operator.index, places) for own in part.operators]
+        made += [moved(own, operator.index, places) for own in part.operators]
         answers.append([places[index] for index in part.outputs])
     for output, chosen, other in zip(operator.outputs, *answers, strict=True):
         select = replace(operator, code="SELECT_V2", version=1, options=None)
@@ -68,7 +68,7 @@ def _taken_apart(
     return made
 
 
-def _moved(operator: FileOperator, index: int, places: dict[int, int]) -> FileOperator:
+def moved(operator: FileOperator, index: int, places: dict[int, int]) -> FileOperator:
     """An operator of a branch, under the number of the IF."""
     places = places | {-1: -1}
     inputs, outputs, middle = (
