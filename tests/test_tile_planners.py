@@ -234,8 +234,8 @@ def test_dpfp_adds_devices_while_the_best_fusing_gets_faster() -> None:
 
 
 def test_a_slower_network_never_makes_aofl_send_more() -> None:
-    for draw in draws("slower", 100):
-        problem = random_tiles(draw, most=3, devices=3)
+    for draw in draws("slower"):
+        problem = random_tiles(draw, most=2, devices=3)
         sent = []
         for rate in (5000.0, 500.0, 50.0, 5.0):
             there = tuple(replace(d, link=Link(rate, rate, 0.2)) for d in problem.devices)
@@ -316,42 +316,51 @@ def test_reuse_saves_arithmetic_and_never_costs_any() -> None:
     assert saved > GRAPHS / 10
 
 
-def test_coedge_keeps_its_constraints_and_is_the_linear_program_where_none_is_too_small() -> None:
-    gaps = []
+def test_coedges_shares_are_the_best_of_all() -> None:
+    """Limits are whole twelfths, and so are the corners of what they allow: all are tried."""
+    none = 0
+    for draw in draws("shares of energy"):
+        devices = draw.randint(1, 4)
+        most = [draw.randint(0, 12) for _ in range(devices)]
+        least, energy = draw.randint(1, 5), [draw.uniform(0.2, 3) for _ in most]
+        allowed = [
+            (*first, last)
+            for first in itertools.product(*(range(m + 1) for m in most[:-1]))
+            if 0 <= (last := 12 - sum(first)) <= most[-1]
+            and all(x == 0 or x >= least for x in (*first, last))
+        ]
+        found = coedge.best_shares(energy, [m / 12 for m in most], least / 12)
+        none += found is None
+        assert (found is None) == (not allowed)
+        if found is not None:
+            assert equal(sum(found), 1.0)
+            assert all(x <= m / 12 + 1e-9 for x, m in zip(found, most))
+            assert all(x == 0 or x >= least / 12 - 1e-9 for x in found)
+            cost = sum(e * x for e, x in zip(energy, found))
+            assert equal(cost, min(sum(e * x / 12 for e, x in zip(energy, s)) for s in allowed))
+    assert 0 < none < GRAPHS
+
+
+def test_coedge_keeps_its_deadline_and_its_halos() -> None:
+    kept = 0
     for draw in draws("coedge"):
         problem = random_tiles(draw, most=3)
         there = tuple(replace(d, compute_mj_per_ms=draw.uniform(0.2, 3)) for d in problem.devices)
         problem = replace(problem, devices=there)
         prefix = coedge.cooperative(problem)
-        if not prefix:
-            continue
         deadline = sum(problem.node_ms) * draw.uniform(0.3, 2.5)
-        found = coedge.workload(problem, prefix, deadline)
-        most = coedge.limits(problem, prefix, deadline)
-        least = coedge.least_share(problem, prefix)
-        energy = coedge._energy(problem, prefix)
-        grid = [s for s in _grid(len(there)) if all(
-            x <= m + 1e-9 and (x == 0 or x >= least - 1e-9) for x, m in zip(s, most)
-        )]  # fmt: skip
+        found = coedge.workload(problem, prefix, deadline) if prefix else None
         if found is None:
             continue
+        kept += 1
         _, split = found
-        assert equal(sum(split), 1.0)
-        assert all(x <= m + 1e-9 for x, m in zip(split, most))
-        assert all(x == 0 or x >= least - 1e-9 for x in split)
-        cost = sum(e * x for e, x in zip(energy, split))
-        if coedge.fill(energy, most) == split:  # no share was given up: the optimum of the program
-            assert all(cost <= sum(e * x for e, x in zip(energy, s)) + 1e-6 for s in grid)
-        elif grid:
-            gaps.append(cost / min(sum(e * x for e, x in zip(energy, s)) for s in grid))
-    assert gaps
-    assert max(gaps) < 4  # a heuristic: the worst seen is 2.9 times the best of the grid
-
-
-def _grid(devices: int, steps: int = 10):  # type: ignore[no-untyped-def]
-    for counts in itertools.product(range(steps + 1), repeat=devices - 1):
-        if sum(counts) <= steps:
-            yield [c / steps for c in counts] + [(steps - sum(counts)) / steps]
+        waits = coedge._waits(problem, prefix)
+        work = sum(problem.node_ms[n] for n in prefix)
+        for device, wait, share in zip(there, waits, split):
+            assert share == 0 or share * work / device.speed + wait <= deadline + 1e-6
+        least = coedge.least_share(problem, prefix)
+        assert all(share == 0 or share >= least - 1e-9 for share in split)
+    assert kept > GRAPHS / 2
 
 
 def test_adcnn_gives_tiles_by_rate_and_within_memory() -> None:
@@ -386,8 +395,10 @@ def test_adcnn_says_that_it_is_another_network_unless_nothing_is_cut_off() -> No
 @pytest.mark.parametrize("name", sorted(TILE_ALGORITHMS))
 def test_tiles_fit_into_the_devices_memories_or_one_sentence_says_why(name: str) -> None:
     kept = refused = 0
-    for draw in draws(f"memory/{name}", 100):
-        problem = random_tiles(draw, most=3)
+    for draw in draws(f"memory/{name}"):
+        problem = random_tiles(draw, most=2)
+        if name == "deepthings":  # not all grids for each graph
+            problem = replace(problem, extras={"grid": (draw.randint(1, 2), draw.randint(1, 2))})
         there = tuple(
             replace(d, memory_bytes=draw.choice([None, 200, 1000])) for d in problem.devices
         )

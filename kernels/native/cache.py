@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -116,10 +117,15 @@ def sources(path: Path) -> set[Path]:
     return found
 
 
+_parsing = threading.Lock()  # Python 3.11 counts the depth of all threads' trees in one place
+
+
 def _imports(path: Path) -> Iterator[Path]:
     import ast  # for what the index knows already
 
-    for node in ast.walk(ast.parse(path.read_text())):
+    with _parsing:
+        tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             candidates = [folder.with_suffix(".py"), *(folder / f"{a.name}.py" for a in node.names)]

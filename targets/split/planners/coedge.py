@@ -5,6 +5,8 @@ Heterogeneous Edge Devices", IEEE/ACM ToN 2021.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
+from operator import mul
 
 from ....runtime.errors import TargetError
 from ..tiles.boxes import Box, bytes_of
@@ -14,6 +16,7 @@ from ..tiles.route import priced
 from .strips import ROWS, alone, cut_points, tiled
 
 DEADLINES = 24  # tried where none is stated
+MOST_TRIED = 10  # devices whose every combination is tried
 
 
 def coedge(problem: TileProblem) -> TilePlan:
@@ -22,7 +25,8 @@ def coedge(problem: TileProblem) -> TilePlan:
 
     P2 is a linear program with separable limits, so the cheapest device is filled first. A device
     with fewer rows than a halo would need rows of its second neighbour: the smallest such share is
-    given up and the rest solved again. A heuristic: the true problem is NP-hard.
+    given up and the rest solved again. Where that ends in nothing, the devices that take part are
+    tried, each with a halo's rows at least, so that no deadline is refused that can be met.
     """
     prefix = cooperative(problem)
     wanted = problem.extras.get("deadline_ms")
@@ -126,9 +130,9 @@ def limits(problem: TileProblem, prefix: Sequence[int], deadline: float) -> list
     return found
 
 
-def fill(energy: Sequence[float], most: Sequence[float]) -> list[float] | None:
-    """Shares that add to 1 with the least energy: the cheapest device first."""
-    left, found = 1.0, [0.0] * len(most)
+def fill(energy: Sequence[float], most: Sequence[float], left: float = 1.0) -> list[float] | None:
+    """Shares that add to `left` with the least energy: the cheapest device first."""
+    found = [0.0] * len(most)
     for device in sorted(range(len(most)), key=lambda d: (energy[d], d)):
         found[device] = min(most[device], left)
         left -= found[device]
@@ -140,15 +144,41 @@ def workload(
 ) -> tuple[float, list[float]] | None:
     """The deadline and the shares within it, none above 0 and below a halo; None if none do."""
     energy, most = _energy(problem, prefix), limits(problem, prefix, deadline)
-    least = least_share(problem, prefix)
-    while True:
-        found = fill(energy, most)
-        if found is None:
-            return None
+    found = best_shares(energy, most, least_share(problem, prefix))
+    return None if found is None else (deadline, found)
+
+
+def best_shares(energy: Sequence[float], most: Sequence[float], least: float) -> list[float] | None:
+    """Shares that add to 1 with the least energy, each 0 or between `least` and its limit.
+
+    With more than `MOST_TRIED` devices whose limit is above `least`, None may come where there are.
+    """
+    left = list(most)
+    while (found := fill(energy, left)) is not None:
         small = [d for d, share in enumerate(found) if 0 < share < least - 1e-12]
         if not small:
-            return deadline, found
-        most[min(small, key=lambda d: found[d])] = 0.0
+            return found
+        left[min(small, key=lambda d: found[d])] = 0.0
+    able = [d for d, limit in enumerate(most) if limit >= least - 1e-12]
+    if len(able) > MOST_TRIED:
+        return None
+    tried = (part for n in range(1, len(able) + 1) for part in combinations(able, n))
+    made = [shares for part in tried if (shares := _with(part, energy, most, least)) is not None]
+    return min(made, key=lambda s: sum(map(mul, energy, s)), default=None)
+
+
+def _with(
+    part: Sequence[int], energy: Sequence[float], most: Sequence[float], least: float
+) -> list[float] | None:
+    """The least energy with these devices: `least` for each, the rest as `fill` gives it."""
+    rest = 1.0 - least * len(part)
+    if rest < -1e-12:
+        return None
+    beyond = [max(limit - least, 0.0) if d in part else 0.0 for d, limit in enumerate(most)]
+    found = fill(energy, beyond, max(rest, 0.0))
+    if found is None:
+        return None
+    return [share + least if d in part else 0.0 for d, share in enumerate(found)]
 
 
 def _least(problem: TileProblem, prefix: Sequence[int]) -> tuple[float, list[float]] | None:
@@ -159,14 +189,17 @@ def _least(problem: TileProblem, prefix: Sequence[int]) -> tuple[float, list[flo
     """
     slowest = _work(problem, prefix) / problem.devices[GATEWAY].speed + 1e-6
     all_busy = _work(problem, prefix) / sum(device.speed for device in problem.devices)
-    best = None
+    best, seen = None, set()
     for tried in range(DEADLINES):
         deadline = all_busy * (slowest / all_busy) ** (tried / (DEADLINES - 1)) + max(
             _waits(problem, prefix)
         )
         found = workload(problem, prefix, deadline)
-        steps = found and steps_of(problem, prefix, found[1])
-        if found and steps:
+        if found is None or tuple(found[1]) in seen:
+            continue
+        seen.add(tuple(found[1]))
+        steps = steps_of(problem, prefix, found[1])
+        if steps:
             ms = priced(problem, "coedge", steps).predicted_ms
             best = min(best, (ms, found)) if best else (ms, found)
     return best[1] if best else workload(problem, prefix, slowest)

@@ -119,7 +119,7 @@ def dads_light(problem: Problem) -> Plan:
     return better(problem, plans)
 
 
-GRID = 8
+GRID = 4  # 8 takes three times the flows: 5.6 % above the optimum in the mean instead of 7.4 %
 
 
 def dads_heavy(problem: Problem) -> Plan:
