@@ -22,7 +22,8 @@ from midge.targets.split import adaptive
 from midge.targets.split import executor as executing
 from midge.targets.split.adaptive import AdaptiveExecutor
 from midge.targets.split.client import EdgeClient
-from midge.targets.split.costs import Profile, costs_of, measure
+from midge.targets.split.coding_costs import CodingCost
+from midge.targets.split.costs import Codings, Profile, costs_of, measure
 from midge.targets.split.cut import cut_between, legal_cuts
 from midge.targets.split.estimate import ChangePoint, LinkEstimate
 from midge.targets.split.executor import SplitExecutor
@@ -157,6 +158,40 @@ def test_the_cut_follows_the_link(program: Program, server: ModelServer) -> None
         link.shape.up = link.shape.down = 12_500.0
         assert until(on_the_server), list(map(str, executor.log))
         assert any("moves to" in line.text for line in executor.log)
+    finally:
+        executor.close()
+        link.close()
+
+
+@pytest.mark.usefixtures("often")
+def test_codings_are_part_of_the_plan(program: Program, server: ModelServer) -> None:
+    """Coding costs 2 ms: on a fast link nothing is coded, on a slow one that keeps the server."""
+    graph = program.graph
+    costs = {
+        t: (CodingCost("raw", graph.tensors[t].bytes), CodingCost("lz4", 60, 2.0, 0.1))
+        for t in (*graph.inputs, *(t for node in graph.nodes for t in node.outputs))
+    }
+    link = ShapedLink(server.address, Shape(up=12_500.0, down=12_500.0))
+    client = EdgeClient(link.address, "digits", deadline_s=60)
+    executor = AdaptiveExecutor(
+        graph, far_device(program), client, codings=Codings(graph, costs, slowdown=1.0)
+    )
+    inputs = [digits()[2:3]]
+    expected = find_backend("host").build(program).run(inputs)[0]
+
+    def sends(coded: bool) -> bool:
+        np.testing.assert_array_equal(executor.run(inputs)[0], expected)
+        exchange = executor.current.exchange
+        if exchange is None or exchange.error is not None:
+            return False
+        return coded == (exchange.sent_bytes < executor.cut.sent_bytes)
+
+    try:
+        assert until(lambda: sends(coded=False))
+        link.shape.up = link.shape.down = 20.0
+        assert until(lambda: sends(coded=True)), list(map(str, executor.log))
+        told = [line.text for line in executor.log if line.kind in ("coding", "cut")]
+        assert "coded" not in told[0] and "coded lz4" in told[-1]
     finally:
         executor.close()
         link.close()

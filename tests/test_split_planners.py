@@ -183,6 +183,27 @@ def test_cic_equals_dads_at_any_bandwidth() -> None:
             assert equal(found.stages.latency_ms, plan("dads-light", asked).stages.latency_ms)
 
 
+def test_cic_has_every_cut_that_some_coding_makes_the_fastest() -> None:
+    for draw in draws(25):
+        problem = random_problem(draw)
+        ways = [
+            (wire, *(replace(wire, bytes=draw.randint(1, 20), encode_ms=ms) for ms in (1.0, 7.0)))
+            for wire in problem.costs.wires
+        ]
+
+        def coded(at: Problem, ways=ways) -> Problem:  # type: ignore[no-untyped-def]
+            wires = tuple(min(o, key=lambda w: w.bytes / at.link.up + w.encode_ms) for o in ways)
+            return replace(at, costs=replace(at.costs, wires=wires))
+
+        cuts = mincut.Envelope.of(problem, coded=coded).cuts
+        ratio = problem.link.down / problem.link.up
+        for _ in range(2):
+            up = 10 ** draw.uniform(-2, 3)
+            present = coded(replace(problem, link=replace(problem.link, up=up, down=up * ratio)))
+            found = min(evaluate(present, cut).latency_ms for cut in cuts)
+            assert equal(found, plan("dads-light", present).stages.latency_ms)
+
+
 def test_neurosurgeon_is_exhaustive_on_chains_and_cuts_graphs_where_one_tensor_crosses() -> None:
     for draw in draws(6):
         problem = chain_problem(draw, objective=draw.choice(["latency", "energy"]))

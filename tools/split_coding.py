@@ -24,6 +24,7 @@ from ..runtime.options import Options
 from ..runtime.pipeline import compile_graph, rewrite
 from ..targets.split.coding import CODINGS, LOSSLESS
 from ..targets.split.coding_costs import CodingCost, choose, measure_codings
+from ..targets.split.costs import Codings
 from .arguments import load_inputs
 from .zoo import find_model
 
@@ -54,11 +55,19 @@ def chosen_codings(
     args: argparse.Namespace, graph: Graph, rate: float
 ) -> Mapping[int, CodingCost] | None:
     """The coding of each tensor that the arguments ask for, None for raw ones."""
+    codings = codings_of(args, graph)
+    if codings is None:
+        return None
+    return choose(codings.measured, rate, codings.slowdown, args.server_load)
+
+
+def codings_of(args: argparse.Namespace, graph: Graph) -> Codings | None:
+    """What the codings that the arguments allow cost, measured; None for raw ones."""
     if getattr(args, "coding", "raw") == "raw":
         return None
     names = LOSSLESS if args.coding == AUTO else (args.coding,)
     measured = measure_codings(graph, load_samples(graph, args.samples), names)
-    return choose(measured, rate, args.device_slowdown, args.server_load)
+    return Codings(graph, measured, args.device_slowdown)
 
 
 def load_samples(graph: Graph, path: Path | None) -> list[Sequence[np.ndarray]]:

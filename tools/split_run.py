@@ -20,7 +20,7 @@ from ..runtime.pipeline import compile_graph, rewrite
 from ..runtime.program import Program
 from . import split_plan
 from .arguments import load_inputs, read_token
-from .split_coding import add_coding, add_samples, load_samples
+from .split_coding import add_coding, add_samples, codings_of, load_samples
 from .trust import add_tls, host_of, tls_files
 from .verbs import run as run_verb
 from .zoo import find_model
@@ -177,7 +177,8 @@ def _split(
     if not args.adapt:
         return make(graph, cut, client)
     problem = split_plan.latency_problem(args, graph)
-    return AdaptiveExecutor(graph, problem, client, args.deadline * 1e3, make, log)
+    codings = codings_of(args, graph)
+    return AdaptiveExecutor(graph, problem, client, args.deadline * 1e3, make, log, codings)
 
 
 def _wrapped(args: argparse.Namespace, executor: Any, log: Decisions) -> Any:

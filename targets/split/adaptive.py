@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +16,12 @@ import numpy as np
 from ...runtime.backend import Measurement
 from ...runtime.graph import Graph
 from .client import EdgeClient, LinkError
+from .coder import Coder
+from .coding_costs import CodingCost
+from .costs import Codings
 from .cut import Cut, cut_between, ranges
 from .decisions import Decisions
-from .estimate import LinkEstimate
+from .estimate import LEAST_BYTES, LinkEstimate
 from .executor import SplitExecutor
 from .planners.mincut import Envelope
 from .planners.problem import Link, Plan, Problem, evaluate, plan_of
@@ -34,7 +37,8 @@ class AdaptiveExecutor:
     """Runs `graph` split at the cut that the present link asks for.
 
     `problem` has the costs of both sides; its link is only the first guess. `deadline_ms` bounds
-    what is waited for the server: after it the device finishes alone.
+    what is waited for the server: after it the device finishes alone. With `codings` the plan says
+    how each tensor that crosses is coded; without, executors code as they were made to.
     """
 
     def __init__(
@@ -45,19 +49,22 @@ class AdaptiveExecutor:
         deadline_ms: float | None = None,
         make: Callable[[Graph, Cut, EdgeClient], SplitExecutor] = SplitExecutor,
         log: Decisions | None = None,
+        codings: Codings | None = None,
     ) -> None:
         self.measurement = Measurement()
         self.log = log if log is not None else Decisions()
         self.estimate = LinkEstimate(problem.link.up, problem.link.delay_ms)
         self._graph, self._client, self._deadline_ms, self._make = graph, client, deadline_ms, make
-        self._problem, self._envelope = problem, Envelope.of(problem)
+        self._problem, self._codings = problem, codings
+        self._envelope = self._envelope_now()
         self._made: dict[str, SplitExecutor] = {}
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), False
         self._failed = False  # the server did, and has not answered since
         self._told_at = 0.0  # when a request last told about the link
-        self.plan = self._best()
+        self._chosen, self.plan = self._best()
         self._current = self._prepare(self.plan)
+        self._code(self._current)
         self._note("cut", f"starts with {self._describe(self.plan)}")
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -108,7 +115,8 @@ class AdaptiveExecutor:
         exchange = executor.exchange
         if exchange is None:
             return
-        self._told_at = time.monotonic()
+        if exchange.error is not None or exchange.sent_bytes >= LEAST_BYTES:
+            self._told_at = time.monotonic()
         if exchange.error is not None:
             self._note("failed", f"the server failed: {exchange.error}")
             self._failed = True
@@ -155,16 +163,35 @@ class AdaptiveExecutor:
     def _replan(self) -> None:
         if not 1 / LOAD_STEP < self.estimate.load / self._problem.server_load < LOAD_STEP:
             self._problem = replace(self._problem, server_load=self.estimate.load)
-            self._envelope = Envelope.of(self._problem)
-        best = self._best()
-        now = evaluate(self._at_present(), self.plan.device).latency_ms
-        if best.device == self.plan.device:
+            self._envelope = self._envelope_now()
+        chosen, best = self._best()
+        now = evaluate(self._coded(self._at_present(), self._chosen), self.plan.device).latency_ms
+        if best.stages.latency_ms >= now * (1 - HYSTERESIS):
             return
-        if best.stages.latency_ms > now * (1 - HYSTERESIS):
-            return
+        moves = best.device != self.plan.device
         executor = self._prepare(best)
-        self.plan, self._current = best, executor
-        self._note("cut", f"moves to {self._describe(best)}, {now:.2f} ms where it was")
+        self._chosen, self.plan = chosen, best
+        self._code(executor)
+        self._current = executor
+        kind, what = ("cut", "moves to") if moves else ("coding", "codes anew:")
+        self._note(kind, f"{what} {self._describe(best)}, {now:.2f} ms where it was")
+
+    def _envelope_now(self) -> Envelope:
+        return Envelope.of(self._problem, coded=lambda p: self._coded(p, self._best_codings(p)))
+
+    def _best_codings(self, problem: Problem) -> Mapping[int, CodingCost]:
+        return {} if self._codings is None else self._codings.best(problem)
+
+    def _coded(self, problem: Problem, chosen: Mapping[int, CodingCost]) -> Problem:
+        return problem if self._codings is None else self._codings.applied(problem, chosen)
+
+    def _code(self, executor: SplitExecutor) -> None:
+        """From the next request on, what crosses is coded as was chosen."""
+        if self._codings is None:
+            return
+        tensors = self._graph.tensors
+        names = {tensors[t].name: cost.name for t, cost in self._chosen.items()}
+        executor.coder = Coder(names)
 
     def _at_present(self) -> Problem:
         rate = self.estimate.rate
@@ -172,10 +199,13 @@ class AdaptiveExecutor:
         link = Link(rate, rate * ratio, self.estimate.delay_ms)
         return replace(self._problem, link=link)
 
-    def _best(self) -> Plan:
-        present = self._at_present()
+    def _best(self) -> tuple[Mapping[int, CodingCost], Plan]:
+        """The fastest plan on the link as it is, and how every tensor is best coded there."""
+        plain = self._at_present()
+        chosen = self._best_codings(plain)
+        present = self._coded(plain, chosen)
         plans = [plan_of(present, "cic", cut, True) for cut in self._envelope.cuts]
-        return min(plans, key=lambda p: (p.stages.latency_ms, -len(p.device)))
+        return chosen, min(plans, key=lambda p: (p.stages.latency_ms, -len(p.device)))
 
     def _prepare(self, plan: Plan) -> SplitExecutor:
         with self._lock:
@@ -187,8 +217,12 @@ class AdaptiveExecutor:
 
     def _describe(self, plan: Plan) -> str:
         stages, nodes = plan.stages, len(self._graph.nodes)
+        sent = cut_between(self._graph, plan.device).sent
+        used = sorted({self._chosen[t].name for t in sent if t in self._chosen} - {"raw"})
+        coded = f" coded {', '.join(used)}" if used else ""
         return (
-            f"{len(plan.device)} of {nodes} nodes here: {stages.latency_ms:.2f} ms predicted at "
+            f"{len(plan.device)} of {nodes} nodes here, {stages.sent_bytes:,} bytes cross{coded}: "
+            f"{stages.latency_ms:.2f} ms predicted at "
             f"{self.estimate.rate / 125:.3g} Mbit/s, {self.estimate.delay_ms:.2f} ms of delay, "
             f"server load {self.estimate.load:.2f}"
         )

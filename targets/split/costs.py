@@ -11,7 +11,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import InputError
 from ...runtime.graph import Graph
 from ...runtime.pipeline import compile_graph
-from .coding_costs import CodingCost
+from .coding_costs import CodingCost, choose
 from .cut import cut_between, stateful_nodes
-from .planners.problem import INPUT, Costs, Wire
+from .planners.problem import INPUT, Costs, Problem, Wire
 
 ROUNDS = 9
 BUDGET_S = 20.0  # of measuring; slow models get fewer rounds, but at least three
@@ -124,20 +124,8 @@ def _interleaved(executors: Sequence[Executor], inputs: Sequence[np.ndarray]) ->
 def costs_of(
     graph: Graph, device: Profile, server: Profile, coded: Mapping[int, CodingCost] | None = None
 ) -> Costs:
-    """What planners see of a graph. Bytes are those on the wire, each tensor's description in.
-
-    `coded` says what each tensor's coding costs; those that it doesn't name cross as they are.
-    """
+    """What planners see of a graph; `coded` as in `wires_of`."""
     made = {t: i for i, node in enumerate(graph.nodes) for t in node.outputs}
-    wires = []
-    for index, readers in graph.consumers.items():
-        if readers and graph.is_activation(index) and (index in made or index in graph.inputs):
-            cost = (coded or {}).get(index)
-            size, times = wire_bytes(graph, index), (0.0, 0.0)
-            if cost is not None and cost.name != "raw":
-                size += cost.bytes - graph.tensors[index].bytes + CODING_BYTES
-                times = cost.encode_ms, cost.decode_ms
-            wires.append(Wire(made.get(index, INPUT), readers, size, *times))
     answers = [0] * len(graph.nodes)
     for index in graph.outputs:
         if index in made:
@@ -145,11 +133,46 @@ def costs_of(
     return Costs(
         device.node_ms,
         server.node_ms,
-        tuple(wires),
+        wires_of(graph, coded or {}),
         tuple(answers),
         tuple(_constant_bytes(graph, node.operands) for node in graph.nodes),
         frozenset(stateful_nodes(graph)),
     )
+
+
+def wires_of(graph: Graph, coded: Mapping[int, CodingCost]) -> tuple[Wire, ...]:
+    """What may cross. Bytes are those on the wire, each tensor's description in.
+
+    `coded` says what each tensor's coding costs; those that it doesn't name cross as they are.
+    """
+    made = {t: i for i, node in enumerate(graph.nodes) for t in node.outputs}
+    wires = []
+    for index, readers in graph.consumers.items():
+        if readers and graph.is_activation(index) and (index in made or index in graph.inputs):
+            cost = coded.get(index)
+            size, times = wire_bytes(graph, index), (0.0, 0.0)
+            if cost is not None and cost.name != "raw":
+                size += cost.bytes - graph.tensors[index].bytes + CODING_BYTES
+                times = cost.encode_ms, cost.decode_ms
+            wires.append(Wire(made.get(index, INPUT), readers, size, *times))
+    return tuple(wires)
+
+
+@dataclass(frozen=True)
+class Codings:
+    """What each tensor may be coded as, at what cost; the device's times count `slowdown` times."""
+
+    graph: Graph
+    measured: Mapping[int, tuple[CodingCost, ...]]
+    slowdown: float = 1.0
+
+    def best(self, problem: Problem) -> Mapping[int, CodingCost]:
+        """Each tensor's coding of the least time at the problem's link and load."""
+        return choose(self.measured, problem.link.up, self.slowdown, problem.server_load)
+
+    def applied(self, problem: Problem, chosen: Mapping[int, CodingCost]) -> Problem:
+        """The problem with tensors that cross as chosen."""
+        return replace(problem, costs=replace(problem.costs, wires=wires_of(self.graph, chosen)))
 
 
 def wire_bytes(graph: Graph, index: int) -> int:

@@ -14,7 +14,7 @@ capacity keep the device's set closed under predecessors.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -243,36 +243,42 @@ class Envelope:
 
     T is linear in x = 1 / bandwidth (both directions change together), so the cuts are the lines of
     a lower envelope, found by solving where two known lines cross until no new line appears. Valid
-    until a time or the server's load changes.
+    until a time or the server's load changes. A coding of what crosses is another line of a cut:
+    `coded` gives the problem with the best codings for its link.
     """
 
     cuts: tuple[frozenset[int], ...]
 
     @staticmethod
-    def of(problem: Problem, fastest: float = 1e9) -> Envelope:
+    def of(
+        problem: Problem,
+        fastest: float = 1e9,
+        coded: Callable[[Problem], Problem] = lambda problem: problem,
+    ) -> Envelope:
         """`fastest`: bytes a millisecond from which the link counts as free."""
         low, high = Fraction(1) / Fraction(fastest), Fraction(10) ** 9
-        lines = {problem.costs.everything}
+        cuts = {problem.costs.everything}
 
-        def solve(x: Fraction) -> frozenset[int]:
-            return least_cut(problem.costs, stage_weights(_at(problem, x), 1.0, 1.0, 1.0))
+        def solve(x: Fraction) -> Line:
+            present = coded(_at(problem, x))
+            cut = least_cut(present.costs, stage_weights(present, 1.0, 1.0, 1.0))
+            cuts.add(cut)
+            return _line(present, cut)
 
-        def search(a: frozenset[int], b: frozenset[int]) -> None:
-            crossing = _crossing(problem, a, b)
-            if a == b or crossing is None:
+        def search(a: Line, b: Line) -> None:
+            crossing = _crossing(a, b)
+            if crossing is None:
                 return
             middle = solve(crossing)
-            known = [_line(problem, cut) for cut in (a, b)]
-            if middle in (a, b) or _line(problem, middle) in known:
-                return
-            lines.add(middle)
-            search(a, middle)
-            search(middle, b)
+            if middle[0] + middle[1] * crossing < a[0] + a[1] * crossing:
+                search(a, middle)
+                search(middle, b)
 
-        left, right = solve(low), solve(high)
-        lines |= {left, right}
-        search(left, right)
-        return Envelope(tuple(sorted(lines, key=lambda cut: (len(cut), sorted(cut)))))
+        search(solve(low), solve(high))
+        return Envelope(tuple(sorted(cuts, key=lambda cut: (len(cut), sorted(cut)))))
+
+
+Line = tuple[Fraction, Fraction]  # time without the link, bytes: T = first + second * x
 
 
 def _at(problem: Problem, x: Fraction) -> Problem:
@@ -281,8 +287,8 @@ def _at(problem: Problem, x: Fraction) -> Problem:
     return replace(problem, link=link)
 
 
-def _line(problem: Problem, cut: frozenset[int]) -> tuple[Fraction, Fraction]:
-    """(time without the link, bytes): T = first + second * x, the delay left out."""
+def _line(problem: Problem, cut: frozenset[int]) -> Line:
+    """The time of a cut by x, the delay left out."""
     costs = problem.costs
     load = Fraction(problem.server_load)
     compute = sum((Fraction(costs.device_ms[v]) for v in cut), Fraction(0))
@@ -295,8 +301,8 @@ def _line(problem: Problem, cut: frozenset[int]) -> tuple[Fraction, Fraction]:
     return compute, sent + share * sum(costs.answer_bytes[v] for v in away)
 
 
-def _crossing(problem: Problem, a: frozenset[int], b: frozenset[int]) -> Fraction | None:
-    (t_a, s_a), (t_b, s_b) = _line(problem, a), _line(problem, b)
+def _crossing(a: Line, b: Line) -> Fraction | None:
+    (t_a, s_a), (t_b, s_b) = a, b
     if s_a == s_b or (t_b - t_a) / (s_a - s_b) <= 0:
         return None
     return (t_b - t_a) / (s_a - s_b)
