@@ -197,11 +197,10 @@ def test_cic_has_every_cut_that_some_coding_makes_the_fastest() -> None:
 
         cuts = mincut.Envelope.of(problem, coded=coded).cuts
         ratio = problem.link.down / problem.link.up
-        for _ in range(2):
-            up = 10 ** draw.uniform(-2, 3)
-            present = coded(replace(problem, link=replace(problem.link, up=up, down=up * ratio)))
-            found = min(evaluate(present, cut).latency_ms for cut in cuts)
-            assert equal(found, plan("dads-light", present).stages.latency_ms)
+        up = 10 ** draw.uniform(-2, 3)
+        present = coded(replace(problem, link=replace(problem.link, up=up, down=up * ratio)))
+        found = min(evaluate(present, cut).latency_ms for cut in cuts)
+        assert equal(found, plan("dads-light", present).stages.latency_ms)
 
 
 def test_neurosurgeon_is_exhaustive_on_chains_and_cuts_graphs_where_one_tensor_crosses() -> None:
