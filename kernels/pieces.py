@@ -32,7 +32,7 @@ _KERNELS: Mapping[str, _Cursors] = {
     "conv2d_vector_s8 conv2d_vector_s16 conv2d_vector_f32 depthwise_conv2d_vector_s8 "
     "depthwise_conv2d_vector_s16 depthwise_conv2d_vector_f32 bconv2d_vector_s8 bconv2d_vector_f32 "
     "bconv2d_vector_b1 average_pool2d_s8 average_pool2d_s16 average_pool2d_f32 max_pool2d_s8 "
-    "max_pool2d_s16 max_pool2d_f32 bmax_pool2d": _WINDOWS,
+    "l2_pool2d_f32 max_pool2d_s16 max_pool2d_f32 bmax_pool2d": _WINDOWS,
     "conv2d_winograd_s8 lookup_s8 flip_sign_s8 quantize_f32_s8 quantize_f32_u8 quantize_f32_s16 "
     "dequantize_s8_f32 dequantize_u8_f32 dequantize_s16_f32 softmax_s8 softmax_s8_s16 softmax_s16 "
     "softmax_f32 relu_s16 relu_f32 leaky_relu_s16 leaky_relu_f32 logistic_s16 logistic_f32 "

@@ -1,9 +1,9 @@
-"""Average and maximum pooling, of TFLite's AVERAGE_POOL_2D and MAX_POOL_2D.
+"""Average, maximum and L2 pooling: TFLite's AVERAGE_POOL_2D, MAX_POOL_2D and L2_POOL_2D.
 
 Arithmetic: `reference/pooling.h`, `reference/integer_ops/pooling.h`. Only taps inside the image
 count. Integer averages round half away from zero, on q itself; models that were uint8 round on
 q + 128, which is never negative; ONNX's round to even ones. Float sums run over window rows,
-then columns.
+then columns. L2 is the root of the mean square, of float32 alone.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ MAX_LAYOUTS = {
     "f32": layout("max_pool2d_f32", f"{GEOMETRY} bounds"),
 }
 
+L2_F32 = layout("l2_pool2d_f32", f"{GEOMETRY} bounds")
+
 
 def average_reference(
     graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]
@@ -96,6 +98,16 @@ def max_reference(
     return [_clamp(graph, node, greatest)]
 
 
+def l2_reference(graph: Graph, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """Root of the mean square of the pixels that each window covers."""
+    x = inputs[0]
+    assert x is not None
+    counts = _taps(node, np.ones((1, *x.shape[1:3], 1), np.float32)).sum(axis=(3, 4))
+    with np.errstate(over="ignore"):
+        squares = _float_sums(_taps(node, x * x))
+    return [_clamp(graph, node, np.sqrt(squares / counts))]
+
+
 def _taps(node: Node, x: np.ndarray, fill: float = 0) -> np.ndarray:
     attrs = node.attrs
     return windows(x, attrs.window, attrs.stride, attrs.padding, fill=fill)
@@ -131,6 +143,11 @@ def has_one_supported_type(graph: Graph, node: Node) -> bool:
     return graph.input(node).dtype == graph.output(node).dtype and (
         graph.input(node).dtype in SUFFIXES
     )
+
+
+def has_floats(graph: Graph, node: Node) -> bool:
+    """Input and output must be float32."""
+    return graph.input(node).dtype == graph.output(node).dtype == "float32"
 
 
 def has_quantized_range(graph: Graph, node: Node) -> bool:
@@ -183,6 +200,11 @@ def lower_max(graph: Graph, node: Node) -> Lowered:
     return MAX_LAYOUTS[suffix].lowered(PIXEL, **_fields(graph, node))
 
 
+def lower_l2(graph: Graph, node: Node) -> Lowered:
+    """The row kernel of float32."""
+    return L2_F32.lowered(PIXEL, **_fields(graph, node))
+
+
 def _fields(graph: Graph, node: Node) -> dict[str, Field]:
     x, attrs = graph.input(node), node.attrs
     fields: dict[str, Any] = {
@@ -211,3 +233,4 @@ AVERAGE = Operation(
     CONSTRAINTS,
 )
 MAX = Operation(max_reference, lower_max, tuple(MAX_LAYOUTS.values()), CONSTRAINTS)
+L2 = Operation(l2_reference, lower_l2, (L2_F32,), (has_floats, has_known_activation, covers_pixels))

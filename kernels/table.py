@@ -53,6 +53,7 @@ from . import (
     svdf,
     transpose,
     transpose_conv,
+    update_slice,
 )
 from .operation import Layout, Operation
 
@@ -65,6 +66,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **hybrid.OPERATIONS,
     "average_pool2d": pool2d.AVERAGE,
     "max_pool2d": pool2d.MAX,
+    "l2_pool2d": pool2d.L2,
     "add": add.ADD,
     "sub": add.SUB,
     "mul": mul.MUL,
@@ -113,6 +115,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "gather": gather.GATHER_OPERATION,
     "gather_nd": gather.GATHER_ND_OPERATION,
     "matmul": matmul.OPERATION,
+    "update_slice": update_slice.OPERATION,
     "select": select.OPERATION,
     "cast": cast.OPERATION,
     "arg_max": extreme.OPERATION,

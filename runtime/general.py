@@ -167,6 +167,14 @@ def gather_nd_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return (indices[:-1] + x[depth:],)
 
 
+def update_slice_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    """inputs: x, a part that is no larger along any axis, an index for each axis."""
+    x, part, indices = (graph.input(node, i).shape for i in range(3))
+    if len(x) != len(part) or any(n > m for n, m in zip(part, x)) or indices != (len(x),):
+        raise ValueError(f"{list(part)} in {list(x)} by indices {list(indices)}")
+    return (x,)
+
+
 def second_shape(graph: Graph, node: Node) -> tuple[Shape, ...]:
     return (graph.input(node, 1).shape,)
 

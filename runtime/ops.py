@@ -161,6 +161,7 @@ OPERATORS: Mapping[str, Operator] = {
     ),
     "average_pool2d": Operator(Pool2D, pool_shapes, window_need),
     "max_pool2d": Operator(Pool2D, pool_shapes, window_need),
+    "l2_pool2d": Operator(Pool2D, pool_shapes, window_need),
     "mean": Operator(Mean, mean_shapes),
     "add": Operator(Arithmetic, broadcast_shapes, pointwise_need),
     "sub": Operator(Arithmetic, broadcast_shapes, pointwise_need),
@@ -233,6 +234,8 @@ OPERATORS: Mapping[str, Operator] = {
     "select": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
     "stack": Operator(general.Axis, general.stack_shapes),
     "top_k": Operator(general.TopK, general.top_k_shapes),
+    # inputs: x, the part, where it begins
+    "update_slice": Operator(NoAttrs, general.update_slice_shapes),
     "unstack": Operator(general.Axis, general.unstack_shapes),
 }
 

@@ -26,7 +26,7 @@ Range = tuple[int, int]  # begin .. end-1
 # Operators whose outputs can be made in part: what they need of an input is a window.
 TILED = frozenset(
     (
-        *("conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d"),
+        *("conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d", "l2_pool2d"),
         *("add", "sub", "mul", "relu", "leaky_relu", "logistic", "tanh", "hard_swish"),
         *("quantize", "dequantize", "feed"),
     )

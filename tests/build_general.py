@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from flatbuffers import flexbuffers
 from tflite_writer import ModelBuilder
 
 Spec = tuple[Any, ...]  # shape, dtype and, if it is quantized, scale and zero point
@@ -177,6 +178,54 @@ def loop(passes: int = 3, step: int = 1, computed: bool = False) -> bytes:
         cond_subgraph_index=condition, body_subgraph_index=body,
     )  # fmt: skip
     return model.build([x, y, most] if computed else [x, y], made[1:3])
+
+
+def circular_buffer(rows: int = 5, **options: int) -> bytes:
+    """A convolution over the last rows that came, one an inference, as TFLM's streaming models."""
+    model, rng = ModelBuilder(), np.random.default_rng(13)
+    x, kept = model.tensor((1, 1, 4, 3), *Q), model.tensor((1, rows, 4, 3), *Q, variable=True)
+    model.node(
+        "CUSTOM", [x], [kept], custom_code="CIRCULAR_BUFFER",
+        custom_options=flexbuffers.Dumps(options) if options else b"",
+    )  # fmt: skip
+    weights = rng.integers(-127, 128, (2, rows, 2, 3))
+    w = model.constant(weights, "int8", scale=[0.01, 0.02], axis=0)
+    bias = model.constant(rng.integers(-99, 99, 2), "int32", scale=[0.0005, 0.001], axis=0)
+    y = model.tensor((1, 1, 3, 2), "int8", 0.1, 3)
+    model.node("CONV_2D", [kept, w, bias], [y], padding="VALID", stride_h=1, stride_w=1)
+    return model.build([x], [y])
+
+
+def updated(
+    shape: tuple[int, ...],
+    part: tuple[int, ...],
+    dtype: str,
+    first: tuple[int, ...] | None,
+    index: str,
+) -> bytes:
+    """DYNAMIC_UPDATE_SLICE from `first` on, or from where true and false say."""
+    model = ModelBuilder()
+    spec = Q if dtype == "int8" else (dtype,)
+    x, new, y = model.tensor(shape, *spec), model.tensor(part, *spec), model.tensor(shape, *spec)
+    inputs = [x, new]
+    if first is None:
+        inputs.append(model.tensor((len(shape),), B))
+        places = model.tensor((len(shape),), index)
+        model.node("CAST", inputs[2:], [places])
+    else:
+        places = model.constant(np.array(first), index)
+    model.node("DYNAMIC_UPDATE_SLICE", [x, new, places], [y])
+    return model.build(inputs, [y])
+
+
+def pooled(padding: str, activation: str) -> bytes:
+    """L2_POOL_2D of 3 x 2 pixels, two rows apart."""
+    rows, columns = (3, 5) if padding == "SAME" else (2, 4)
+    return general(
+        "L2_POOL_2D", [((2, 5, 5, 19), F)], ((2, rows, columns, 19), F), "Pool2DOptions",
+        padding=padding, stride_h=2, stride_w=1, filter_height=3,
+        filter_width=2, fused_activation_function=activation,
+    )  # fmt: skip
 
 
 def half_weights() -> bytes:

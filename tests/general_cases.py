@@ -16,8 +16,10 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 
 
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
-OWN = ("sum_int8", "sum_int16", *(f"{name}_tflm" for name in (
-    "ceil", "round", "cumsum", "cumsum_int32", "elu_int8", "rsqrt_int8")))  # fmt: skip
+OWN = (
+    "sum_int8 sum_int16 circular_buffer dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
+    "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm"
+).split()
 
 # What the host hands to NumPy, and microcontrollers refuse.
 IN_NUMPY = ("log_softmax",)
@@ -172,6 +174,15 @@ CASES: list[Line] = [
          weights=(1, 3, 3, 4)),
     case("if", g.choice),
     *(case(f"while_{passes}", g.loop, passes=passes) for passes in (0, 3)),
+    *(case(f"dynamic_update_slice_{name}", g.updated, shape=shape, part=part, dtype=dtype,
+           first=first, index=index) for name, shape, part, dtype, first, index in (
+        ("computed", (3, 5, 4), (2, 2, 4), g.F, None, g.INT),
+        ("constant", (2, 3, 4, 5), (1, 2, 3, 5), "int8", (9, -3, 1, 0), g.INT),
+        ("whole", (2, 3), (2, 3), g.INT, (1, 1), g.INT),
+        ("wide_tflm", (3, 5, 4), (2, 2, 3), "int8", None, "int64"))),
+    *(case(f"l2_pool2d_{padding.lower()}", g.pooled, padding=padding, activation=activation)
+      for padding, activation in (("SAME", "NONE"), ("VALID", "RELU6"))),
+    case("circular_buffer", g.circular_buffer),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",

@@ -47,7 +47,8 @@ TYPES = ("int8", "int16", "int32", "float32")
 # Kernels that move bytes, whatever they are.
 MOVERS = frozenset(
     "strided_copy strided_slice_rows table_copy split_flat concatenation_flat concatenation_rows "
-    "pad_rows pad_flat select gather gather_nd slide resize_nearest cast assign".split()
+    "pad_rows pad_flat select gather gather_nd slide update_slice resize_nearest cast "
+    "assign".split()
 )
 
 

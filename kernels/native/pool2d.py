@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, AWAY, EVEN, MAX_LAYOUTS
+from ..pool2d import AVERAGE_BY_ROW_S8, AVERAGE_LAYOUTS, AWAY, EVEN, L2_F32, MAX_LAYOUTS
 from .conv2d import first_tap, last_tap
 from .fixedpoint import add32, clamp, inline
 from .memory import (
@@ -24,6 +24,7 @@ from .memory import (
     int32_block,
 )
 from .registry import kernel
+from .whole import root
 
 
 @inline
@@ -163,7 +164,7 @@ def average_pool2d_by_row_s8(arena, constants, p):  # type: ignore[no-untyped-de
                 y[start + i] = clamp(mean, p[PR.least], p[PR.greatest])
 
 
-PA, PM = AVERAGE_LAYOUTS["f32"].index, MAX_LAYOUTS["f32"].index
+PA, PL, PM = AVERAGE_LAYOUTS["f32"].index, L2_F32.index, MAX_LAYOUTS["f32"].index
 LOWEST = np.float32(np.finfo(np.float32).min)
 
 
@@ -188,6 +189,26 @@ def _average_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _l2_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
+    arena, constants, (x_rows, first), left, begin, end = window
+    totals, count = float32_block(), 0
+    for i in range(size):
+        totals[i] = np.float32(0)
+    for ky in range(p[PL.window_height]):
+        line = x_rows[first + ky]
+        if line >= 0:
+            count += end - begin
+            for kx in range(begin, end):
+                x = float32_at(arena, line + 4 * ((left + kx) * p[PL.channels] + start))
+                for i in range(size):
+                    totals[i] += x[i] * x[i]
+    bounds, number = float32_at(constants, p[PL.bounds]), np.float32(count)
+    least, greatest = bounds[0], bounds[1]
+    for i in range(size):
+        y[start + i] = clamp(root(totals[i] / number), least, greatest)
+
+
+@inline
 def _max_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
     arena, constants, (x_rows, first), left, begin, end = window
     most = float32_block()
@@ -208,3 +229,4 @@ def _max_f32(y, window, p, start, size):  # type: ignore[no-untyped-def]
 
 average_pool2d_f32 = _pool(AVERAGE_LAYOUTS["f32"], float32_at, 4, _average_f32)
 max_pool2d_f32 = _pool(MAX_LAYOUTS["f32"], float32_at, 4, _max_f32)
+l2_pool2d_f32 = _pool(L2_F32, float32_at, 4, _l2_f32)

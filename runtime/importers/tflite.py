@@ -20,7 +20,7 @@ from ..content import read_content
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
 from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
-from . import larq, tflite_custom
+from . import larq, tflite_custom, tflite_micro
 from . import tflite_compute as compute
 from . import tflite_general as general
 from . import tflite_movement as movement
@@ -38,6 +38,7 @@ from .tflite_file import (
     parse,
 )
 from .tflite_loops import Loops
+from .tflite_micro import with_buffers
 from .tflite_order import check_order, check_outputs
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 from .tflite_sums import with_chains
@@ -56,6 +57,7 @@ READERS: Mapping[str, Reader] = {
     "FULLY_CONNECTED": Reader(compute.fully_connected, "FullyConnectedOptions", 13, (2, 3)),
     "HARD_SWISH": Reader(compute.unary("hard_swish"), None, 1),
     "L2_NORMALIZATION": Reader(compute.l2_normalization, "L2NormOptions", 2),
+    "L2_POOL_2D": Reader(compute.pool2d("l2_pool2d"), "Pool2DOptions", 1),
     "LEAKY_RELU": Reader(compute.leaky_relu, "LeakyReluOptions", 2),
     "LOG_SOFTMAX": Reader(compute.unary("log_softmax"), None, 2),
     "LOGISTIC": Reader(compute.unary("logistic"), None, 3),
@@ -112,7 +114,7 @@ KINDS: Mapping[str, str] = {
 }
 
 # Custom operators by their custom code.
-CUSTOM_READERS: Mapping[str, Reader] = larq.READERS
+CUSTOM_READERS: Mapping[str, Reader] = {**larq.READERS, **tflite_micro.READERS}
 
 
 def read_tflite(
@@ -128,7 +130,7 @@ def read_tflite(
     label: str | Path = "model" if isinstance(source, bytes) else source
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
-        model = with_chains(with_choices(with_states(parse(content))))
+        model = with_buffers(with_chains(with_choices(with_states(parse(content)))))
         graph = _Import(model, label, {}).graph()
     except Malformed as error:
         raise ModelError(label, str(error)) from error
@@ -301,7 +303,10 @@ class _Import:
     def shapes(self, node: Node) -> tuple[Shape, ...]:
         """The output shapes by the operator's rule."""
         used = {i: self.tensors[i] for i in (*node.operands, *node.outputs)}
-        return OPERATORS[node.op].shapes(Graph((), used, (), ()), node)
+        try:
+            return OPERATORS[node.op].shapes(Graph((), used, (), ()), node)
+        except (ValueError, IndexError) as error:
+            raise Malformed(f"its operands' shapes don't fit: {error}") from error
 
     def fix_shape_input(self, operator: FileOperator, parts: Parts) -> None:
         """A graph input that is an output shape may only have the value the graph is made for."""

@@ -132,6 +132,13 @@ def embedding_lookup(node: Reading) -> Parts:
     return Parts("gather", Axis(0, 0), node.operands(1, 0))
 
 
+def update_slice(node: Reading) -> Parts:
+    """Operands: x, the part that replaces some of it, where."""
+    node.same_type(0, 1)
+    node.tensor(2)
+    return Parts("update_slice", NoAttrs(), node.operands(0, 1, 2))
+
+
 def tile(node: Reading) -> Parts:
     node.same_type()
     counts = node.numbers(1, "repeats", len(node.tensor(0).shape))
@@ -225,6 +232,7 @@ READERS: Mapping[str, Reader] = {
     "ABS": Reader(one("abs"), None, 5),
     "CEIL": Reader(one("ceil"), None, 1),
     "COS": Reader(one("cos"), None, 1),
+    "DYNAMIC_UPDATE_SLICE": Reader(update_slice, None, 3, (3, 3)),
     "ELU": Reader(one("elu"), None, 1),
     "EMBEDDING_LOOKUP": Reader(embedding_lookup, None, 1, (2, 2)),
     "EXP": Reader(one("exp"), None, 2),

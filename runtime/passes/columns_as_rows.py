@@ -15,7 +15,7 @@ from ..graph import Graph, Node, Tensor
 from ..shapes import kernel_size
 from .remove_dead import remove_dead
 
-WINDOWS = ("conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d")
+WINDOWS = ("conv2d", "depthwise_conv2d", "average_pool2d", "max_pool2d", "l2_pool2d")
 POINTWISE = (
     *("add", "sub", "mul", "relu", "leaky_relu", "logistic", "tanh", "hard_swish"),
     *("quantize", "dequantize"),

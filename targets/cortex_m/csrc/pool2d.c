@@ -1,9 +1,10 @@
-/* Average and maximum pooling over the taps that lie inside the image. */
+/* Average, maximum and L2 pooling over the taps that lie inside the image. */
 #include <string.h>
 
 #include "midge_dot.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"
+#include "midge_root.h"
 #include "midge_window.h"
 
 #if defined(__ARM_FEATURE_MVE)
@@ -231,6 +232,24 @@ static void average_pixel_f32(
     }
 }
 
+static void l2_pixel_f32(
+    const int8_t *arena, const window *w, midge_float *y, const midge_float *bounds)
+{
+    const float taps = (float)taps_inside(w);
+    for (int32_t channel = 0; channel < w->channels; channel++) {
+        float total = 0.0f;
+        for (int32_t ky = 0; ky < w->height; ky++) {
+            if (w->lines[ky] < 0)
+                continue;
+            const midge_float *x =
+                midge_float_at(arena, w->lines[ky]) + w->first * w->channels + channel;
+            for (int32_t kx = w->count; kx > 0; kx--, x += w->channels)
+                total += *x * *x;
+        }
+        y[channel] = midge_clamp_float(midge_root(total / taps), bounds[0], bounds[1]);
+    }
+}
+
 static void max_pixel_f32(
     const int8_t *arena, const window *w, midge_float *y, const midge_float *bounds)
 {
@@ -258,4 +277,10 @@ void midge_max_pool2d_f32(
     int8_t *arena, const int8_t *constants, const midge_max_pool2d_f32_params *p)
 MIDGE_POOL_BODY(
     4, max_pixel_f32(
+           arena, &seen, (midge_float *)(void *)y, midge_float_at(constants, p->bounds)))
+
+void midge_l2_pool2d_f32(
+    int8_t *arena, const int8_t *constants, const midge_l2_pool2d_f32_params *p)
+MIDGE_POOL_BODY(
+    4, l2_pixel_f32(
            arena, &seen, (midge_float *)(void *)y, midge_float_at(constants, p->bounds)))
