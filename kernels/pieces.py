@@ -33,7 +33,8 @@ _KERNELS: Mapping[str, _Cursors] = {
     "depthwise_conv2d_vector_s16 depthwise_conv2d_vector_f32 bconv2d_vector_s8 bconv2d_vector_f32 "
     "bconv2d_vector_b1 average_pool2d_s8 average_pool2d_s16 average_pool2d_f32 max_pool2d_s8 "
     "l2_pool2d_f32 max_pool2d_s16 max_pool2d_f32 bmax_pool2d": _WINDOWS,
-    "conv2d_winograd_s8 lookup_s8 flip_sign_s8 quantize_f32_s8 quantize_f32_u8 quantize_f32_s16 "
+    "conv2d_winograd_s8 winograd_conv2d_f32 lookup_s8 flip_sign_s8 quantize_f32_s8 "
+    "quantize_f32_u8 quantize_f32_s16 "
     "dequantize_s8_f32 dequantize_u8_f32 dequantize_s16_f32 softmax_s8 softmax_s8_s16 softmax_s16 "
     "softmax_f32 relu_s16 relu_f32 leaky_relu_s16 leaky_relu_f32 logistic_s16 logistic_f32 "
     "tanh_s16 hard_swish_f32 binarize_f32 binarize_s8 debinarize_f32 debinarize_s8": _UNARY,
@@ -41,7 +42,8 @@ _KERNELS: Mapping[str, _Cursors] = {
 }
 _CURSORS = {kernel: cursors for names, cursors in _KERNELS.items() for kernel in names.split()}
 _HEIGHTS = ("kernel_height", "window_height")
-_LOTS = {"conv2d_winograd_s8": 4}  # rows that are made together, of most kernels 1
+# Rows that are made together, of most kernels 1.
+_LOTS = {"conv2d_winograd_s8": 4, "winograd_conv2d_f32": 4}
 _SCRATCH = "buffer"
 _ENTRY = 4  # bytes of a row table's entry
 

@@ -54,11 +54,13 @@ from . import (
     transpose,
     transpose_conv,
     update_slice,
+    winograd_conv2d,
 )
 from .operation import Layout, Operation
 
 OPERATIONS: Mapping[str, Operation] = {
     "conv2d": conv2d.OPERATION,
+    "winograd_conv2d": winograd_conv2d.OPERATION,
     "depthwise_conv2d": depthwise_conv2d.OPERATION,
     "transpose_conv": transpose_conv.OPERATION,
     "fully_connected": fully_connected.OPERATION,

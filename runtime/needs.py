@@ -24,6 +24,14 @@ def window_need(graph: Graph, node: Node, position: int) -> Need:
     )
 
 
+def winograd_need(graph: Graph, node: Node, position: int) -> Need:
+    """A tile of 4x4 outputs begins at a multiple of 4: three more on each side than a window."""
+    pad = node.attrs.padding
+    height, width = image_size(graph.input(node, position).shape)
+    rows, columns = image_size(graph.output(node).shape)
+    return Need(window(rows, height, 9, 1, pad.top + 3), window(columns, width, 9, 1, pad.left + 3))
+
+
 def pointwise_need(graph: Graph, node: Node, position: int) -> Need:
     height, width = image_size(graph.input(node, position).shape)
     rows, columns = image_size(graph.output(node).shape)

@@ -53,6 +53,7 @@ from .needs import (
     resize_need,
     strided_slice_need,
     window_need,
+    winograd_need,
 )
 from .regions import Need, whole
 from .shapes import (
@@ -141,6 +142,8 @@ _ELEMENTWISE = (same_shape, pointwise_need)
 OPERATORS: Mapping[str, Operator] = {
     # inputs: x, weights [out, h, w, in], bias
     "conv2d": Operator(Conv2D, conv2d_shapes, window_need, _conv2d_macs),
+    # the same of float32 by Winograd's algorithm, where the user asks for it
+    "winograd_conv2d": Operator(Conv2D, conv2d_shapes, winograd_need, _conv2d_macs),
     # inputs: x, weights [1, h, w, out], bias
     "depthwise_conv2d": Operator(DepthwiseConv2D, depthwise_shapes, window_need, _depthwise_macs),
     # inputs: x, weights [out, h, w, in], bias

@@ -24,6 +24,7 @@ class Options:
 
     int8_io: bool = False  # the caller quantizes and dequantizes at the border
     fixed_point: bool = False  # models whose rule is ONNX Runtime's too: one rule on all targets
+    winograd: bool = False  # 3x3 convolutions of floats by fewer products, rounded otherwise
     overlap: bool = True  # outputs may be written over dying inputs
     apart: bool = False  # what one layer needs lies apart from what the next ones write
     exact: bool = True  # CP-SAT offsets where OR-Tools is installed

@@ -22,6 +22,7 @@ from .lowering import Lowered
 from .options import Options
 from .order import best_order
 from .passes import PASSES
+from .passes.by_winograd import by_winograd
 from .passes.fold_constants import Evaluate, fold_constants
 from .passes.strip_border import strip_border
 from .places import is_view
@@ -203,6 +204,8 @@ def rewrite(graph: Graph, options: Options) -> Graph:
     graph = verify(fold_constants(verify(graph), _evaluate()))
     for apply in PASSES:
         graph = verify(apply(graph))
+    if options.winograd:
+        graph = verify(by_winograd(graph))
     return verify(strip_border(graph)) if options.int8_io else graph
 
 

@@ -8,7 +8,7 @@ the reason, where they can't be had).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import build_binary as bits
@@ -18,6 +18,7 @@ import general_cases
 import pytest
 
 from midge.runtime.errors import ModelError
+from midge.runtime.options import Options
 from midge.tools.zoo import catalogue, find_model
 
 
@@ -25,16 +26,22 @@ from midge.tools.zoo import catalogue, find_model
 class Case:
     """`make` gives the model file's bytes; `small` ones run on slow backends too.
 
-    TFLite's own kernels can't run those that aren't `builtin`: other tests state their answers.
+    TFLite's own kernels can't run those that aren't `builtin`, or not so: other tests state their
+    answers.
     """
 
     name: str
     make: Callable[[], bytes]
     small: bool = True
     builtin: bool = True
+    winograd: bool = False
 
     def __str__(self) -> str:
         return self.name
+
+    def options(self, given: Options | None = None) -> Options:
+        """How to compile it; `given` are a backend's."""
+        return replace(given or Options(), winograd=self.winograd)
 
     def model(self) -> bytes:
         try:
@@ -90,6 +97,10 @@ OPERATORS = [
     case("conv2d_uint8", b.conv2d, dtype="uint8", per_channel=False, activation="RELU"),
     case("conv2d_int16", b.conv2d, dtype="int16"),
     case("conv2d_float32", b.conv2d, dtype="float32"),
+    replace(
+        apart("winograd_conv2d", b.conv2d, shape=(2, 9, 13, 16), filters=20, dtype="float32"),
+        winograd=True,
+    ),
     case("depthwise_conv2d", b.depthwise_conv2d),
     case("depthwise_conv2d_5x5_stride2", b.depthwise_conv2d, kernel=(5, 5), stride=(2, 2)),
     case("depthwise_conv2d_multiplier", b.depthwise_conv2d, multiplier=4, shape=(1, 6, 5, 1)),

@@ -53,7 +53,7 @@ def write_table(
 ) -> tuple[list[str], Batch]:
     """The names of the cases, and their programs for this target as C."""
     cases = list(given)
-    programs = [compile_model(case.model(), target, options) for case in cases]
+    programs = [compile_model(case.model(), target, case.options(options)) for case in cases]
     names = [case.name for case in cases]
     return names, write_batch(programs, list(given.values()), folder, names)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from one_operator import operands, read_operator
 from oracle import random_inputs
 from thumb_call import ThumbTwin
+from vector_geometry import draw_winograd
 
 from cases import OPERATORS, Case
 from midge.kernels import table
@@ -157,6 +158,14 @@ def test_pool2d(data, dtype, op):
         dtype=dtype,
     )
     assert_same(model, data.draw(st.integers(0, 3)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_winograd_conv2d(data):
+    graph, node, arrays = draw_winograd(data)
+    (wanted,) = table.OPERATIONS[node.op].reference(graph, node, arrays)
+    np.testing.assert_array_equal(run_c(graph, node, arrays)[0], wanted)
 
 
 def test_every_kernel_has_a_twin_in_c():

@@ -67,7 +67,7 @@ def expected(
 ) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
     """Inputs, and what the NumPy reference makes of them, one after the other (state is kept)."""
     inputs = make_inputs(case)
-    options = Options(fixed_point=fixed_point)
+    options = case.options(Options(fixed_point=fixed_point))
     executor = find_backend("reference").build(compile_model(case.model(), "reference", options))
     return inputs, [executor.run(values) for values in inputs]
 
@@ -117,7 +117,7 @@ def test_same_bits(backend: str, case: Case) -> None:
         program = compile_model(
             case.model(),
             backend.removesuffix("-fixed-point"),
-            Options(fixed_point=backend == FIXED_POINT),
+            case.options(Options(fixed_point=backend == FIXED_POINT)),
         )
         executor = find_backend(program.target).build(program)
     except MissingTool as error:

@@ -98,6 +98,13 @@ def test_winograds_algorithm_is_cut_between_its_tiles():
         ("conv2d_winograd_s8", rows) for rows in (8, 8, 2)
     ]
     assert_pieces(program)
+    content = build_model.conv2d((1, 18, 9, 32), filters=20, dtype="float32")
+    program = compile_model(content, "host", replace(PARALLEL, exact=False, winograd=True))
+    pieces = rules.pieces_of(program, program.items[0], 3)
+    assert [(p.kernel, p.args["rows"]) for p in pieces] == [
+        ("winograd_conv2d_f32", rows) for rows in (8, 8, 2)
+    ]
+    assert_pieces(program)
 
 
 def assert_pieces(program):

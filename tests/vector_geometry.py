@@ -8,7 +8,7 @@ import build_tflite as build
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from one_operator import read_operator
+from one_operator import operands, read_operator
 
 from midge.runtime.graph import Graph, Node
 
@@ -39,6 +39,29 @@ def draw_depthwise_conv2d(data: st.DataObject) -> bytes:
     kernels = [(3, 3), (3, 3), (5, 5), (1, 1), (7, 1), (2, 4)]
     shape, window = _draw_window(data, [1, 2, 3, 4, 8, 15, 16, 17, 32, 40, 48], kernels)
     return build.depthwise_conv2d(shape, **window)
+
+
+def draw_winograd(data: st.DataObject) -> tuple[Graph, Node, list[np.ndarray | None]]:
+    """A layer by Winograd's algorithm, and its operands."""
+    batch, height, width = (data.draw(st.integers(1, n)) for n in (2, 13, 19))
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]))
+    assume(padding == "SAME" or min(height, width) > 2)
+    graph, node = by_winograds_algorithm(
+        (batch, height, width, data.draw(st.sampled_from([16, 32, 48]))),
+        filters=data.draw(st.sampled_from([1, 15, 16, 17, 40])),
+        padding=padding,
+        activation=data.draw(ACTIVATIONS),
+        seed=data.draw(st.integers(0, 5)),
+    )
+    x = np.random.default_rng(0).normal(size=graph.input(node).shape)
+    return graph, node, operands(graph, node, [x.astype(np.float32)])
+
+
+def by_winograds_algorithm(shape: tuple[int, ...], **options: object) -> tuple[Graph, Node]:
+    """A 3x3 layer of floats, whether it pays or not."""
+    graph, node = read_operator(build.conv2d(shape, dtype="float32", **options))
+    node = replace(node, op="winograd_conv2d")
+    return graph.with_nodes([node]), node
 
 
 def _draw_window(

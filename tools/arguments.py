@@ -69,6 +69,7 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
         help="round as targets without floats do; this changes ONNX models only, whose own rule on "
         "reference, host, x86-64 and aarch64 is ONNX Runtime's",
     )
+    add_winograd(parser)
     add_frames(parser)
     parser.add_argument(
         "--strategy",
@@ -90,6 +91,15 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--int8-io", action="store_true", help="leave border conversions to the caller"
+    )
+
+
+def add_winograd(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--winograd",
+        action="store_true",
+        help="make 3x3 convolutions of float32 by Winograd's algorithm: a quarter of the products, "
+        "and sums that are rounded otherwise than TensorFlow Lite's, alike on every target",
     )
 
 
@@ -120,6 +130,7 @@ def compile_for(args: argparse.Namespace, target: str | None = None) -> Program:
             PARALLEL,
             int8_io=options.int8_io,
             fixed_point=options.fixed_point,
+            winograd=options.winograd,
             frames=options.frames,
         )
     return compile_cached(path, target, options)
@@ -130,6 +141,7 @@ def options_of(args: argparse.Namespace) -> Options:
     return Options(
         int8_io=getattr(args, "int8_io", False),
         fixed_point=getattr(args, "fixed_point", False),
+        winograd=getattr(args, "winograd", False),
         strategy=getattr(args, "strategy", None),
         ram=getattr(args, "ram", None),
         flash=getattr(args, "flash", None),

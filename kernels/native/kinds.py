@@ -183,16 +183,10 @@ class Int16(Kind):
         return builder.trunc(v.limited(builder, value, *limits), SHORTS)
 
 
-class Products(Int16):
+class Sums(Kind):
     """Sums of 32 bits are stored as they are: they begin with 0, and what is added comes later."""
 
     itemsize = 4
-
-    def __init__(self) -> None:
-        super().__init__(carries=False)
-
-    def bias(self, builder: Builder, parameters: Value, block: int) -> Value:
-        return v.constant(SUMS, 0)
 
     def finish(  # type: ignore[no-untyped-def]
         self, builder, sums, parameters, y, y_pixel, channels, least, greatest, plain
@@ -202,6 +196,16 @@ class Products(Int16):
             line = builder.gep(y, [builder.mul(y_pixel, I64(pixel))])
             for block, total in enumerate(row):
                 v.store(builder, line, I64(ROW_BYTES * block), total)
+
+
+class Products(Sums, Int16):
+    """Those of int16."""
+
+    def __init__(self) -> None:
+        super().__init__(carries=False)
+
+    def bias(self, builder: Builder, parameters: Value, block: int) -> Value:
+        return v.constant(SUMS, 0)
 
 
 def _total(each: Any) -> Value:
@@ -242,6 +246,10 @@ class Float(Kind):
             for row in sums
         ]
         self.store(builder, y, y_pixel, channels, outputs)
+
+
+class FloatSums(Sums, Float):
+    """Those of floats."""
 
 
 def held(builder: Builder, value: Value, least: Value, greatest: Value) -> Value:
@@ -312,4 +320,4 @@ class Accumulator:
 
 INT8, INT8_AS_IT_IS, FLOAT = Int8(), Int8(flips=True), Float()
 INT16, INT16_SHORT = Int16(), Int16(carries=False)  # sums of a few taps need no carry
-PRODUCTS = Products()
+PRODUCTS, FLOAT_SUMS = Products(), FloatSums()

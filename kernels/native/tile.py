@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ..vector.packing import CARRIED
 from . import vectors as v
-from .kinds import FLOAT, INT8, INT8_AS_IT_IS, INT16, PRODUCTS, Accumulator, Kind
+from .kinds import FLOAT, FLOAT_SUMS, INT8, INT8_AS_IT_IS, INT16, PRODUCTS, Accumulator, Kind
 from .memory import INT8_POINTER, INT32_POINTER
 from .pair_tile import sum_pairs
 from .processor import AVX2, AVX512_VNNI, NEON, NEON_DOT, NEON_I8MM, PORTABLE, own_of
@@ -54,6 +54,13 @@ _SHAPES: Mapping[Kind, Mapping[str, Shapes]] = {
     },
     FLOAT: {
         AVX512_VNNI: {4: (6, 2, 1), 1: (12, 1)},
+        AVX2: {1: (4, 1)},
+        PORTABLE: {1: (2, 1)},
+        NEON_DOT: {1: (4, 1)},
+        NEON: {1: (4, 1)},
+    },
+    FLOAT_SUMS: {
+        AVX512_VNNI: {1: (12, 4, 1)},
         AVX2: {1: (4, 1)},
         PORTABLE: {1: (2, 1)},
         NEON_DOT: {1: (4, 1)},

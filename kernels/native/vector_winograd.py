@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
-from ..vector.winograd import ELEMENTS, FACTORS, PATCH, S8, TILE
+from ..vector.winograd import S8
+from ..winograd_conv2d import ELEMENTS, FACTORS, PATCH, TILE, backward
 from . import vectors as v
-from .kinds import INT8, PRODUCTS, Int8, store_blocks
+from .kinds import INT8, PRODUCTS, Int8
 from .memory import INT8_POINTER, INT32_POINTER, int8_at, int32_at
 from .product import matrix_product
 from .registry import kernel
-from .vectors import BYTES, I64, SHORTS, SUMS, Builder, Value
+from .vectors import BYTES, I64, SHORTS, SUMS
 from .window import line_of_windows
+from .winograd import InTile, in_lanes, load_sums, patch_transform
 
 P = S8.index
 NINTH = pow(9, -1, 1 << 32)  # times 9 it is 1, modulo 2**32
@@ -24,103 +26,16 @@ SUM_BYTES = 64  # of a block of filters
 PARAMETER_BYTES = INT8.parameter_bytes
 
 _product, _copy_line = matrix_product(PRODUCTS), line_of_windows(PRODUCTS)
+_transform = patch_transform(BYTES, SHORTS)
 
 
-# ---- the transforms: of six values to six, and of six sums to four -----------------------------
+def _backward(m: Sequence[Any]) -> list[Any]:
+    """A' m of int32, with what `FACTORS` took out of the weights; sums may wrap."""
+    return backward([each * int(factor) for each, factor in zip(m, FACTORS, strict=True)])
 
 
-def _forward(builder: Builder, d: Sequence[Value]) -> list[Value]:
-    """B^T d of int16."""
-
-    def times(value: Value, power: int) -> Value:
-        return builder.shl(value, v.constant(SHORTS, power))
-
-    add, sub = builder.add, builder.sub
-    four2, four4 = times(d[2], 2), sub(d[4], d[2])
-    outer, inner = sub(d[3], times(d[1], 2)), sub(d[4], four2)
-    twice = times(sub(d[3], d[1]), 1)
-    return [
-        add(times(sub(d[0], d[2]), 2), four4),
-        add(inner, outer),
-        sub(inner, outer),
-        add(four4, twice),
-        sub(four4, twice),
-        add(sub(times(sub(d[1], d[3]), 2), d[3]), d[5]),
-    ]
-
-
-def _backward(builder: Builder, m: Sequence[Value]) -> list[Value]:
-    """A^T m of int32, with what `FACTORS` took out of the weights; sums may wrap."""
-
-    def times(value: Value, factor: int) -> Value:
-        return builder.mul(value, v.constant(SUMS, int(factor)))
-
-    add, sub = builder.add, builder.sub
-    near, apart = times(add(m[1], m[2]), FACTORS[1]), times(sub(m[1], m[2]), FACTORS[1])
-    far, across = add(m[3], m[4]), sub(m[3], m[4])
-    return [
-        add(add(times(m[0], FACTORS[0]), near), far),
-        add(apart, times(across, 2)),
-        add(near, times(far, 4)),
-        add(add(apart, times(across, 8)), times(m[5], FACTORS[5])),
-    ]
-
-
-def _twice(builder: Builder, transform: Any, values: Sequence[Sequence[Value]]) -> list[Any]:
-    """[column][row] values, transformed along both axes: [row][column]."""
-    columns = [transform(builder, column) for column in values]
-    return [transform(builder, row) for row in zip(*columns, strict=True)]
-
-
-@intrinsic
-def _transform(typing_context, x, pixel, pitch, inputs, distance):  # type: ignore[no-untyped-def]
-    """16 channels of a patch at x, to 36 vectors of int16, `distance` bytes apart."""
-
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        x, pixel, pitch, inputs, distance = arguments
-        patch = [
-            [
-                v.load(builder, x, _far(builder, (pitch, row), (pixel, column)), BYTES)
-                for row in range(PATCH)
-            ]
-            for column in range(PATCH)
-        ]
-        wide = [[builder.sext(value, SHORTS) for value in column] for column in patch]
-        made = [value for row in _twice(builder, _forward, wide) for value in row]
-        for number, value in enumerate(made):
-            v.store(builder, inputs, builder.mul(distance, I64(number)), value)
-        return context.get_dummy_value()
-
-    integer = types.int64
-    return types.void(INT8_POINTER, integer, integer, INT8_POINTER, integer), emit
-
-
-def _far(builder: Builder, *steps: tuple[Value, int]) -> Value:
-    """The sum of some distances, each so many times."""
-    parts = [builder.mul(size, I64(times)) for size, times in steps]
-    return builder.add(*parts)
-
-
-class _Tile(Int8):
-    """A tile's outputs: of each pixel 16 channels, in rows of their own."""
-
-    def __init__(self, arena: Value, y_rows: Value, height: Value, width: Value) -> None:
-        super().__init__()
-        self.arena, self.y_rows, self.height, self.width = arena, y_rows, height, width
-
-    def store(  # type: ignore[no-untyped-def]
-        self, builder, offset, y_pixel, channels, outputs
-    ) -> None:
-        """Only the pixels that are inside the image: `height` rows of `width`."""
-        for row in range(TILE):
-            with cgutils.if_likely(builder, builder.icmp_signed(">", self.height, I64(row))):
-                start = builder.load(builder.gep(self.y_rows, [I64(row)]))
-                line = builder.gep(self.arena, [builder.add(builder.sext(start, I64), offset)])
-                for column in range(TILE):
-                    inside = builder.icmp_signed(">", self.width, I64(column))
-                    with cgutils.if_likely(builder, inside):
-                        y = builder.gep(line, [builder.mul(y_pixel, I64(column))])
-                        store_blocks(builder, y, outputs[TILE * row + column], channels, 16)
+class _Tile(InTile, Int8):
+    """int8 outputs of a tile."""
 
 
 @intrinsic
@@ -132,20 +47,14 @@ def _finish(  # type: ignore[no-untyped-def]
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         sums, distance, parameters, arena, y_rows, offset, rows, columns, *rest = arguments
-        values = [
-            [
-                v.load(builder, sums, builder.mul(distance, I64(PATCH * row + column)), SUMS)
-                for row in range(PATCH)
-            ]
-            for column in range(PATCH)
-        ]
-        kind = _Tile(arena, y_rows, rows, columns)
+        values = load_sums(builder, sums, distance, SUMS)
+        kind = _Tile()
+        kind.place(arena, y_rows, I64(0), rows, columns)
         bias = kind.row(builder, parameters, 0, 1)  # of sums of q
         ninth, six = ir.Constant(SUMS, [NINTH - (1 << 32)] * 16), v.constant(SUMS, 6)
         totals = [
             [builder.add(builder.ashr(builder.mul(value, ninth), six), bias)]
-            for row in _twice(builder, _backward, values)
-            for value in row
+            for value in in_lanes(builder, _backward, values)
         ]
         kind.finish(builder, totals, parameters, offset, *rest)
         return context.get_dummy_value()

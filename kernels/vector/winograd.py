@@ -18,6 +18,7 @@ from ...runtime.lowering import PIXEL, Constant, Cursor, Lowered, Rows, Scratch
 from ...runtime.shapes import image_size
 from ..conv2d import window_cursor
 from ..operation import layout
+from ..winograd_conv2d import ELEMENTS, PATCH, REDUCED, TILE
 from . import packing
 
 # tiles: in a band of four output rows. in_row: bytes of an input row; before: of padding left of
@@ -30,12 +31,7 @@ S8 = layout(
     f"{packing.OUTPUT} buffer y x",
 )
 LAYOUTS = (S8,)
-TILE, PATCH = 4, 6  # output pixels of a tile along an axis, and the input pixels that they need
-ELEMENTS = PATCH * PATCH
 MOST_BYTES = 1 << 18  # of the buffer: about what a core's own cache holds
-# The rows of 24 * G, and what is taken out of them.
-FACTORS = np.array([6, 4, 4, 1, 1, 24])
-REDUCED = np.array([[1, 0, 0], [-1, -1, -1], [-1, 1, -1], [1, 2, 4], [1, -2, 4], [0, 0, 1]])
 
 
 def lower(graph: Graph, node: Node) -> Lowered | None:

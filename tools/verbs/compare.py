@@ -19,7 +19,14 @@ from ...runtime.backend import Executor, find_backend
 from ...runtime.errors import InputError, TargetError
 from ...runtime.graph import Graph
 from ...runtime.plan_cache import compile_cached
-from ..arguments import add_frames, add_model, compile_for, load_inputs, random_inputs
+from ..arguments import (
+    add_frames,
+    add_model,
+    add_winograd,
+    compile_for,
+    load_inputs,
+    random_inputs,
+)
 from ..quantization_error import by_what_they_add, layer_errors
 from ..quantization_page import decibels, quantization_page
 from ..zoo import find_model
@@ -43,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", type=Path, metavar="F", help="write them as a page as well")
     parser.add_argument("--seed", type=int, default=0, help="of the first input (default 0)")
+    add_winograd(parser)
     add_frames(parser)
 
 
