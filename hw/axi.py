@@ -34,8 +34,11 @@ class LiteSlave(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus, host = self.s_axi, self.host
-        address, data, error = Signal(MAP_BITS), Signal(32), Signal()
-        has_address, has_data = Signal(), Signal()
+        address = Signal(MAP_BITS)
+        data = Signal(32)
+        error = Signal()
+        has_address = Signal()
+        has_data = Signal()
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += [
@@ -121,7 +124,9 @@ class AxiAccelerator(wiring.Component):
 
     def _share_port(self, m, lite, dma, port, to_queue):
         """The processor's accesses go first; one that has begun is finished."""
-        held, held_by_lite, by_lite = Signal(), Signal(), Signal()
+        held = Signal()
+        held_by_lite = Signal()
+        by_lite = Signal()
         m.d.comb += by_lite.eq(Mux(held, held_by_lite, lite.valid & ~to_queue))
         m.d.sync += [held.eq(port.valid & ~port.ready), held_by_lite.eq(by_lite)]
         for name in ("write", "address", "write_data"):

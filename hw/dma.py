@@ -50,12 +50,15 @@ class Dma(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self._active = active = Signal()  # from a start to the interrupt
-        self._head, self._tail = Signal(32), Signal(32)  # head: of the next word to be asked for
-        self._cause, self._enable = Signal(3), Signal(3)
+        self._head = Signal(32)  # of the next word to be asked for
+        self._tail = Signal(32)
+        self._cause = Signal(3)
+        self._enable = Signal(3)
         self._aborting = Signal()
         self._copying = Signal()  # reads on the bus are a copy's
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=32, depth=4 * BURST)
-        wanted, expected = Signal(32), Signal(32)  # words not yet asked for, not yet come
+        wanted = Signal(32)  # words not yet asked for
+        expected = Signal(32)  # words that have not come
         under_way = Signal(range(AHEAD + 1))
         address = Signal(32)
         fail = Signal()
@@ -79,8 +82,11 @@ class Dma(wiring.Component):
 
     def _registers(self, m, fifo):
         control = self.control
-        cycles, memory_stalls, engine_stalls = Signal(32), Signal(32), Signal(32)
-        self._waits_for_memory, self._waits_for_engine = Signal(), Signal()
+        cycles = Signal(32)
+        memory_stalls = Signal(32)
+        engine_stalls = Signal(32)
+        self._waits_for_memory = Signal()
+        self._waits_for_engine = Signal()
         written = control.write
         m.d.comb += [
             self.starting.eq(written & (control.address == Register.QUEUE_TAIL) & ~self._active),
@@ -125,7 +131,8 @@ class Dma(wiring.Component):
         """Bursts of the words that are `wanted`; they come in order."""
         bus = self.m_axi
         beats = Mux(wanted >= BURST, BURST, wanted[:5])
-        asks, ends = Signal(), Signal()
+        asks = Signal()
+        ends = Signal()
         m.d.comb += [
             bus.arvalid.eq((wanted != 0) & (under_way != AHEAD)),
             bus.araddr.eq(address),
@@ -149,7 +156,8 @@ class Dma(wiring.Component):
     def _commands(self, m, fifo, address, wanted, expected, under_way, fail):
         bus, host = self.m_axi, self.host
         left = Signal(range(JOB_WORDS + 1))  # words of a job to pass on
-        place, count = Signal(32), Signal(32)  # on the chip; words still to be moved
+        place = Signal(32)  # on the chip
+        count = Signal(32)  # words still to be moved
         memory = Signal(32)
         beats = Signal(range(BURST + 1))  # of the write burst
         ready_data = Signal()

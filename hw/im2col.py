@@ -33,8 +33,10 @@ class TileWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job, tile = self.job, self.tiles.p
-        row, row_address = Signal(tile.row.shape()), Signal(ADDRESS_BITS)
-        position, parameters = Signal(tile.position.shape()), Signal(tile.parameters.shape())
+        row = Signal(tile.row.shape())
+        row_address = Signal(ADDRESS_BITS)
+        position = Signal(tile.position.shape())
+        parameters = Signal(tile.parameters.shape())
         channels = Signal(job.output_c.shape())  # still to be made, this tile's included
         taps = Signal(job.kernel_h.shape())  # kernel rows still to come, this one included
         segments = Signal(job.segments.shape())
@@ -128,13 +130,16 @@ class PixelWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         tile = Signal(tile_layout(self.machine))
-        active, fresh = Signal(), Signal()  # fresh: the tile's first vector is not yet read
+        active = Signal()
+        fresh = Signal()  # the tile's first vector is not yet read
         pixel = Signal(range(self.machine.accumulators))
         row = Signal(signed(ROW_BITS))
         line = Signal(signed(POSITION_BITS))  # position of the output row's first byte
         position = Signal(signed(POSITION_BITS))
         row_address = Signal(ADDRESS_BITS)
-        step, row_ends, tile_ends = Signal(), Signal(), Signal()
+        step = Signal()
+        row_ends = Signal()
+        tile_ends = Signal()
         m.d.comb += [
             step.eq(active & self.grant),
             self.more.eq(step & fresh & ~tile.final),
@@ -217,7 +222,9 @@ class PixelWalker(wiring.Component):
         count = range(self.machine.rows + 1)
         before = Signal(count)  # bytes of the vector that lie before the row's first byte
         inside = Signal(count)  # bytes that lie before the row's end
-        before_1, inside_1, used_1 = Signal(count), Signal(count), Signal(count)
+        before_1 = Signal(count)
+        inside_1 = Signal(count)
+        used_1 = Signal(count)
         to_end = self.job.row_bytes - position
         m.d.sync += [
             before.eq(_saturate(-position, self.machine.rows)),

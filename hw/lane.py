@@ -87,7 +87,8 @@ class Lane(wiring.Component):
         m.submodules.accumulators = memory
         reader, writer = memory.read_port(), memory.write_port()
         sums_1 = Signal(self.sums.p.shape())
-        valid_1, valid_2 = Signal(), Signal()
+        valid_1 = Signal()
+        valid_2 = Signal()
         total = Signal(signed(32))
         tag = Signal(tag_layout(self.machine))
         m.d.comb += [

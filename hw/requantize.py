@@ -100,8 +100,11 @@ class Requantize(wiring.Component):
             m.submodules.upper = dsp = MultiplyAdd()
             m.d.comb += [dsp.a.eq(top), dsp.b.eq(upper), dsp.c.eq(rest), dsp.enable.eq(advance)]
             return dsp.total[10:42].as_signed()
-        top_2, upper_2 = Signal(signed(25)), Signal(signed(18))
-        product, total, rest_3 = Signal(signed(43)), Signal(signed(43)), Signal(signed(28))
+        top_2 = Signal(signed(25))
+        upper_2 = Signal(signed(18))
+        product = Signal(signed(43))
+        total = Signal(signed(43))
+        rest_3 = Signal(signed(28))
         m.d.sync += [
             top_2.eq(top),
             upper_2.eq(upper),

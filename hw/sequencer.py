@@ -37,7 +37,8 @@ class Sequencer(wiring.Component):
         words = Signal(range(JOB_WORDS + 1))
         incoming = Signal(JOB)
         cycles = Signal(32)
-        running, take = Signal(), Signal()
+        running = Signal()
+        take = Signal()
         complete = words == JOB_WORDS
         is_known = (
             (self.job.opcode >= min(Opcode))

@@ -24,7 +24,9 @@ class Receiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.line, line, init=1)
-        wait, left, bits = Signal(range(2 * self.divider)), Signal(range(10)), Signal(8)
+        wait = Signal(range(2 * self.divider))
+        left = Signal(range(10))
+        bits = Signal(8)
         m.d.sync += self.octets.valid.eq(0)
         m.d.comb += self.octets.payload.eq(bits)
         with m.If(left == 0):
@@ -50,7 +52,8 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wait, left = Signal(range(self.divider)), Signal(range(11))
+        wait = Signal(range(self.divider))
+        left = Signal(range(11))
         bits = Signal(10, init=-1)
         m.d.comb += [self.line.eq(bits[0]), self.octets.ready.eq(left == 0)]
         with m.If(left == 0):

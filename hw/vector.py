@@ -77,7 +77,8 @@ class VectorUnit(wiring.Component):
 
     def _pass_tags(self, m, job):
         """As late as the sums of this opcode."""
-        chosen, valid = Signal(self.pixels.p.shape()), Signal()
+        chosen = Signal(self.pixels.p.shape())
+        valid = Signal()
         tags = self._delay_tags(m)
         for opcodes, stage in (
             ((Opcode.SUM, Opcode.MAX), 4), ((Opcode.POOL,), 2), ((Opcode.ADD,), 5)

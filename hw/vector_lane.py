@@ -121,7 +121,8 @@ class VectorLane(wiring.Component):
     def _rescale(self, m, tags):
         """Both operands rescaled and added, 5 cycles after the second pixel."""
         job = self.job
-        pixel, centred = Signal(signed(8)), Signal(signed(9))
+        pixel = Signal(signed(8))
+        centred = Signal(signed(9))
         multiplier = Multiplier(signed(32), signed(9), self.technology, 1 << _ADD_FRACTION - 1)
         m.submodules.rescale = multiplier
         factor = Mux(tags[2][0].second, job.b_multiplier, job.a_multiplier)
@@ -139,7 +140,8 @@ class VectorLane(wiring.Component):
             nudged.eq(scaled + half_of_last(scaled[-1], right)),
             right_4.eq(right),
         ]
-        first, both = Signal(signed(31), reset_less=True), Signal(SUM_SHAPE, reset_less=True)
+        first = Signal(signed(31), reset_less=True)
+        both = Signal(SUM_SHAPE, reset_less=True)
         shifted = nudged >> right_4
         with m.If(tags[4][1] & ~tags[4][0].second):
             m.d.sync += first.eq(shifted)

@@ -54,8 +54,10 @@ class VectorWalker(wiring.Component):
         m = Module()
         job = data.View(VECTOR_JOB, self.job.as_value())
         self._needs_weights = (job.opcode == Opcode.SUM) | (job.opcode == Opcode.MAX)
-        running, step = Signal(), Signal()
-        row_ends, group_ends = Signal(), Signal()
+        running = Signal()
+        step = Signal()
+        row_ends = Signal()
+        group_ends = Signal()
         tag = Signal(vector_tag_layout(self.machine))
         self._sequence(m, job, running, step & group_ends, tag)
         self._walk(m, job, running, step, row_ends, tag)
@@ -115,8 +117,10 @@ class VectorWalker(wiring.Component):
 
     def _walk(self, m, job, running, step, row_ends, tag):
         """Rows of pixels; ADD reads the second operand's before it goes on."""
-        address, line = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        second, second_address = Signal(), Signal(ADDRESS_BITS)
+        address = Signal(ADDRESS_BITS)
+        line = Signal(ADDRESS_BITS)
+        second = Signal()
+        second_address = Signal(ADDRESS_BITS)
         place = Signal(job.row_pixels.shape())
         row = Signal(signed(18))
         has_above = Signal(2)
@@ -165,11 +169,14 @@ class VectorWalker(wiring.Component):
         """Output pixels: from the `delay`th pixel on, each `stride` of a row of `row_pixels`."""
         waiting = Signal(job.delay.shape())
         place = Signal(job.row_pixels.shape())
-        skip, skip_rows = Signal(8), Signal(8)
-        columns, rows = Signal(16), Signal(16)  # outputs still to come
+        skip = Signal(8)
+        skip_rows = Signal(8)
+        columns = Signal(16)  # of outputs, still to come
+        rows = Signal(16)
         position = Signal(signed(18))  # of the window's first tap in its row
         pixel = Signal(tag.tag.pixel.shape())
-        emit, row_done = Signal(), Signal()
+        emit = Signal()
+        row_done = Signal()
         m.d.comb += [
             emit.eq((waiting == 0) & (skip == 0) & (skip_rows == 0) & (columns != 0)),
             group_ends.eq(emit & (columns == 1) & (rows == 1)),

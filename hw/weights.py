@@ -75,7 +75,9 @@ class WeightLoader(wiring.Component):
         row = Signal(range(16))
         last_row = Signal(range(16))
         word = Signal(range(self.machine.weight_words))
-        sending, wanted, ends = Signal(), Signal(), Signal()
+        sending = Signal()
+        wanted = Signal()
+        ends = Signal()
         m.d.comb += [
             last_row.eq(Mux(self.taps, self.machine.tap_words - 1, CHAIN - 1)),
             port.addr.eq(word),

@@ -46,7 +46,8 @@ class OutputWriter(wiring.Component):
         ]
         values = list(self._values(m))
         there = below(_at_most(channels, columns), columns)
-        step, mask = Signal(range(columns + 1)), Signal(columns)
+        step = Signal(range(columns + 1))
+        mask = Signal(columns)
         m.d.comb += [
             step.eq(columns),
             self.write.data.eq(Cat(values)),
