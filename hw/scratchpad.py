@@ -24,10 +24,12 @@ def write_signature(address_bits: int, width: int) -> wiring.Signature:
 class Scratchpad(wiring.Component):
     """`size` bytes; reads `width` and writes `write_width` bytes at any byte address, every cycle.
 
-    Reads have a latency of 2 cycles. A read sees all writes of earlier cycles. Addresses wrap.
+    Reads have a latency of `LATENCY` cycles, writes of 1. A read sees all writes of earlier cycles. Addresses wrap.
     Two banks hold the even and the odd words, so that two neighbours can be had at once; of the
     two a byte lane takes the one that it needs, and then the lanes are rotated.
     """
+
+    LATENCY = 2
 
     def __init__(self, size: int, width: int, write_width: int | None = None):
         self.size, self.width, self.write_width = size, width, write_width or width

@@ -28,7 +28,8 @@ from .vector_walker import vector_tag_layout
 class VectorUnit(wiring.Component):
     """Makes sums of the pixels: `sums`, one for each column, all at once, with their tag.
 
-    A sum comes 4 cycles after its pixel (SUM, MAX), 2 (POOL) or 5 (ADD).
+    A sum comes `VectorLane.LATENCY[opcode]` cycles after its pixel, and ADD's after the second one.
+    Pixels may come with idle cycles between them.
     """
 
     def __init__(self, machine: Machine, technology: str = "generic"):
@@ -80,11 +81,10 @@ class VectorUnit(wiring.Component):
         chosen = Signal(self.pixels.p.shape())
         valid = Signal()
         tags = self._delay_tags(m)
-        for opcodes, stage in (
-            ((Opcode.SUM, Opcode.MAX), 4), ((Opcode.POOL,), 2), ((Opcode.ADD,), 5)
-        ):  # fmt: skip
-            with m.If(sum((job.opcode == code) for code in opcodes) != 0):
-                m.d.comb += [chosen.eq(tags[stage][0]), valid.eq(tags[stage][1])]
+        with m.Switch(job.opcode):
+            for opcode, stage in VectorLane.LATENCY.items():
+                with m.Case(opcode):
+                    m.d.comb += [chosen.eq(tags[stage][0]), valid.eq(tags[stage][1])]
         m.d.comb += [
             self.sums.valid.eq(valid & chosen.emit & ((job.opcode != Opcode.ADD) | chosen.second)),
             self.sums.p.tag.eq(chosen.tag),
@@ -137,7 +137,7 @@ class VectorUnit(wiring.Component):
     def _delay_tags(self, m):
         """(tag, valid) so many cycles after the pixel."""
         tags = [(self.pixels.p, self.pixels.valid)]
-        for stage in range(1, 6):
+        for stage in range(1, max(VectorLane.LATENCY.values()) + 1):
             tag = Signal(self.pixels.p.shape(), name=f"tag_{stage}", reset_less=True)
             valid = Signal(name=f"valid_{stage}")
             m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]

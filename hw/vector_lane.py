@@ -19,11 +19,13 @@ LANE_TAG = data.StructLayout({"columns": 3, "starts": 1, "second": 1})
 
 
 class VectorLane(wiring.Component):
-    """One channel's sums: 4 cycles after a pixel for SUM and MAX, 2 for POOL, 5 for ADD.
+    """One channel's sums: `LATENCY[opcode]` cycles after a pixel, ADD's after the second one.
 
     `column` is what the pixel adds to the window, its three rows' values, and comes with it. For
     MAX `rows_used` says which of these are compared, and `columns_used` which columns.
     """
+
+    LATENCY = {Opcode.SUM: 4, Opcode.MAX: 4, Opcode.POOL: 2, Opcode.ADD: 5}
 
     def __init__(self, technology: str = "generic"):
         self.technology = technology

@@ -8,6 +8,7 @@ from .array import weights_layout
 from .commands import ADDRESS_BITS, Opcode
 from .layouts import JOB, VECTOR_JOB, tag_layout
 from .machine import Machine
+from .scratchpad import Scratchpad
 
 
 def vector_tag_layout(machine: Machine) -> data.StructLayout:
@@ -29,7 +30,8 @@ def vector_tag_layout(machine: Machine) -> data.StructLayout:
 class VectorWalker(wiring.Component):
     """Reads the job's pixels, group of channels after group.
 
-    A pixel is read in each cycle with `grant`; its tag leaves with its data, 2 cycles later.
+    A pixel is read in each cycle with `grant`; its tag leaves with its data, `Scratchpad.LATENCY`
+    cycles later.
     Before each group it asks for the weights with `more` (but for the first group, whose weights
     come with the job's start), and begins when they are so far along that they are there in time.
     """
@@ -64,7 +66,7 @@ class VectorWalker(wiring.Component):
         self._emit(m, job, step, group_ends, tag)
 
         valid = running & self.grant
-        for stage in range(2):  # as late as the scratchpad's data
+        for stage in range(Scratchpad.LATENCY):  # as late as the scratchpad's data
             later = Signal(tag.shape(), name=f"tag_{stage}")
             later_valid = Signal(name=f"valid_{stage}")
             m.d.sync += [later.eq(tag), later_valid.eq(valid)]

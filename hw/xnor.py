@@ -14,9 +14,11 @@ class XnorColumn(wiring.Component):
     """sum = -popcount(activations xor weights) * 2**FRACTION_BITS, in time with column 0's chains.
 
     Row r of all chains enters r cycles late and is added 3 cycles after it came, so that the sum is
-    there when the chains' own sums are, `CHAIN` + 2 cycles after the vector. Weights are loaded and
+    there when the chains' own sums are, `LATENCY` cycles after the vector. Weights are loaded and
     swapped row by row, as in `array.ProcessingElement`. While `mode` is 0 it stands still.
     """
+
+    LATENCY = CHAIN + 2
 
     def __init__(self, chains: int, technology: str = "generic"):
         self.chains, self.technology = chains, technology
