@@ -25,8 +25,13 @@ AXI_LITE = wiring.Signature(
 class LiteSlave(wiring.Component):
     """AXI4-Lite to a host port, one access at a time; a read goes before a write.
 
-    Whole words: `wstrb` other than 15 answers SLVERR and writes nothing.
+    Whole words: `wstrb` other than 15 answers SLVERR and writes nothing. While the host port is
+    ready, a read answers `READ_CYCLES` after its address, a write `WRITE_CYCLES` after the later of
+    its address and its word.
     """
+
+    READ_CYCLES = 2
+    WRITE_CYCLES = 3
 
     s_axi: In(AXI_LITE)
     host: Out(HOST_PORT)
@@ -74,7 +79,7 @@ class LiteSlave(wiring.Component):
                 with m.If(bus.bready):
                     m.d.sync += [bus.bvalid.eq(0), has_address.eq(0), has_data.eq(0)]
                     m.next = "idle"
-        m.d.comb += [host.address.eq(address), host.write_data.eq(data)]
+        m.d.comb += [host.address.eq(address), host.write_data.eq(data), bus.rresp.eq(0)]
         return m
 
 

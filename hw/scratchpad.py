@@ -24,9 +24,9 @@ def write_signature(address_bits: int, width: int) -> wiring.Signature:
 class Scratchpad(wiring.Component):
     """`size` bytes; reads `width` and writes `write_width` bytes at any byte address, every cycle.
 
-    Reads have a latency of `LATENCY` cycles, writes of 1. A read sees all writes of earlier cycles. Addresses wrap.
-    Two banks hold the even and the odd words, so that two neighbours can be had at once; of the
-    two a byte lane takes the one that it needs, and then the lanes are rotated.
+    Reads have a latency of `LATENCY` cycles. A read sees all writes of earlier cycles. Addresses
+    wrap. Two banks hold the even and the odd words, so that two neighbours can be had at once; of
+    the two a byte lane takes the one that it needs, and then the lanes are rotated.
     """
 
     LATENCY = 2

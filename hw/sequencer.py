@@ -21,10 +21,12 @@ PROGRESS = wiring.Signature(
 class Sequencer(wiring.Component):
     """Shifts a job's words in, copies them to `job`, pulses `start` and waits for `done`.
 
-    `job` holds still from `start` to `done`; the next job's words are read meanwhile. A job whose
-    words are there starts 2 cycles after the `done` before it. One of unknown opcode or version is
-    dropped.
+    `job` holds still from `start` to `done`; the next job's words are read meanwhile. A job starts
+    `LATENCY` cycles after its last word and after the `done` before it, whichever is later. One of
+    unknown opcode or version is dropped.
     """
+
+    LATENCY = 2
 
     commands: In(stream.Signature(32))
     job: Out(JOB)

@@ -13,24 +13,34 @@ SILENCE_BITS = 11  # of a count of bit times after which half a request is forgo
 
 
 class Receiver(wiring.Component):
-    """Bytes of a serial line: 8 bits, no parity, a bit in `divider` cycles; never held up."""
+    """Bytes of a serial line: 8 bits, no parity, a bit in `divider` cycles; never held up.
+
+    A byte comes `latency` cycles after its start bit began, in the middle of its stop bit; without
+    one it does not come. At 8 cycles a bit the other end's clock may be 3 % away.
+    """
 
     def __init__(self, divider: int):
         self.divider = divider
         octets = stream.Signature(8, always_ready=True)
         super().__init__({"line": In(1, init=1), "octets": Out(octets)})
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a start bit to its byte: nine bits and a half, and three registers."""
+        return 9 * self.divider + self.divider // 2 + 3
+
     def elaborate(self, platform):
         m = Module()
         line = Signal(init=1)
+        before = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.line, line, init=1)
         wait = Signal(range(2 * self.divider))
         left = Signal(range(10))
         bits = Signal(8)
-        m.d.sync += self.octets.valid.eq(0)
+        m.d.sync += [self.octets.valid.eq(0), before.eq(line)]
         m.d.comb += self.octets.payload.eq(bits)
         with m.If(left == 0):
-            with m.If(~line):
+            with m.If(before & ~line):  # a line that stays low after a lost stop bit begins no byte
                 m.d.sync += [left.eq(9), wait.eq(self.divider + self.divider // 2 - 1)]
         with m.Elif(wait != 0):
             m.d.sync += wait.eq(wait - 1)
@@ -44,7 +54,11 @@ class Receiver(wiring.Component):
 
 
 class Transmitter(wiring.Component):
-    """Bytes onto a serial line, as `Receiver` takes them."""
+    """Bytes onto a serial line, as `Receiver` takes them.
+
+    The start bit begins in the cycle after a byte was taken; the next one may be taken ten bits
+    after that.
+    """
 
     def __init__(self, divider: int):
         self.divider = divider

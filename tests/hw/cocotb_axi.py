@@ -3,13 +3,12 @@
 The real queue driver runs stretches of networks; each channel pauses by a pattern of its own.
 """
 
-import os
-import pickle
 import random
-from pathlib import Path
 
 import cocotb
 import numpy as np
+from axi_ends import BASE, Memory, pause
+from bench import DATA
 from cocotb.clock import Clock
 from cocotb.task import bridge, resume
 from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge
@@ -18,48 +17,8 @@ from contracts import ContractWatch, axi_offers, stream_offers
 
 from midge.hw.driver import Driver
 from midge.hw.machine import Register
-from midge.hw.queue import ALIGNMENT, QueueDriver, QueuePort
+from midge.hw.queue import QueueDriver, QueuePort
 from midge.runtime.errors import ExecutionError
-
-DATA = pickle.loads(Path(os.environ["TEST_DATA"]).read_bytes())
-BASE, GUARD = 0x1000_0000, 0xA5
-PATTERNS = {  # chance of a pause in a cycle: of what is sent to the design, of what it sends
-    "streaming": (0.0, 0.0),
-    "idle": (0.6, 0.0),
-    "back-pressure": (0.0, 0.6),
-    "both": (0.3, 0.3),
-}
-
-
-class Memory:
-    """Of the board: an error for what is outside, guard bytes round what was allocated."""
-
-    def __init__(self, size):
-        self.bytes = np.full(size, GUARD, np.uint8)
-        self.allocated = np.zeros(size, bool)
-        self._used = ALIGNMENT
-
-    async def read(self, address, length):
-        return self.bytes[self._inside(address, length)].tobytes()
-
-    async def write(self, address, data):
-        self.bytes[self._inside(address, len(data))] = np.frombuffer(bytes(data), np.uint8)
-
-    def _inside(self, address, length):
-        first = address - BASE
-        if first < 0 or first + length > len(self.bytes):
-            raise IndexError(f"{address:#x} is outside the memory")
-        return slice(first, first + length)
-
-    def allocate(self, size):
-        """(the first byte's number, the bytes)"""
-        first = self._used
-        self._used = ALIGNMENT * (-(-(first + size) // ALIGNMENT) + 1)
-        self.allocated[first : first + size] = True
-        return first, self.bytes[first : first + size]
-
-    def check_guards(self):
-        assert (self.bytes[~self.allocated] == GUARD).all(), "bytes beside a buffer were written"
 
 
 class Buffer:
@@ -101,13 +60,6 @@ class CocotbBus:
         self.interrupts += int(self._dut.irq.value)
 
 
-def pauses(seed, chance):
-    """A pattern of cycles with a pause."""
-    generator = random.Random(seed)
-    while True:
-        yield generator.random() < chance
-
-
 async def start(dut, pattern):
     """(bus, memory, watch) round the design after its reset."""
     Clock(dut.clk, 10, "ns").start()
@@ -116,18 +68,13 @@ async def start(dut, pattern):
     # The second underscore of the ports' names.
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_"), dut.clk, dut.rst)
     slave = AxiSlave(AxiBus.from_prefix(dut, "m_axi_"), dut.clk, dut.rst, target=memory)
-    to_design, from_design = PATTERNS[pattern]
-    chances = [
-        (to_design, (master.write_if.aw_channel, master.write_if.w_channel,
-                     master.read_if.ar_channel, slave.write_if.b_channel, slave.read_if.r_channel)),
-        (from_design, (master.write_if.b_channel, master.read_if.r_channel,
-                       slave.write_if.aw_channel, slave.write_if.w_channel,
-                       slave.read_if.ar_channel)),
-    ]  # fmt: skip
-    for chance, channels in chances:
-        for number, channel in enumerate(channels):
-            if chance:
-                channel.set_pause_generator(pauses(f"{pattern} {number}", chance))
+    pause(
+        pattern,
+        (master.write_if.aw_channel, master.write_if.w_channel, master.read_if.ar_channel,
+         slave.write_if.b_channel, slave.read_if.r_channel),
+        (master.write_if.b_channel, master.read_if.r_channel, slave.write_if.aw_channel,
+         slave.write_if.w_channel, slave.read_if.ar_channel),
+    )  # fmt: skip
     for _ in range(2):
         await FallingEdge(dut.clk)
     dut.rst.value = 0

@@ -19,8 +19,8 @@ DATA = pickle.loads(Path(os.environ["TEST_DATA"]).read_bytes())
 @cocotb.test()
 async def same_results(dut):
     Clock(dut.clk, 10, "ns").start()
-    for name in DATA["inputs"]:
-        getattr(dut, name).value = 0
+    for name, values in DATA["inputs"].items():
+        getattr(dut, name).value = int(values[0])
     dut.rst.value = 1
     await FallingEdge(dut.clk)
     dut.rst.value = 0

@@ -228,6 +228,21 @@ def run_cocotb(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def play(run_cocotb):
+    """Run a block on {cycle: {input: value}}; see `cocotb_play`."""
+    pytest.importorskip("amaranth")
+
+    def run(component, rows, valid, results, cycles=None, waits=None):
+        names = {name for row in rows.values() for name in row}
+        length = max(rows) + 1
+        inputs = {name: [rows.get(at, {}).get(name, 0) for at in range(length)] for name in names}
+        data = {"inputs": inputs, "valid": valid, "results": results, "cycles": cycles}
+        run_cocotb(component, "cocotb_play", data | {"waits": waits})
+
+    return run
+
+
+@pytest.fixture
 def stretch(layers):
     """(a stretch of one convolution with its input's rows set apart, input, answer)"""
     layer = layers(

@@ -2,36 +2,11 @@
 
 import numpy as np
 import pytest
+from hw_blocks import ALL, SMALL, bits
 
 from midge.hw.commands import Opcode
 from midge.hw.machine import CHAIN, Machine
 from midge.kernels.fixedpoint import multiply_by_quantized_multiplier
-
-SMALL = Machine(
-    rows=12, columns=5, activation_bytes=2048, weight_words=64, accumulators=64,
-    parameter_tiles=4, queue_jobs=1, line_pixels=16, binary=0,
-)  # fmt: skip
-ALL = -1  # bits that count
-
-
-@pytest.fixture
-def play(run_cocotb):
-    """Run a block on {cycle: {input: value}}; see `cocotb_play`."""
-    pytest.importorskip("amaranth")
-
-    def run(component, rows, valid, results, cycles=None, waits=None):
-        names = {name for row in rows.values() for name in row}
-        length = max(rows) + 1
-        inputs = {name: [rows.get(at, {}).get(name, 0) for at in range(length)] for name in names}
-        data = {"inputs": inputs, "valid": valid, "results": results, "cycles": cycles}
-        run_cocotb(component, "cocotb_play", data | {"waits": waits})
-
-    return run
-
-
-def bits(layout, **values):
-    """A structure's values as one unsigned number."""
-    return layout.const({name: int(value) for name, value in values.items()}).as_bits()
 
 
 def test_scratchpad(play):
