@@ -97,7 +97,7 @@ class Driver:
                 self._write_constants(tile)
             there = tile
             for job in tile.jobs:
-                cycles += self._run_job(job)
+                cycles += self.run_job(job)
             output[slice(*tile.output_rows), :, slice(*tile.output_channels)] = self._read(tile)
         return output, cycles
 
@@ -105,7 +105,8 @@ class Driver:
         self._port.write(Region.WEIGHTS, tile.weights)
         self._port.write(Region.PARAMETERS, tile.parameters)
 
-    def _run_job(self, job: AnyJob) -> int:
+    def run_job(self, job: AnyJob) -> int:
+        """Run one job on what the memories hold; its cycles, from its start to its last output."""
         job.check(self.machine)
         before = self._register(Register.JOBS_DONE)
         for word in job.encode():

@@ -27,6 +27,10 @@ FLAGS = (
     "-shared", "-fPIC",
 )  # fmt: skip
 
+# Quick to compile, and some times slower to run.
+UNOPTIMIZED = tuple(
+    "-O0" if flag == "-O1" else flag for flag in FLAGS if not flag.startswith("-fno")
+)
 
 # Without debug information Yosys makes no such function.
 _TOPLEVEL = """\
@@ -119,7 +123,8 @@ def build(component: Any, recipe: Recipe = QUICK) -> Path:
     alias = None
     if (key := _fingerprint(component)) is not None:
         alias = cache_folder() / f"{_digest(key, made_by)}.of"
-        if alias.exists() and (known := cache_folder() / alias.read_text()).exists():
+        # Another process may just be writing it: empty, it would name the folder.
+        if alias.exists() and (known := cache_folder() / alias.read_text()).is_file():
             component._MustUse__used = True  # Amaranth warns of a design that is never elaborated
             return known
     source = _source(component, recipe)

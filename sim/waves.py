@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import ExecutionError, InputError
-from .cxxrtl import FLAGS, Recipe
+from .cxxrtl import UNOPTIMIZED, Recipe
 
 NANOSECONDS = 8  # a cycle in the file: 125 MHz, the clock that is assumed everywhere
 
@@ -77,7 +77,7 @@ extern "C" uint64_t midge_wave_close() {
 
 OBSERVED = Recipe(
     passes="proc; flatten; opt; opt_clean; write_cxxrtl -g4",
-    flags=("-O0", *(flag for flag in FLAGS if not flag.startswith(("-O", "-fno")))),
+    flags=UNOPTIMIZED,
     toplevel="",
     source=_OBSERVER,
 )

@@ -1,7 +1,7 @@
 """One inference in the accelerator's simulation: what was counted beside what the compiler expects.
 
-The accelerator counts a stretch of layers as a whole, from start to interrupt; what a layer of it
-takes is the cost model's. A layer that runs in tiles is counted by itself.
+The accelerator counts a stretch of layers as a whole, from start to interrupt. What a layer of it
+takes is counted too: afterwards its jobs run again one by one, and take together what they took.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _record(executor: Any, inputs: Any, wish: Wish, path: Path) -> dict[str, Any
 
 
 def describe(executor: Any) -> dict[str, Any]:
-    """The answer of `midge sim` from an `FpgaExecutor` that has run."""
+    """The answer of `midge sim` from an `FpgaExecutor` that has run; runs its jobs once more."""
     machine: Machine = executor.machine
     layers = list(_layers(executor))
     cycles = sum(cost.cycles for cost in executor.costs)
@@ -103,7 +103,7 @@ def describe(executor: Any) -> dict[str, Any]:
             "engine": sum(counter.engine_stalls for counter in counters),
         },
         "layers": layers,
-        "remarks": [*executor.remarks, *_about_tiles(layers)],
+        "remarks": [*executor.remarks, *_about_tiles(executor)],
     }
 
 
@@ -123,8 +123,8 @@ def modelled(executor: Any) -> int:
     return cycles
 
 
-def _about_tiles(layers: list[dict[str, Any]]) -> list[str]:
-    number = sum(layer["counted_cycles"] is not None for layer in layers)
+def _about_tiles(executor: Any) -> list[str]:
+    number = sum(part in executor.tiles for part in executor.parts if isinstance(part, int))
     why = "too large for a stretch: of these the jobs are counted, not the transfers"
     return [f"{number} layer(s) ran in tiles, {why}"] if number else []
 
@@ -134,12 +134,15 @@ def _layers(executor: Any) -> Iterator[dict[str, Any]]:
 
     program, machine = executor.program, executor.machine
     for part, cost in zip(executor.parts, executor.costs, strict=True):
+        counted = executor.count_jobs(part) if isinstance(part, Resident) else []
         for number in cost.items:
             item = program.items[number]
             if isinstance(part, Resident):
-                pairs = zip(part.stretch.jobs, part.stretch.nodes, strict=True)
-                jobs = [job for job, node in pairs if node == item.node]
-                yield _layer(program, item.node, jobs, machine, None)
+                stretch = part.stretch
+                own = [at for at, node in enumerate(stretch.nodes) if node == item.node]
+                jobs = [stretch.jobs[at] for at in own]
+                cycles = sum(counted[at] for at in own)
+                yield _layer(program, item.node, jobs, machine, cycles)
             elif number in executor.tiles:
                 jobs = [job for tile in executor.tiles[number] for job in tile.jobs]
                 yield _layer(program, item.node, jobs, machine, cost.cycles)
@@ -169,8 +172,8 @@ def _layer(
         "bytes": _moved(program, node),
         "modelled_cycles": modelled,
         "counted_cycles": counted,
-        "macs_per_cycle": products / modelled if modelled and products else None,
-        "utilisation": products / modelled / multipliers if modelled and products else None,
+        "macs_per_cycle": products / counted if counted and products else None,
+        "utilisation": products / counted / multipliers if counted and products else None,
     }
 
 
@@ -183,7 +186,7 @@ def _moved(program: Program, node: Node) -> int:
 def show(result: dict[str, Any], console: Console) -> None:
     """A row a layer, then the totals."""
     titles = ("node", "operator", "engine", "MACs", "cycles, modelled", "cycles, counted",
-              "MACs/cycle, modelled", "use of engine, modelled")  # fmt: skip
+              "MACs/cycle", "use of engine")  # fmt: skip
     table = Table(*titles)
     for layer in result["layers"]:
         table.add_row(

@@ -85,8 +85,8 @@ def _roofline(result: Mapping[str, Any]) -> str:
     )
     per_cycle = result["memory_bytes_per_cycle"]
     return (
-        f"<h2>Roofline</h2><p>A point is a layer, by its number: multiplications a cycle "
-        "(modelled), against those for each byte of its input, output and weights. The flat lines "
+        f"<h2>Roofline</h2><p>A point is a layer, by its number: multiplications a cycle, "
+        "against those for each byte of its input, output and weights. The flat lines "
         "are all multipliers of an engine. The slope is what memory would allow if each layer moved"
         f" all of that over the bus, {per_cycle} bytes a cycle: layers above it are those that "
         f"staying on the chip makes possible.</p><p class=key>{key}</p><div class=scroll>"
@@ -144,7 +144,7 @@ def _point(plane: _Plane, layer: Layer) -> str:
     x, y = _place(plane, layer)
     title = (
         f"{layer['node']} {layer['operator']} {layer['name']}: {layer['macs']:,} multiplications, "
-        f"{layer['bytes']:,} bytes, {layer['modelled_cycles']:,} cycles, "
+        f"{layer['bytes']:,} bytes, {layer['counted_cycles']:,} cycles, "
         f"{layer['utilisation']:.0%} of the {layer['engine']}"
     )
     return (
@@ -188,19 +188,19 @@ def _stalls(result: Mapping[str, Any]) -> str:
 
 
 def _table(layers: Sequence[Layer]) -> str:
-    most = max((layer["modelled_cycles"] or 0 for layer in layers), default=0)
+    most = max((layer["counted_cycles"] or 0 for layer in layers), default=0)
     rows = "".join(
         f"<tr><td class=n>{layer['node']}<td title='{escape(layer['name'])}'>{layer['operator']}"
         f"<td>{layer['engine']}<td class=n>{layer['macs']:,}<td class=n>{layer['bytes']:,}"
-        f"<td class=n>{_number(layer['modelled_cycles'], ',')}"
-        f"<td class=wide>{_bar((layer['modelled_cycles'] or 0) / max(most, 1), '#9c9c9c')}"
+        f"<td class=n>{_number(layer['counted_cycles'], ',')}"
+        f"<td class=wide>{_bar((layer['counted_cycles'] or 0) / max(most, 1), '#9c9c9c')}"
         f"<td class=n>{_number(layer['utilisation'], '.0%')}"
         f"<td class=wide>{_bar(layer['utilisation'] or 0, COLOURS[layer['engine']])}"
         for layer in layers
     )
     return (
         "<h2>Layers</h2><div class=scroll><table><tr><th class=n>node<th>operator<th>engine"
-        "<th class=n>multiplications<th class=n>bytes<th class=n>cycles, modelled<th>"
+        "<th class=n>multiplications<th class=n>bytes<th class=n>cycles<th>"
         f"<th class=n>use<th>{rows}</table></div>"
     )
 

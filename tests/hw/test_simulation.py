@@ -74,6 +74,21 @@ def test_library_is_built_once(simulate, adder, tmp_path, monkeypatch):
     assert cxxrtl.build(adder()) == path
 
 
+def test_a_name_that_is_being_written_is_no_library(simulate, tmp_path, monkeypatch):
+    """An alias is empty for a moment, and then names the cache's folder."""
+    from hw_blocks import SMALL
+
+    from midge.hw.writer import OutputWriter
+    from midge.sim import cxxrtl
+
+    monkeypatch.setenv("MIDGE_CACHE", str(tmp_path))
+    path = cxxrtl.build(OutputWriter(SMALL))
+    (alias,) = (tmp_path / "sim").glob("*.of")
+    alias.write_text("")
+    assert cxxrtl.build(OutputWriter(SMALL)) == path
+    assert alias.read_text() == path.name
+
+
 def test_cache_folder(monkeypatch, tmp_path):
     from midge.sim.cxxrtl import cache_folder
 
