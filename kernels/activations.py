@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Lowered
+from . import transcendental
 from .elementwise import ROWS, all_of, int16_is_symmetric, is_quantized, unary_rows
 from .exponential import exp, power_table
 from .fixedpoint import (
@@ -42,6 +43,7 @@ LEAKY_RELU_F32 = layout("leaky_relu_f32", f"{ROWS} x y alpha")
 LOGISTIC_S16 = layout("logistic_s16", f"{ROWS} x y multiplier shift table")
 LOGISTIC_F32 = layout("logistic_f32", f"{ROWS} x y powers")
 TANH_S16 = layout("tanh_s16", f"{ROWS} x y multiplier shift table")
+TANH_F32 = layout("tanh_f32", f"{ROWS} x y powers")
 HARD_SWISH_F32 = layout("hard_swish_f32", f"{ROWS} x y")
 
 
@@ -219,6 +221,8 @@ def logistic_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndar
 def tanh_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """tanh(x)."""
     q, x, y = _operand(graph, node, arrays)
+    if x.dtype == "float32":
+        return [transcendental.tanh(q)]
     if x.dtype == "int16":
         return [_tanh_s16(q, *_table_scaling(x, (0, 1)))]
     return [table_s8(math.tanh, x, y)[q.astype(np.int64) + 128]]
@@ -316,8 +320,12 @@ def lower_logistic(graph: Graph, node: Node) -> Lowered:
 
 
 def lower_tanh(graph: Graph, node: Node) -> Lowered:
-    """A table for int8; for int16 that of sigmoid, as tanh(x) is 2 * sigmoid(2 * x) - 1."""
+    """A table for int8; for int16 that of sigmoid, as tanh(x) is 2 * sigmoid(2 * x) - 1; arithmetic
+    for float32."""
     x = graph.input(node)
+    if x.dtype == "float32":
+        powers = Constant(power_table())
+        return TANH_F32.lowered(ELEMENT, **unary_rows(graph, node), powers=powers)
     if x.dtype == "int8":
         return lower_lookup(graph, node, tanh_reference)
     multiplier, shift = _table_scaling(x, (0, 1))
@@ -420,6 +428,8 @@ def logistic_output_is_fixed(graph: Graph, node: Node) -> bool:
 def tanh_output_is_fixed(graph: Graph, node: Node) -> bool:
     """A tanh's output must have scale 1/128 and zero point 0 (int8), or 1/32768 and 0 (int16)."""
     y = graph.output(node)
+    if y.dtype == "float32":
+        return True
     fixed = {"int8": (1 / 128, 0), "int16": (1 / 32768, 0)}
     return (y.scale, y.zero_point) == fixed.get(y.dtype)
 
@@ -465,18 +475,22 @@ LOGISTIC = with_plain(
     in_float64(lambda x: 1 / (1 + np.exp(-x))),
     "float32",
 )
-# C libraries disagree on the last bits of a float32 tanh: ours is the nearest float32, as glibc's
-# is from 2.41 on.
 TANH = with_plain(
     Operation(
         tanh_reference,
         lower_tanh,
-        (LOOKUP_S8, TANH_S16),
-        (all_of("int8", "int16"), *_QUANTIZED, tanh_output_is_fixed, int16_argument_in_range),
+        (LOOKUP_S8, TANH_S16, TANH_F32),
+        (
+            all_of("int8", "int16", "float32"),
+            *_QUANTIZED,
+            tanh_output_is_fixed,
+            int16_argument_in_range,
+        ),
     ),
     in_float64(np.tanh),
     "int8",
     "int16",
+    "float32",
 )
 HARD_SWISH = Operation(
     hard_swish_reference,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
+from . import transcendental
 from .exponential import exp
 from .in_numpy import IN_NUMPY, lower
 from .operation import Constraint, Operation
@@ -27,7 +28,8 @@ def _elu(x: np.ndarray, parameters: Numbers) -> np.ndarray:
     """x where it is positive, else alpha * (e**x - 1)."""
     alpha = parameters[0] if parameters else 1.0
     wide = x.astype(np.float64)
-    return np.where(wide > 0, wide, alpha * np.expm1(np.minimum(wide, 0))).astype(x.dtype)
+    below = transcendental.expm1(x) if x.dtype == np.float32 else np.expm1(np.minimum(wide, 0))
+    return np.where(wide > 0, wide, alpha * below).astype(x.dtype)
 
 
 def _is_infinite(x: np.ndarray, parameters: Numbers) -> np.ndarray:
@@ -55,6 +57,7 @@ _WIDE: Mapping[str, Callable[..., np.ndarray]] = {
     "cos": np.cos,
     "cosh": np.cosh,
     "erf": _erf,
+    "exp": np.exp,
     "log": np.log,
     "sin": np.sin,
     "sinh": np.sinh,
@@ -74,11 +77,25 @@ _NARROW: Mapping[str, Callable[..., np.ndarray]] = {
     "sqrt": np.sqrt,
     "square": lambda x: x * x,
 }
+# float32 by our own rule, which kernels have too; float64 by the C library's.
+_OURS: Mapping[str, Callable[..., np.ndarray]] = {
+    "cos": transcendental.cos,
+    "exp": exp,
+    "log": transcendental.log,
+    "sin": transcendental.sin,
+}
+
+
+def _ours(name: str) -> Callable[[np.ndarray, Numbers], np.ndarray]:
+    wide = in_float64(_WIDE[name])
+    return lambda x, parameters: _OURS[name](x) if x.dtype == np.float32 else wide(x)
+
+
 _ONE: Mapping[str, Callable[[np.ndarray, Numbers], np.ndarray]] = {
     **{name: _plain(in_float64(function)) for name, function in _WIDE.items()},
     **{name: _plain(function) for name, function in _NARROW.items()},
+    **{name: _ours(name) for name in _OURS},
     "elu": _elu,
-    "exp": lambda x, parameters: exp(x) if x.dtype == np.float32 else in_float64(np.exp)(x),
     "is_infinite": _is_infinite,
     "round": _round,
 }
@@ -212,7 +229,7 @@ def _operation(reference: Callable[..., list[np.ndarray]], *constraints: Constra
 
 
 _BOOL_ANSWERS = ("is_infinite", "is_nan")
-_NATIVE = "abs ceil elu exp floor logical_not negate round rsqrt sqrt square".split()
+_NATIVE = ("abs ceil cos elu exp floor log logical_not negate round rsqrt sin sqrt square").split()
 
 OPERATIONS: Mapping[str, Operation] = {
     **{

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
-from ..runtime.lowering import ELEMENT, Constant, Lowered
+from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
 from .activations import LOOKUP_S8, lower_lookup, table_s8
 from .elementwise import ROWS, is_quantized, unary_rows
 from .exponential import power_table
@@ -22,6 +22,7 @@ from .general_functions import one_dtype, one_reference
 from .in_numpy import IN_NUMPY
 from .inverse_root import inverse_root
 from .operation import Layout, Operation, layout
+from .transcendental import turn_words
 
 Arrays = Sequence[np.ndarray | None]
 ROOT_BITS = 20  # after the point, of an inverse root before it is rescaled
@@ -42,8 +43,13 @@ PLAIN: Mapping[str, Layout] = {
     for op, suffixes in _TYPES.items()
     for suffix in suffixes
 }
+LOG_F32 = layout("log_f32", f"{ROWS} x y")
+ANGLES_F32 = {op: layout(f"{op}_f32", f"{ROWS} x y words") for op in ("sin", "cos")}
+ELU_F32 = layout("elu_f32", f"{ROWS} x y powers alpha")
 EXP_F32 = layout("exp_f32", f"{ROWS} x y powers")
 ABS_S16 = layout("abs_s16", f"{ROWS} x y x_offset multiplier shift y_offset")
+
+_IN_FLOATS = {"elu": ELU_F32, "exp": EXP_F32, "log": LOG_F32, **ANGLES_F32}
 
 
 def reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -108,10 +114,24 @@ def lower(graph: Graph, node: Node) -> Lowered:
             shift=shift,
             y_offset=y.zero_point,
         )
-    if node.op == "exp" and x.dtype == "float32":
-        return EXP_F32.lowered(ELEMENT, **fields, powers=Constant(power_table()))
+    if x.dtype == "float32" and node.op in _IN_FLOATS:
+        return _in_floats(node, fields)
     kernel = PLAIN.get(f"{node.op}_{_SUFFIXES.get(x.dtype)}")
     return IN_NUMPY.lowered() if kernel is None else kernel.lowered(ELEMENT, **fields)
+
+
+def _in_floats(node: Node, fields: dict[str, Field]) -> Lowered:
+    """Functions that need tables, and log."""
+    if node.op == "log":
+        return LOG_F32.lowered(ELEMENT, **fields)
+    if node.op in ANGLES_F32:
+        words = Constant(turn_words().astype(np.uint32))
+        return ANGLES_F32[node.op].lowered(ELEMENT, **fields, words=words)
+    powers = Constant(power_table())
+    if node.op == "exp":
+        return EXP_F32.lowered(ELEMENT, **fields, powers=powers)
+    alpha = np.array(node.attrs.parameters or (1.0,), np.float64)
+    return ELU_F32.lowered(ELEMENT, **fields, powers=powers, alpha=Constant(alpha))
 
 
 def quantized_as_known(graph: Graph, node: Node) -> bool:
@@ -131,7 +151,8 @@ def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
 
 def _operation(op: str) -> Operation:
     kernels = [PLAIN[f"{op}_{suffix}"] for suffix in _TYPES.get(op, ())]
-    kernels += {"exp": [EXP_F32], "abs": [ABS_S16]}.get(op, [])
+    kernels += [_IN_FLOATS[op]] if op in _IN_FLOATS else []
+    kernels += [ABS_S16] if op == "abs" else []
     return Operation(
         reference,
         lower,
@@ -140,6 +161,6 @@ def _operation(op: str) -> Operation:
     )
 
 
-OPERATIONS: Mapping[str, Operation] = {op: _operation(op) for op in (*_TYPES, "exp", "elu")} | {
+OPERATIONS: Mapping[str, Operation] = {op: _operation(op) for op in (*_TYPES, *_IN_FLOATS)} | {
     "logical_not": Operation(one_reference, lower, (LOOKUP_S8, IN_NUMPY), (one_dtype,))
 }

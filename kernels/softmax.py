@@ -179,7 +179,7 @@ def _float(node: Node, x: np.ndarray) -> np.ndarray:
 # ---- lowering ----------------------------------------------------------------------------------
 
 
-def _pixel_rows(graph: Graph, node: Node) -> dict[str, Field]:
+def pixel_rows(graph: Graph, node: Node) -> dict[str, Field]:
     depth = graph.input(node).shape[-1]
     return {
         "rows": Rows(),
@@ -192,7 +192,7 @@ def _pixel_rows(graph: Graph, node: Node) -> dict[str, Field]:
 
 def lower(graph: Graph, node: Node) -> Lowered:
     """Rows of pixels; in place, as an element is written after its pixel's sum is known."""
-    fields = _pixel_rows(graph, node)
+    fields = pixel_rows(graph, node)
     if graph.input(node).dtype == "float32":
         beta = Constant(np.array([node.attrs.beta], np.float32))
         return SOFTMAX_F32.lowered(ELEMENT, **fields, beta=beta, powers=Constant(power_table()))

@@ -18,11 +18,12 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = (
     "sum_int8 sum_int16 circular_buffer dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
-    "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm"
+    "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm "
+    "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
 ).split()
 
 # What the host hands to NumPy, and microcontrollers refuse.
-IN_NUMPY = ("log_softmax",)
+IN_NUMPY: tuple[str, ...] = ()
 
 CASES: list[Line] = [
     case("tile", g.general, op="TILE", operands=[((2, 3), g.F), g.ints(2, 3)],
@@ -183,6 +184,8 @@ CASES: list[Line] = [
     *(case(f"l2_pool2d_{padding.lower()}", g.pooled, padding=padding, activation=activation)
       for padding, activation in (("SAME", "NONE"), ("VALID", "RELU6"))),
     case("circular_buffer", g.circular_buffer),
+    *(case(f"{op.lower()}_tflm", g.one, op=op, shape=(3, 70))
+      for op in ("LOG", "SIN", "COS", "ELU", "TANH")),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",

@@ -14,6 +14,7 @@ from ..activations import (
     LOOKUP_S8,
     RELU_F32,
     RELU_S16,
+    TANH_F32,
     TANH_S16,
 )
 from .elementwise import line_of_one
@@ -21,6 +22,7 @@ from .exponential import exp
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
 from .memory import float32_at, float64_at, int8_at, int16_at, int32_at
 from .registry import kernel
+from .transcendental import tanh
 
 LOOKUP = LOOKUP_S8.index
 RELU, RELU_FLOAT = RELU_S16.index, RELU_F32.index
@@ -155,6 +157,20 @@ def logistic_f32(arena, constants, p):  # type: ignore[no-untyped-def]
     for row in range(p[LOGISTIC_FLOAT.rows]):
         x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
         _logistic_line(y, x, p[LOGISTIC_FLOAT.count], powers)
+
+
+T = TANH_F32.index
+
+
+@kernel
+def tanh_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    """The nearest float32 to tanh."""
+    powers = float64_at(constants, p[T.powers])
+    x_rows, y_rows = int32_at(constants, p[T.x]), int32_at(constants, p[T.y])
+    for row in range(p[T.rows]):
+        x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
+        for i in range(p[T.count]):
+            y[i] = tanh(x[i], powers)
 
 
 @kernel

@@ -16,7 +16,7 @@ _MANTISSA_BITS, _BIAS = 52, 1023  # of a double
 
 
 @intrinsic
-def _double_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
+def double_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
     """The double whose bits are those of an int64."""
 
     def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -32,7 +32,7 @@ def exp(x, powers):  # type: ignore[no-untyped-def]
     steps = min(max(np.float64(finite), LEAST), GREATEST) * STEPS_OVER_LN2
     nearest = (steps + _ROUNDER) - _ROUNDER
     rest, whole = steps - nearest, np.int64(nearest)
-    octave = _double_of_bits(((whole >> STEPS_LOG2) + _BIAS) << _MANTISSA_BITS)
+    octave = double_of_bits(((whole >> STEPS_LOG2) + _BIAS) << _MANTISSA_BITS)
     power = powers[whole & (STEPS - 1)] * octave
     high = (_CUBIC * rest + _SQUARE) * (rest * rest)
     value = np.float32((high + (_LINEAR * rest + 1.0)) * power)

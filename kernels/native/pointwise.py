@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pointwise import ABS_S16, EXP_F32, PLAIN
+from ..pointwise import ABS_S16, ANGLES_F32, ELU_F32, EXP_F32, LOG_F32, PLAIN
 from .elementwise import Native, register
 from .exponential import exp
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
 from .memory import float32_at, float64_at, int16_at, int32_at
 from .registry import kernel
+from .transcendental import cos, expm1, log, sin
 from .whole import floor_of, nearest_even, root
 
 _AT = {"s32": int32_at, "f32": float32_at}
@@ -85,6 +86,7 @@ for _name, _words in PLAIN.items():
     _function = _APPLY.get(_name) or _APPLY[_op]
     register(_words, _walk(_words, _AT[_suffix], _function))
 
+register(LOG_F32, _walk(LOG_F32, float32_at, log))
 E = EXP_F32.index
 
 
@@ -110,3 +112,33 @@ def abs_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             size = abs(np.int64(x[i]) + p[A.x_offset])
             scaled = multiply_by_quantized_multiplier(size, p[A.multiplier], p[A.shift])
             y[i] = clamp(scaled + p[A.y_offset], -32768, 32767)
+
+
+def _walk_angles(words: Layout, function: Native) -> Native:
+    P: Any = words.index
+
+    def walk(arena, constants, p):  # type: ignore[no-untyped-def]
+        digits = int32_at(constants, p[P.words])
+        x_rows, y_rows = int32_at(constants, p[P.x]), int32_at(constants, p[P.y])
+        for row in range(p[P.rows]):
+            x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
+            for i in range(p[P.count]):
+                y[i] = function(x[i], digits)
+
+    return walk
+
+
+for _name, _function in (("sin", sin), ("cos", cos)):
+    register(ANGLES_F32[_name], _walk_angles(ANGLES_F32[_name], _function))
+
+U = ELU_F32.index
+
+
+@kernel
+def elu_f32(arena, constants, p):  # type: ignore[no-untyped-def]
+    powers, alpha = float64_at(constants, p[U.powers]), float64_at(constants, p[U.alpha])[0]
+    x_rows, y_rows = int32_at(constants, p[U.x]), int32_at(constants, p[U.y])
+    for row in range(p[U.rows]):
+        x, y = float32_at(arena, x_rows[row]), float32_at(arena, y_rows[row])
+        for i in range(p[U.count]):
+            y[i] = x[i] if x[i] > np.float32(0) else np.float32(alpha * expm1(x[i], powers))
