@@ -20,6 +20,11 @@ def in_fixed_point(graph: Graph) -> Graph:
     return _with_rule(graph, False)
 
 
+def rounds_in_floats(graph: Graph) -> bool:
+    """Whether any of its numbers are brought from scale to scale as ONNX Runtime does."""
+    return any(t.quantization and t.quantization.in_floats for t in graph.tensors.values())
+
+
 def _with_rule(graph: Graph, floats: bool) -> Graph:
     changed = {
         index: replace(tensor, quantization=replace(tensor.quantization, in_floats=floats))

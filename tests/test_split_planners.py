@@ -549,6 +549,25 @@ def test_pico_uses_each_device_at_most_once() -> None:
         assert all(stage.devices for stage in stages)
 
 
+def test_mdpo_is_the_best_plan_that_fits_into_the_contact() -> None:
+    alone = 0
+    for draw in draws(36):
+        problem = random_problem(draw, extras={"window_ms": draw.uniform(1, 60)})
+        everything = problem.costs.everything
+        values = [
+            cost.latency_ms
+            for s in all_plans(problem)
+            if (cost := evaluate(problem, s)) and (
+                s == everything
+                or cost.link_ms + cost.server_ms <= problem.extras["window_ms"]
+            )
+        ]  # fmt: skip
+        found = plan("mdpo", problem)
+        assert equal(found.stages.latency_ms, min(values))
+        alone += found.device == everything
+    assert alone
+
+
 def test_icann_sends_only_what_is_smaller_than_the_input() -> None:
     for draw in draws(24):
         problem = chain_problem(draw)

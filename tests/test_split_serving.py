@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import build_onnx
 import build_tflite as b
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from midge.runtime.options import Options
 from midge.runtime.pipeline import compile_graph, rewrite
 from midge.runtime.program import Program
 from midge.runtime.program_file import VERSION
+from midge.runtime.rounding import in_fixed_point
 from midge.sim.qemu import find_tool
 from midge.targets.split import ray_server
 from midge.targets.split.backend import ServerProcess
@@ -149,7 +151,8 @@ def test_a_busy_server_leaves_the_answer_to_the_device(
     client = EdgeClient(served.address, "digits", LONG)
     executor = SplitExecutor(program.graph, cut, client)
     expected = executor.run([digits[0]])[0]
-    served.service._tails[""]._expected_s = 1e6
+    (tail,) = served.service._tails.values()
+    tail._expected_s = 1e6
     np.testing.assert_array_equal(executor.run([digits[0]])[0], expected)
     assert "resource exhausted: busy: 0 requests wait here" in executor.remarks[0]
     executor.close()
@@ -189,6 +192,34 @@ def test_what_is_said_first(served: ModelServer, program: Program) -> None:
         with pytest.raises(LinkError, match=re.escape(why)):
             agree(said)
     client.close()
+
+
+def test_a_model_from_onnx_is_rounded_as_the_device_does() -> None:
+    """A server has floats, a microcontroller has not: the tail has the bits of the device."""
+    pytest.importorskip("onnxruntime", reason="quantizing an ONNX model needs onnxruntime")
+    floats = rewrite(read_model(build_onnx.qdq_separable()), Options())
+    whole = in_fixed_point(floats)
+    inputs = np.random.default_rng(0).normal(0, 1, (3, *floats.tensors[floats.inputs[0]].shape))
+    answers = {}
+    for served in (floats, whole):
+        server = ModelServer(served, "model")
+        server.start()
+        client = EdgeClient(server.address, "model", LONG)
+        for device in (floats, whole):
+            split = SplitExecutor(device, cut_at(device, 2), client)
+            local = find_backend("host").build(compile_graph(device))
+            refused = served is whole and device is floats
+            for number, x in enumerate(inputs.astype(np.float32)):
+                answers[number, device is whole] = local.run([x])[0]
+                np.testing.assert_array_equal(split.run([x])[0], local.run([x])[0])
+                told = split.exchange
+                if refused:  # once, and then not asked for a while
+                    assert told is None or "serve the .onnx file itself" in str(told.error)
+                else:
+                    assert told is not None and told.error is None
+        client.close()
+        server.stop()
+    assert any(not np.array_equal(answers[n, True], answers[n, False]) for n in range(len(inputs)))
 
 
 def test_a_server_of_another_tail_gets_no_tensor(program: Program) -> None:

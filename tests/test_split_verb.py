@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from midge.runtime.pipeline import rewrite
 from midge.targets.split.costs import Profile
 from midge.targets.split.planners import ALGORITHMS
 from midge.tools.cli import main, parse_and_run
+from midge.tools.split_exits import EXIT_PLANNERS
 from midge.tools.zoo import OWN
 
 DIGITS = str(OWN / "digits.tflite")
@@ -66,11 +68,32 @@ def test_memory_of_a_head_is_its_constants_and_what_lives_at_once(profile: Path)
     assert bytes_here[1] == 0
 
 
-@pytest.mark.parametrize("name", ["neurosurgeon", "jointdnn", "ionn", "dads-heavy", "jps", "cas"])
+INPUTS = {
+    "adaf": ["--edge-speed", "5", "--cloud-mbit", "2"],
+    "auto-split": ["--error-limit", "0.5"],
+    "mdpo": ["--window-ms", "20"],
+    "pico": ["--workers", "1", "2"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - set(EXIT_PLANNERS)))
 def test_every_algorithm_of_single_models_answers(profile: Path, name: str) -> None:
-    found = ask(profile, "--algorithm", name, "--device-slowdown", "30")
-    assert found["algorithm"] == name
+    found = ask(profile, "--algorithm", name, "--device-slowdown", "30", *INPUTS.get(name, []))
+    assert found["algorithm"] == name or (name, found["algorithm"]) == ("dads-light", "dads")
     assert json.dumps(found)
+
+
+def test_what_single_planners_were_given_is_in_their_answers(profile: Path) -> None:
+    def asked(name: str, *options: str) -> dict[str, Any]:
+        return ask(profile, "--algorithm", name, "--device-slowdown", "300", *options)
+
+    told = asked("auto-split", "--error-limit", "0.5")["evidence"]
+    assert 0 < told["error"] <= 0.5 or not told["bits"]
+    assert asked("auto-split", "--error-limit", "0")["evidence"]["error"] == 0
+    assert asked("pico", "--workers", "1", "2")["evidence"]["stages"]
+    near = asked("adaf", "--edge-speed", "100", "--mbit", "100", "--cloud-mbit", "0.01")
+    assert near["evidence"]["edge_until"] == near["nodes"], "the cloud is too far"
+    assert asked("mdpo", "--window-ms", "0.001")["cut"] == list(range(near["nodes"]))
 
 
 def test_the_page_needs_no_other_file(profile: Path, tmp_path: Path) -> None:

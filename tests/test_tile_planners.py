@@ -12,7 +12,9 @@ from tile_graphs import Chain, random_graph, random_tiles
 
 pytest.importorskip("networkx", reason="splitting needs networkx (midge[split])")
 
+from midge.runtime.attributes import FullyConnected
 from midge.runtime.errors import TargetError
+from midge.runtime.graph import Node
 from midge.targets.split.planners import coedge
 from midge.targets.split.planners.adcnn import Rates
 from midge.targets.split.planners.aofl import blocks
@@ -459,6 +461,17 @@ def test_modnns_products_of_a_pruned_layer_add_up_and_inputs_are_sent_once() -> 
             used = {j for i, j in zip(*np.nonzero(weights)) if made.where[i, j] == device}
             remote = {j for j in used if made.columns[j] != device}
             assert set(made.remote_inputs(device)) == remote
+
+
+def test_modnn_says_who_would_multiply_a_pruned_layer() -> None:
+    weights = np.kron(np.eye(2), np.full((3, 4), 7)).astype(np.int8)
+    chain = Chain(random.Random(1), 1, 1, 8)
+    w, y = chain.add((6, 8), weights), chain.add((1, 6))
+    chain.nodes.append(Node("fully_connected", (chain.last, w, None), (y,), FullyConnected()))
+    chain.last = y
+    graph = chain.graph()
+    told = plan_tiles("modnn", TileProblem(graph, (9.0,), (Device(),) * 2)).evidence["dense"]
+    assert told == [{"node": 0, "products": [12, 12], "remote_inputs": [0, 0]}]
 
 
 def test_clusters_of_a_block_matrix_are_its_blocks() -> None:

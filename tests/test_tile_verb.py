@@ -21,6 +21,7 @@ from midge.targets.split.tiles.executor import TileExecutor, WorkerError
 from midge.targets.split.tiles.plan import Device, TileProblem
 from midge.targets.split.tiles.task import Task
 from midge.tools.cli import main, parse_and_run
+from midge.tools.split_tiles import Learner
 from midge.tools.zoo import OWN
 
 DIGITS = OWN / "digits.tflite"
@@ -57,6 +58,33 @@ def test_tiles_run_on_server_processes(profile: str) -> None:
     assert found["differing"] == found["largest_difference"] == 0
     assert found["sent_bytes"] == found["bytes"] > 0
     assert set(found["tiles"]) == {"0", "1", "2"}
+
+
+def test_plans_follow_what_the_devices_did(profile: str) -> None:
+    found = parse_and_run(
+        ["split", "tiles", str(DIGITS), "--device-profile", profile, "--algorithm", "deepslicing",
+         "--workers", "1", "--runs", "2", "--learn"]
+    )  # fmt: skip
+    assert found["equal"]
+    assert all(rows > 0 for rows in found["speeds"].values())
+
+    graph = rewrite(read_model(DIGITS), Options())
+    problem = TileProblem(graph, (10.0,) * len(graph.nodes), (Device(1.0, Link(1e6, 1e6)),) * 2)
+
+    def shares(algorithm: str, spent: dict[int, tuple[int, float]]) -> list[int]:
+        learner = Learner(algorithm, problem)
+        for _ in range(20):
+            _, plan = learner.plan(spent, {0: 2, 1: 2})
+        tiles = plan.steps[0].tiles
+        rows = [(t.device, b - a) for t in tiles for (a, b), _ in [t.boxes[-1][1]]]
+        return [sum(n for device, n in rows if device == d) for d in (0, 1)]
+
+    here, there = shares("deepslicing", {0: (14, 1.0), 1: (14, 1.0)})
+    assert here == there
+    here, there = shares("deepslicing", {0: (21, 1.0), 1: (7, 1.0)})
+    assert here > 2 * there
+    slow, fast = shares("adcnn", {0: (14, 9.0), 1: (14, 1.0)})
+    assert slow < fast
 
 
 def test_bad_speeds_are_one_sentence(profile: str, capsys: pytest.CaptureFixture[str]) -> None:

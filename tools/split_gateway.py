@@ -22,6 +22,7 @@ from ..runtime.backend import check_inputs, find_backend
 from ..runtime.errors import InputError
 from ..runtime.graph import Graph
 from ..runtime.pipeline import compile_graph
+from ..runtime.rounding import in_fixed_point
 from ..sim.qemu import serial_board
 from ..sim.serial_line import SerialLine
 from ..targets.boards import Board, find_board
@@ -73,8 +74,15 @@ def build_firmware(graph: Graph, cut: Cut, board: Board, folder: Path) -> Image:
     return build_edge_image(head, answer, board, folder)
 
 
+def _graph_for(board: Board, model: str) -> Graph:
+    """The model by the board's rounding, which the server then has too."""
+    graph = graph_of(model)
+    return graph if find_backend(board.target).rounds_in_floats else in_fixed_point(graph)
+
+
 def run_firmware(args: argparse.Namespace) -> dict[str, Any]:
-    graph, board = graph_of(args.model), find_board(args.board)
+    board = find_board(args.board)
+    graph = _graph_for(board, args.model)
     cut = cut_at(graph, args.cut)
     image = build_firmware(graph, cut, board, args.output)
     files = [image.elf, image.bin, image.hex, image.uf2]
@@ -101,7 +109,8 @@ def run_gateway(args: argparse.Namespace) -> dict[str, Any]:
     from ..targets.split.gateway import Gateway
     from ..targets.split.uplink import Uplink
 
-    graph, board = graph_of(args.model), find_board(args.board)
+    board = find_board(args.board)
+    graph = _graph_for(board, args.model)
     if args.runs < 1:
         raise InputError("--runs must be at least 1")
     cut = cut_at(graph, args.cut)

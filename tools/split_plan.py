@@ -48,6 +48,7 @@ from .arguments import byte_count, load_inputs
 from .plan_page import short_name
 from .split_coding import add_coding, add_samples, chosen_codings
 from .split_exits import exit_extras, with_graph_nodes
+from .split_inputs import add_planner_inputs, planner_inputs
 from .split_page import split_page
 from .zoo import find_model
 
@@ -88,7 +89,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", metavar="B", help="a device of `midge boards`, for its power")
     add_coding(parser)
     add_samples(parser)
-    parser.add_argument("--jobs", type=int, default=1, help="jobs of jps (default 1)")
+    add_planner_inputs(parser)
     parser.add_argument("--exits", type=Path, metavar="F.json", help="of `midge split exits -o`")
     parser.add_argument(
         "--states", type=float, nargs="+", metavar="R", help="Mbit/s that edgent-dynamic plans for"
@@ -238,11 +239,7 @@ def problem_of(
             args.max_sent_bytes,
         ),
         power=power_of(args),
-        extras={
-            "jobs": args.jobs,
-            "kinds": [_kind(graph, i) for i in range(len(graph.nodes))],
-            **exit_extras(args, graph, plain.costs),
-        },
+        extras=planner_inputs(args, graph, plain.costs) | exit_extras(args, graph, plain.costs),
     )
 
 
@@ -300,13 +297,6 @@ def measured(graph: Graph, target: str, quiet: bool) -> Profile:
 
 def graph_of(model: str) -> Graph:
     return rewrite(read_model(find_model(model)), Options())
-
-
-def _kind(graph: Graph, index: int) -> tuple[object, ...]:
-    """A node's signature: operator, attributes and shapes, so that repeated blocks are equal."""
-    node = graph.nodes[index]
-    shapes = tuple(graph.tensors[t].shape for t in (*node.operands, *node.outputs))
-    return node.op, repr(node.attrs), shapes
 
 
 def show_profile(result: dict[str, Any], console: Console) -> None:

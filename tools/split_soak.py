@@ -4,8 +4,10 @@
     python -m midge.tools.split_soak --clients 64 --seconds 600 [--ray 2]
 
 The first runs requests while the server is killed and started again, the link cut, stalled, slowed
-a hundred times and made to corrupt bytes; the second runs many devices at once against one server
-and watches its memory. Both print one JSON object.
+a hundred times and made to corrupt bytes; `late` lists the requests that took longer than the
+deadline and one local inference, and for how long nothing here was given a processor meanwhile. The
+second runs many devices at once against one server and watches its memory. Both print one JSON
+object.
 """
 
 from __future__ import annotations
@@ -42,17 +44,56 @@ FAULTS = ("kill", "cut", "stall", "slow", "corrupt", "none")
 LEAST_REQUESTS = 3  # of a client under load, however slow the machine is
 RATE = 12_500.0  # bytes a millisecond of the healthy link: 100 Mbit/s
 PAUSE_S = 0.02  # between requests of the command, so that a fault lasts for a second or two
+STALL_S = 0.005
+LOCAL_RUNS = 50
 RECOVERY_S = 90.0  # the server must answer again within it
+
+
+@dataclass(frozen=True)
+class Late:
+    """A request that took longer than it should have.
+
+    `stalled_ms`: the longest that a thread here which only sleeps was woken too late meanwhile.
+    """
+
+    fault: str
+    ms: float
+    stalled_ms: float
+
+
+class Stalls(threading.Thread):
+    """Sleeps, and keeps by how much it was woken too late: the machine's own share of a delay."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.ended, self._worst_ms = threading.Event(), 0.0
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            started = time.perf_counter()
+            time.sleep(STALL_S)
+            over = (time.perf_counter() - started - STALL_S) * 1e3
+            self._worst_ms = max(self._worst_ms, over)
+
+    def take(self) -> float:
+        """The worst since it was last asked."""
+        worst, self._worst_ms = self._worst_ms, 0.0
+        return worst
 
 
 @dataclass
 class Told:
-    """What happened. Latencies are milliseconds; `worst_ms` has the worst of each fault."""
+    """What happened. Latencies are milliseconds; `worst_ms` has the worst of each fault.
+
+    `local_ms`: the slowest of some inferences on the device alone, before the first fault.
+    """
 
     requests: int = 0
     wrong: int = 0
     remote: int = 0
     deadline_ms: float = 0.0
+    local_ms: float = 0.0
+    late: list[Late] = field(default_factory=list)
     worst_ms: dict[str, float] = field(default_factory=dict)
     recovered: int = 0
     log: list[str] = field(default_factory=list)
@@ -68,11 +109,18 @@ class Soak:
         self.inputs = [random_inputs(program.graph, seed + i) for i in range(10)]
         local = find_backend("host").build(program)
         self.expected = [local.run(x) for x in self.inputs]
+        taken = []
+        for number in range(LOCAL_RUNS):
+            started = time.perf_counter()
+            local.run(self.inputs[number % len(self.inputs)])
+            taken.append((time.perf_counter() - started) * 1e3)
+        self.stalls = Stalls()
+        self.stalls.start()
         self.server = ServerProcess(program)
         self.link = ShapedLink(self.server.address, self._healthy())
         client = EdgeClient(self.link.address, self.server.model, deadline_s=60)
         self.device = AdaptiveExecutor(program.graph, far_device(program), client, deadline_ms)
-        self.told = Told(deadline_ms=deadline_ms)
+        self.told = Told(deadline_ms=deadline_ms, local_ms=max(taken))
 
     @staticmethod
     def _healthy() -> Shape:
@@ -84,20 +132,23 @@ class Soak:
         for number, fault in enumerate(faults):
             share = requests // len(faults) + (number < requests % len(faults))
             self._inflict(fault)
-            worst = max((self.ask() for _ in range(share)), default=0.0)
+            worst = max((self.ask(fault) for _ in range(share)), default=0.0)
             self.told.worst_ms[fault] = max(worst, self.told.worst_ms.get(fault, 0.0))
             self._heal(fault)
             self.told.recovered += self.ask_until_remote()
         self.told.log = list(map(str, self.device.log))
         return self.told
 
-    def ask(self) -> float:
+    def ask(self, fault: str = "healed") -> float:
         """One request; its milliseconds."""
         which = self.told.requests % len(self.inputs)
         time.sleep(self.pause_s)
+        self.stalls.take()
         started = time.perf_counter()
         answers = self.device.run(self.inputs[which])
         taken = (time.perf_counter() - started) * 1e3
+        if taken > self.deadline_ms + self.told.local_ms:
+            self.told.late.append(Late(fault, taken, self.stalls.take()))
         self.told.requests += 1
         self.told.remote += self.device.exchange_worked()
         same = all(np.array_equal(a, b) for a, b in zip(answers, self.expected[which], strict=True))
@@ -136,6 +187,7 @@ class Soak:
         self.link.shape = self._healthy()
 
     def close(self) -> None:
+        self.stalls.ended.set()
         self.device.close()
         self.link.close()
         self.server.stop()
@@ -154,11 +206,11 @@ def far_device(program: Program) -> Problem:
 class RayServer:
     """`ServerProcess`, but the answers come from replicas of Ray Serve."""
 
-    def __init__(self, path: Path, replicas: int) -> None:
+    def __init__(self, path: Path, replicas: int, most: int | None) -> None:
         from ..targets.split.ray_server import RayService, Scale
         from ..targets.split.server import ModelServer
 
-        self.model, self.service = "model", RayService(path, "model", Scale(replicas))
+        self.model, self.service = "model", RayService(path, "model", Scale(replicas, most))
         self._server = ModelServer(None, self.model, service=self.service)
         self._server.start()
         self.address, self.pid = self._server.address, os.getpid()
@@ -227,10 +279,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--ray", type=int, default=0, metavar="N", help="replicas of Ray Serve")
+    parser.add_argument(
+        "--most-replicas", type=int, metavar="N", help="so many at most, as the load asks"
+    )
     args = parser.parse_args(arguments)
     program = compile_graph(rewrite(read_model(find_model(args.model)), Options()))
     if args.clients:
-        server = RayServer(find_model(args.model), args.ray) if args.ray else None
+        path, most = find_model(args.model), args.most_replicas
+        server = RayServer(path, args.ray, most) if args.ray else None
         result = load(program, args.clients, args.seconds, server)
         if server is not None:
             result["answered_by_replica"] = dict(server.service.answered)

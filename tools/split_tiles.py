@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,8 @@ from ..runtime.backend import find_backend
 from ..runtime.errors import InputError
 from ..runtime.graph import Graph
 from ..runtime.pipeline import compile_graph
+from ..targets.split.planners.adcnn import Rates
+from ..targets.split.planners.deepslicing import Speeds
 from ..targets.split.planners.problem import Link
 from ..targets.split.planners.tile_planners import TILE_ALGORITHMS, plan_tiles
 from ..targets.split.tiles.executor import TileExecutor, Worker
@@ -59,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mbit", type=float, default=100.0, metavar="R", help="default 100 Mbit/s")
     parser.add_argument("--delay-ms", type=float, default=1.0, help="there and back (default 1)")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="default 5, after one")
+    parser.add_argument(
+        "--learn", action="store_true", help="plan anew after each run, by what the devices did"
+    )
     parser.add_argument("--input", nargs="+", metavar="F.npy", help="one file for each input")
     parser.add_argument("--seed", type=int, default=0, help="of the random input (default 0)")
     add_plan_arguments(parser)
@@ -140,7 +146,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         try:
             outputs = executor.run(inputs)
             times = []
+            learner = Learner(args.algorithm, problem)
             for _ in range(max(args.runs, 1)):
+                if args.learn:
+                    executor.follow(*learner.plan(executor.spent, executor.made))
                 outputs = executor.run(inputs)
                 times.append(executor.measurement.latency_ms or 0.0)
         finally:
@@ -150,8 +159,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     answer = run_verb.answer("split", program, outputs, executor.measurement, executor.remarks)
     return (
         answer
-        | describe(plan)
+        | describe(executor.plan)
         | {
+            "speeds": {str(device): rows for device, rows in sorted(learner.rates.items())},
             "engine": args.engine,
             "measured_ms": float(np.median(times)),
             "sent_bytes": executor.sent_bytes,
@@ -162,6 +172,34 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "largest_difference": max(float(gap.max(initial=0.0)) for gap in apart),
         }
     )
+
+
+class Learner:
+    """The next plan by what devices did: DeepSlicing's speeds (AIR), or ADCNN's rates of tiles."""
+
+    def __init__(self, algorithm: str, problem: TileProblem) -> None:
+        self._algorithm, self._problem = algorithm, problem
+        self._speeds = Speeds()
+        self._tiles = Rates({n: device.speed for n, device in enumerate(problem.devices)})
+        self.rates: Mapping[int, float] = {}  # as learnt: rows a millisecond, or tiles
+
+    def plan(
+        self, spent: Mapping[int, tuple[int, float]], made: Mapping[int, int]
+    ) -> tuple[TileProblem, TilePlan]:
+        """From rows and milliseconds of each device, and the tiles that it made."""
+        if self._algorithm == "adcnn":  # what it would return in the time that the slowest took
+            longest = max((ms for _, ms in spent.values()), default=0.0)
+            self._tiles.observe(
+                {d: made[d] * longest / max(ms, 1e-9) for d, (_, ms) in spent.items()}
+            )
+            self.rates = dict(self._tiles.values)
+            problem = replace(self._problem, extras={**self._problem.extras, "rates": self._tiles})
+        else:
+            for device, (rows, ms) in spent.items():
+                self._speeds.observe(device, rows, ms)
+            self.rates = dict(self._speeds.values)
+            problem = self._speeds.applied(self._problem)
+        return problem, plan_tiles(self._algorithm, problem)
 
 
 def _start(

@@ -38,6 +38,7 @@ from .protocol import (
     checksum,
     codec,
     describe,
+    digest_of,
     messages,
     unpack,
 )
@@ -150,7 +151,7 @@ class EdgeClient:
         """
         if cut.agreement in self._agreed:
             return
-        said = [(AGREE, f"{cut.tail.sha256} {VERSION} {cut.agreement}")]
+        said = [(AGREE, f"{digest_of(cut.tail)} {VERSION} {cut.agreement}")]
         asked = messages.ModelMetadataRequest(name=self._model)
         answer = self._call("ModelMetadata", asked, ends - time.monotonic(), said)
         for what, told, ours in (
@@ -187,7 +188,7 @@ class EdgeClient:
             request.outputs.extend(wanted(name=name) for name in names)
         request.parameters[CUT].string_param = cut.name
         request.parameters[CHECKSUM].int64_param = checksum(coded.contents)
-        request.parameters[DIGEST].string_param = cut.tail.sha256
+        request.parameters[DIGEST].string_param = digest_of(cut.tail)
         if coded.stream is not None:
             request.parameters[STREAM].string_param = coded.stream
         if coded.base is not None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...runtime.errors import MissingTool, Refusal, TargetError, UnsupportedModel
 from ...runtime.graph import Graph, Node, Quantization, Tensor
+from ...runtime.rounding import rounds_in_floats
 from .onnx_exact import TO_NCHW, TO_NHWC, exact
 from .onnx_real import IN_REAL_NUMBERS
 
@@ -24,12 +25,6 @@ FORMS = ("qdq", "exact")
 OPSET, IR_VERSION = 14, 8  # HardSwish is of 14; servers of the last years read both
 _TYPES = {"int8": "INT8", "uint8": "UINT8", "int32": "INT32", "float32": "FLOAT"}
 _ACTIVATIONS = {"relu": (0.0, None), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
-
-
-def _held(tail: Graph) -> list[Tensor]:
-    """The tensors that the tail's nodes read or make."""
-    indices = {i for node in tail.nodes for i in (*node.operands, *node.outputs)}
-    return [tail.tensors[i] for i in indices]
 
 
 def to_onnx(tail: Graph, cut: str = "", form: str = "qdq") -> Any:
@@ -46,7 +41,7 @@ def to_onnx(tail: Graph, cut: str = "", form: str = "qdq") -> Any:
             f"an input and an output of the tail are both called {sorted(twice)[0]!r}, which ONNX "
             "doesn't allow; cut the model earlier"
         )
-    if form == "exact" and any(t.quantization and t.quantization.in_floats for t in _held(tail)):
+    if form == "exact" and rounds_in_floats(tail):
         raise TargetError(
             "the form exact writes TFLite's rounding, and this model came from ONNX and rounds in "
             "floats; take the form qdq"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import InputError, TargetError
-from ...runtime.graph import DTYPES, Tensor
+from ...runtime.graph import DTYPES, Graph, Tensor
+from ...runtime.rounding import rounds_in_floats
 from . import coding
 from . import inference_pb2 as messages
 
@@ -25,8 +26,10 @@ METHODS = (
 MAX_MESSAGE = 64 << 20  # bytes; a cut tensor of any model for small machines is far below
 
 # Parameters beyond the protocol. Of a request: the cut (the device's nodes as ranges), the model's
-# digest, and a checksum of the raw contents; of a response: a checksum, and the time it took.
+# digest, and a checksum of the raw contents; of a response: a checksum, and the time it took. A
+# digest ends in FLOATS where the device rounds as ONNX Runtime does, and not in whole numbers.
 CUT, DIGEST, CHECKSUM, COMPUTE_MS = "midge_cut", "midge_sha256", "midge_crc32", "midge_compute_ms"
+FLOATS = "/floats"
 
 # Of a coded tensor: the coding's name. Of a request with differences: the stream that its frame
 # belongs to, and the checksum of the frame before (none: this one stands alone). Of its response:
@@ -59,6 +62,11 @@ def codec(method: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     request = getattr(messages, f"{method}Request")
     response = getattr(messages, f"{method}Response")
     return request.SerializeToString, response.FromString
+
+
+def digest_of(graph: Graph) -> str:
+    """What both sides must have alike: the model's SHA-256, and how its numbers are rounded."""
+    return graph.sha256 + (FLOATS if rounds_in_floats(graph) else "")
 
 
 def describe(kind: type, tensor: Tensor) -> Any:

@@ -25,6 +25,7 @@ from ...runtime.options import Options
 from ...runtime.pipeline import rewrite
 from ...runtime.program import Program
 from ...runtime.program_file import VERSION, is_program
+from ...runtime.rounding import in_fixed_point
 from .coder import Frames
 from .cut import cut_between, parse_ranges
 from .protocol import (
@@ -36,6 +37,7 @@ from .protocol import (
     DATATYPES,
     DECODE_MS,
     DIGEST,
+    FLOATS,
     MAX_MESSAGE,
     SPANS,
     STREAM,
@@ -43,6 +45,7 @@ from .protocol import (
     TRACE,
     check,
     checksum,
+    digest_of,
     messages,
     pack,
     unpack,
@@ -75,6 +78,7 @@ class ModelService:
         wait_ms: float = 0.0,
     ) -> None:
         self._graph, self._name = graph, name
+        self._fixed = in_fixed_point(graph)  # for devices that have no floats
         self._make: Callable[[Graph], Tail] = lambda tail: Tail(
             tail, target, slowdown, most, wait_ms
         )
@@ -124,12 +128,13 @@ class ModelService:
     def ModelInfer(self, request: Any, call: Call) -> Any:
         received = time.monotonic()
         self._check_name(request.model_name)
+        graph = self._graph
         if DIGEST in request.parameters:
-            self._check_digest(request.parameters[DIGEST].string_param)
+            graph = self._graph_of(request.parameters[DIGEST].string_param)
         if TILE in request.parameters:
             return self._tiles.answer(request)
         device = request.parameters[CUT].string_param if CUT in request.parameters else ""
-        tail = self._tail(device, [output.name for output in request.outputs])
+        tail = self._tail(graph, device, [output.name for output in request.outputs])
         if CUT in request.parameters or CHECKSUM in request.parameters:
             check(request.raw_input_contents, request.parameters)
         values = self._values(request, [tail.graph.tensors[i] for i in tail.graph.inputs])
@@ -161,24 +166,33 @@ class ModelService:
         if name != self._name:
             raise InputError(f"this server has the model {self._name!r}, not {name[:80]!r}")
 
-    def _check_digest(self, digest: str) -> None:
-        if digest != self._graph.sha256:
+    def _graph_of(self, digest: str) -> Graph:
+        """The model by the device's rounding, if it is the one that we have."""
+        if digest.removesuffix(FLOATS) != self._graph.sha256:
             raise TargetError(
                 f"the device runs model {digest[:12]!r}, this server has "
                 f"{self._graph.sha256[:12]!r}; give both the same model file"
             )
+        if digest == digest_of(self._graph):
+            return self._graph
+        if digest.endswith(FLOATS):
+            raise TargetError(
+                "the device rounds in floats, as ONNX Runtime does, and this server's program in "
+                "fixed point; serve the .onnx file itself"
+            )
+        return self._fixed
 
     def _agreed(self, said: str) -> Tail:
         """The tail of a device's digest, program version, cut and outputs, if all are ours."""
         digest, version, cut, outputs = [*said.split(" "), "", "", "", ""][:4]
-        self._check_digest(digest)
+        graph = self._graph_of(digest)
         if version != str(VERSION):
             raise TargetError(
                 f"the device has programs of version {version[:12]!r}, this server of {VERSION}; "
                 "install the same midge on both"
             )
         known = {str(t): self._graph.tensors[t].name for t in self._graph.outputs}
-        return self._tail(cut, [known.get(t, t) for t in outputs.split(",") if t])
+        return self._tail(graph, cut, [known.get(t, t) for t in outputs.split(",") if t])
 
     def _values(self, request: Any, inputs: Sequence[Tensor]) -> list[np.ndarray]:
         """The request's tensors; those of a stream are kept for the differences to come."""
@@ -192,13 +206,12 @@ class ModelService:
             self._frames.keep(stream, values)
         return values
 
-    def _tail(self, device: str, outputs: Sequence[str] = ()) -> Tail:
+    def _tail(self, graph: Graph, device: str, outputs: Sequence[str]) -> Tail:
         """The compiled tail of a cut, as far as the named outputs (none: all) need it.
 
         Of many cuts the last used ones are kept.
         """
-        nodes = len(self._graph.nodes)
-        cut = cut_between(self._graph, parse_ranges(device, nodes - 1))
+        cut = cut_between(graph, parse_ranges(device, len(graph.nodes) - 1))
         if not cut.server:
             raise TargetError("nothing is left for the server: the cut has all nodes on the device")
         named = {cut.tail.tensors[t].name: t for t in cut.tail.outputs}
@@ -209,8 +222,9 @@ class ModelService:
         if outputs:
             cut = cut.wanting(named[name] for name in outputs)
         with self._lock:
-            tail = self._tails.pop(cut.agreement, None) or self._make(cut.tail)
-            self._tails[cut.agreement] = tail
+            key = f"{digest_of(cut.tail)} {cut.agreement}"
+            tail = self._tails.pop(key, None) or self._make(cut.tail)
+            self._tails[key] = tail
             while len(self._tails) > MOST_TAILS:
                 self._tails.pop(next(iter(self._tails)))
             return tail

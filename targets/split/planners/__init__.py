@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ....runtime.errors import TargetError
-from . import chain, crime, exact, exits, mincut, progressive, search, streams
+from . import chain, exact, exits, mdpo, mincut, search, streams
 from .problem import Costs, Limits, Link, Plan, Power, Problem, Stages, Wire, evaluate
 
 __all__ = [
@@ -42,10 +42,7 @@ ALGORITHMS: Mapping[str, Planner] = {
     "cas": search.cas,
     "jps": streams.jps,
     "pico": streams.pico,
-    "crime": crime.crime,
-    "clio": progressive.clio,
-    "variants": progressive.variants,
-    "mdpo": progressive.mdpo,
+    "mdpo": mdpo.mdpo,
 }
 
 # One-way cuts of one model with nothing beside its costs: those that `auto` can be compared with.

@@ -7,7 +7,7 @@ the network for that. A plan says so (`identical`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ....runtime.errors import TargetError
@@ -90,7 +90,7 @@ class Rates:
     weight: float = 0.3
     counts: dict[int, int] = field(default_factory=dict)  # of the last allocation
 
-    def observe(self, returned: dict[int, int]) -> None:
+    def observe(self, returned: Mapping[int, float]) -> None:
         for device, count in returned.items():
             old = self.values.get(device, 0.0)
             self.values[device] = (1 - self.weight) * old + self.weight * count

@@ -128,8 +128,8 @@ def three_tiers(problem: Problem) -> Plan:
     the cloud, which is the problem's server; the problem's own link leads to the edge. A link is
     skipped where no tier lies behind it.
     """
-    edge_ms = problem.extra("edge_ms", "adaf", "times of the edge tier (edge_ms)")
-    uplink = problem.extra("cloud_link", "adaf", "a link from the edge to the cloud (cloud_link)")
+    edge_ms = problem.extra("edge_ms", "adaf", "times of the edge tier (--edge-speed)")
+    uplink = problem.extra("cloud_link", "adaf", "a link from the edge to the cloud (--cloud-mbit)")
     costs, points = problem.costs, problem.costs.single_cuts
     here, edge = [0.0, *accumulate(costs.device_ms)], [0.0, *accumulate(edge_ms)]
     cloud = [0.0, *accumulate(problem.server_load * t for t in costs.server_ms)]

@@ -151,7 +151,7 @@ def auto_split(problem: Problem) -> Plan:
     the convex hull; the cloud-only plan is always a candidate. Evidence: `bits`, `error`, `pareto`.
     """
     choices: Sequence[Sequence[Choice]] = problem.extra(
-        "choices", "auto-split", "bit widths (choices)"
+        "choices", "auto-split", "errors of bit widths (--error-limit)"
     )
     limit = problem.extras.get("error_limit", float("inf"))
     memory = problem.limits.device_bytes

@@ -124,7 +124,7 @@ def pico(problem: Problem) -> Plan:
     Pieces lie between single cuts. Devices go, the fastest first, to the stage with the most work
     for the speed it has so far; `evidence["stages"]` lists pieces and devices of each stage.
     """
-    speeds = problem.extra("speeds", "pico", "speeds of the devices (speeds)")
+    speeds = problem.extra("speeds", "pico", "speeds of the devices (--workers)")
     costs, points = problem.costs, problem.costs.single_cuts
     mean = sum(speeds) / len(speeds)
 

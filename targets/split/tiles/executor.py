@@ -59,19 +59,26 @@ class TileExecutor:
         release: Callable[[], None] = lambda: None,
         zero_fill: bool = False,
     ) -> None:
-        missing = set(plan.devices) - {GATEWAY} - set(workers)
-        if missing:
-            raise TargetError(f"the plan has tiles for device {min(missing)}, which is no worker")
-        self.graph, self.plan, self.zero_fill = problem.graph, plan, zero_fill
+        self.graph, self.zero_fill = problem.graph, zero_fill
         self.measurement, self.remarks = Measurement(), [""]
         self.sent_bytes = 0
         self.made: dict[int, int] = {}  # tiles by device, of the last inference
-        self._problem, self._workers, self._release = problem, dict(workers), release
+        self.spent: dict[int, tuple[int, float]] = {}  # rows and ms, where several shared a step
+        self._workers, self._release = dict(workers), release
         self._runner = TaskRunner(problem.graph)
         self._pool = ThreadPoolExecutor(max(len(workers), 1))
         self._lock = threading.Lock()
         self._lost: dict[int, float] = {}  # device -> when it is asked again
         self._told: dict[frozenset[int], list[list[Errand]]] = {}
+        self.follow(problem, plan)
+
+    def follow(self, problem: TileProblem, plan: TilePlan) -> None:
+        """From the next inference on, this plan of the same model for the same workers."""
+        missing = set(plan.devices) - {GATEWAY} - set(self._workers)
+        if missing:
+            raise TargetError(f"the plan has tiles for device {min(missing)}, which is no worker")
+        self.plan, self._problem = plan, problem
+        self._told.clear()
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; arrays in the order of the graph's inputs and outputs."""
@@ -99,7 +106,7 @@ class TileExecutor:
         whole = self._problem.geometry.whole
         for tensor, value in zip(self.graph.inputs, inputs, strict=True):
             pieces.put(tensor, whole[tensor], value)
-        self.sent_bytes, self.made = 0, {}
+        self.sent_bytes, self.made, self.spent = 0, {}, {}
         frame = uuid.uuid4().hex
         for step, told in zip(self.plan.steps, self._errands(), strict=True):
             _Round(self, frame, step, pieces).run(told)
@@ -203,12 +210,14 @@ class _Round:
 
     def _here(self, errand: Errand) -> None:
         """On the gateway, whose store has all that the workers were given and gave."""
+        started = time.perf_counter()
         self.owner._runner.run(errand.task, self.pieces)
-        self._done(GATEWAY, errand, [])
+        self._done(GATEWAY, errand, [], started)
 
     def _there(self, device: int, errand: Errand) -> bool:
         with self.owner._lock:
             values = [self.pieces.take(*piece) for piece in errand.given]
+        started = time.perf_counter()
         try:
             answers = self.owner._workers[device].run(self.frame, errand.task, errand.given, values)
         except WorkerError:
@@ -219,11 +228,18 @@ class _Round:
             return False
         with self.owner._lock:
             self.owner.sent_bytes += sum(v.nbytes for v in (*values, *answers))
-        self._done(device, errand, answers)
+        self._done(device, errand, answers, started)
         return True
 
-    def _done(self, device: int, errand: Errand, answers: Sequence[np.ndarray]) -> None:
+    def _done(
+        self, device: int, errand: Errand, answers: Sequence[np.ndarray], started: float
+    ) -> None:
         with self.owner._lock:
+            if len(self.step.tiles) > 1:
+                (top, bottom), _ = errand.task.boxes[-1][1]
+                rows, ms = self.owner.spent.get(device, (0, 0.0))
+                ms += (time.perf_counter() - started) * 1e3
+                self.owner.spent[device] = rows + bottom - top, ms
             self.owner.made[device] = self.owner.made.get(device, 0) + 1
             for (tensor, box), value in zip(errand.task.give, answers, strict=False):
                 self.pieces.put(tensor, box, value)

@@ -21,6 +21,7 @@ from ..protocol import (
     TILE,
     check,
     checksum,
+    digest_of,
     messages,
     pack,
     unpack,
@@ -86,7 +87,7 @@ class TileClient(EdgeClient):
         request.parameters[FRAME].string_param = frame
         request.parameters[PIECES].string_param = pieces_text(given)
         request.parameters[CHECKSUM].int64_param = checksum(contents)
-        request.parameters[DIGEST].string_param = self.graph.sha256
+        request.parameters[DIGEST].string_param = digest_of(self.graph)
         try:
             response = self._call("ModelInfer", request)
             if response.id != request.id:
