@@ -27,8 +27,8 @@ ONGOING = 16  # requests that a replica works on; more wait for another one
 TARGET_ONGOING = 4.0  # a replica more when each has more than so many
 PATIENCE_S = 600.0  # for a request without a deadline
 
-# How long the router waits for a replica to say how many requests it has. Ray's own tenth of a second
-# is missed on a busy machine of two cores, and then no replica is asked at all.
+# How long the router waits for a replica to say how many requests it has. Ray's own tenth of a
+# second is missed on a busy machine of two cores, and then no replica is asked at all.
 ROUTING_S = {
     "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "2",
     "RAY_SERVE_MAX_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "10",
