@@ -185,7 +185,7 @@ def test_cic_equals_dads_at_any_bandwidth() -> None:
 
 def test_cic_has_every_cut_that_some_coding_makes_the_fastest() -> None:
     for draw in draws(25):
-        problem = random_problem(draw)
+        problem = random_problem(draw, costs=random_costs(draw, 6))
         ways = [
             (wire, *(replace(wire, bytes=draw.randint(1, 20), encode_ms=ms) for ms in (1.0, 7.0)))
             for wire in problem.costs.wires

@@ -103,6 +103,8 @@ def test_a_predictor_makes_a_profile_and_survives_its_file(graph: Graph, tmp_pat
     expected = sum(read.node_costs(graph)) * 1.5 / 64e6 * 1e3
     assert made["prefix_ms"][-1] == pytest.approx(expected)
     assert Profile.load(tmp_path / "d.json", graph).target == "cortex-m4, predicted"
+    assert made["remarks"][0] == "predicted, and never held against a measurement"
+    assert "kernels of which it saw fewer than 8: " in made["remarks"][1]
     with pytest.raises(TargetError, match="name the board"):
         read.profile(graph)
     (tmp_path / "bad.json").write_text('{"coefficients": {"a": [1]}}')
@@ -114,6 +116,7 @@ def test_the_predictor_that_is_committed_knows_the_kernels_of_our_models(graph: 
     predictor = Predictor.load(OWN / "cortex-m4-costs.json")
     assert (predictor.target, predictor.unit) == ("cortex-m4", "instructions")
     assert 1 < predictor.cycles < 2
+    assert "off by 9.7% in the mean, by 37.1% at worst" in predictor.remarks(graph)[0]
     costs = predictor.node_costs(graph)
     assert min(costs) > 0
     assert 0.5 < sum(costs) / sum(macs(graph, n) for n in graph.nodes) < 3, "a MAC and its upkeep"

@@ -129,7 +129,8 @@ def _profile_of(args: argparse.Namespace, graph: Graph) -> tuple[Profile, list[s
     clock = board.clock.hz if board is not None and board.clock is not None else None
     hz = args.mhz * 1e6 if args.mhz else clock
     if args.predict:
-        return Predictor.load(args.predict).profile(graph, hz), []
+        predictor = Predictor.load(args.predict)
+        return predictor.profile(graph, hz), predictor.remarks(graph)
     if args.target == "fpga-sim":
         from ..hw.machine import Machine
 

@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ def main() -> None:
         )
     rows = held_out(args.target, unit, samples)
     predictor: Predictor = train(args.target, unit, samples, statistics.fmean(cycles[1:] or cycles))
-    predictor.save(args.output)
     errors = [abs(row["error"]) for row in rows]
+    replace(predictor, held_out=(statistics.fmean(errors), max(errors))).save(args.output)
     result = {
         "target": args.target,
         "held_out": rows,

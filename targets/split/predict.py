@@ -84,7 +84,8 @@ def samples_of(model: str, program: Program, node_costs: Mapping[int, float]) ->
 class Predictor:
     """`coefficients[kind]` of `TERMS`, in `unit` (ms or instructions) of `target`.
 
-    `cycles`: clock cycles of one unit, the mean of the models that it was trained on.
+    `cycles`: clock cycles of one unit, the mean of the models that it was trained on. `held_out`:
+    the mean and the worst error of the sums of models that it was trained without, as shares.
     """
 
     target: str
@@ -92,6 +93,29 @@ class Predictor:
     coefficients: Mapping[str, tuple[float, ...]]
     models: tuple[str, ...]
     cycles: float = 1.0
+    held_out: tuple[float, float] | None = None
+
+    def remarks(self, graph: Graph) -> list[str]:
+        """How far the prediction can be trusted: its error elsewhere, and what is new to it."""
+        told = ["predicted, and never held against a measurement"]
+        if self.held_out is not None:
+            mean, worst = self.held_out
+            told = [
+                f"predicted: sums of models that were held out were off by {mean:.1%} in the mean, "
+                f"by {worst:.1%} at worst"
+            ]
+        program = compile_graph(graph, self.target, Options(strategy="layers"))
+        costs, new = self.node_costs(graph), {}
+        for n, kernel in kernels_of(program).items():
+            particular = kinds_of(program.graph.nodes[n], kernel)[:-2]
+            if not any(kind in self.coefficients for kind in particular):
+                new[kernel] = new.get(kernel, 0.0) + costs[n]
+        if new:
+            told.append(
+                f"{sum(new.values()) / max(sum(costs), 1e-30):.0%} of it is in kernels of which it "
+                f"saw fewer than {LEAST}: {', '.join(sorted(new))}"
+            )
+        return told
 
     def node_costs(self, graph: Graph) -> list[float]:
         """The predicted cost of each node, by the kernels that the target would run it with."""
@@ -139,9 +163,11 @@ class Predictor:
             if any(len(v) != len(TERMS) or not np.isfinite(v).all() for v in found.values()):
                 raise ValueError("a kind has other terms")
             models = tuple(map(str, read["models"]))
-            cycles = float(read["cycles"])
-            return Predictor(str(read["target"]), str(read["unit"]), found, models, cycles)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            cycles, errors = float(read["cycles"]), read["held_out"]
+            held_out = None if errors is None else (float(errors[0]), float(errors[1]))
+            target, unit = str(read["target"]), str(read["unit"])
+            return Predictor(target, unit, found, models, cycles, held_out)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}: not a predictor of `python -m midge.tools.split_predictor` ({error})"
             ) from None
