@@ -8,6 +8,7 @@ from pathlib import Path
 import build_tflite as b
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from tflite_writer import ModelBuilder
 
 from midge.runtime.errors import UnsupportedModel
@@ -52,6 +53,26 @@ def test_check_names_every_node(tmp_path: Path) -> None:
     result = parse_and_run(["check", str(path), "--target", "cortex-m4"])
     named = [(refused["node"], refused["operator"]) for refused in result["refused"]]
     assert named == [(0, "power"), (1, "Unheard"), (3, "power"), (4, "Unheard"), (5, "power")]
+    assert not result["ok"]
+
+
+def test_check_names_every_node_of_onnx(tmp_path: Path) -> None:
+    """What nobody reads, also one behind another, and what a microcontroller hasn't, before and
+    behind it."""
+    operators = ["Tanh", "Unheard", "Relu", "Log", "Unheard", "Sin", "Relu"]
+    names = [f"t{i}" for i in range(len(operators) + 1)]
+    nodes = [
+        helper.make_node(op, [x], [y], domain="mine" if op == "Unheard" else "")
+        for op, (x, y) in zip(operators, pairwise(names), strict=True)
+    ]
+    known = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 4)) for n in names]
+    graph = helper.make_graph(nodes, "all", known[:1], known[-1:], value_info=known[1:-1])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    result = parse_and_run(["check", str(path), "--target", "cortex-m4"])
+    named = [(refused["node"], refused["operator"]) for refused in result["refused"]]
+    assert named == [(0, "tanh"), (1, "Unheard"), (3, "log"), (4, "Unheard"), (5, "sin")]
     assert not result["ok"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flatbuffers import flexbuffers
+from onnx import TensorProto, helper
 from tflite_writer import ModelBuilder
 
 from midge.kernels import table
@@ -77,6 +78,44 @@ def soft_shrink(by: int = BY) -> bytes:
 def shrunk(x: np.ndarray) -> np.ndarray:
     value = x.astype(int) - ZERO_POINT
     return (np.sign(value) * np.maximum(abs(value) - BY, 0) + ZERO_POINT).astype(np.int8)
+
+
+def soft_shrink_of_onnx() -> bytes:
+    """Of numbers that QuantizeLinear makes, in a domain of one's own."""
+    numbers = [
+        helper.make_tensor("scale", TensorProto.FLOAT, (), [0.1]),
+        helper.make_tensor("zero", TensorProto.INT8, (), [ZERO_POINT]),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("SoftShrink", ["q"], ["s"], domain="mine", by=BY),
+        helper.make_node("DequantizeLinear", ["s", "scale", "zero"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, SHAPE) for n in ("x", "y")]
+    graph = helper.make_graph(nodes, "one", ends[:1], ends[1:], numbers)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("mine", 1)]
+    return bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+
+
+@pytest.mark.parametrize("target", ["reference", "host", "cortex-m4"])
+def test_an_operator_of_onnx_runs_too(installed: Path, target: str) -> None:
+    x = np.random.default_rng(4).uniform(-9, 9, SHAPE).astype(np.float32)
+    program = compile_model(soft_shrink_of_onnx(), target)
+    assert "soft_shrink_s8" in {call.kernel for call in program.calls()}
+    try:
+        executor = find_backend(target).build(program)
+    except MissingTool as error:
+        pytest.skip(str(error))
+    (found,) = executor.run([x])
+    executor.close()
+    q = np.clip(np.rint(x / np.float32(0.1)) + ZERO_POINT, -128, 127)
+    wanted = (shrunk(q).astype(np.int32) - ZERO_POINT).astype(np.float32) * np.float32(0.1)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_an_operator_of_onnx_that_nobody_brought() -> None:
+    with pytest.raises(UnsupportedModel, match=r"SoftShrink.*docs/custom-operators\.md"):
+        compile_model(soft_shrink_of_onnx(), "reference")
 
 
 @pytest.mark.parametrize("target", ["reference", "host", "cortex-m4", "cortex-m0", "fpga-sim"])

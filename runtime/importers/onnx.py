@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingTool, ModelError, Refusal, UnsupportedModel
+from ..errors import InputError, MidgeError, MissingTool, ModelError, Refusal, UnsupportedModel
 from ..graph import Graph
 from ..rounding import in_floats
+from .known import graph_of
 from .onnx_building import Builder
 from .onnx_infinity import keep_infinity
 from .onnx_nodes import OWN_DOMAINS, Walk
@@ -47,8 +48,12 @@ def read_onnx(
     model = _parse(content, label, folder)
     _bind_sizes(model, input_shapes or {}, label)
     digest = hashlib.sha256(content).hexdigest()
-    graph = fuse(_Import(model, label, digest, input_values or {}).graph())
-    return in_floats(keep_infinity(graph))
+    return _finished(_Import(model, label, digest, input_values or {}).graph())
+
+
+def _finished(graph: Graph) -> Graph:
+    """The graph with integer operators for those in QuantizeLinear and DequantizeLinear."""
+    return in_floats(keep_infinity(fuse(graph)))
 
 
 def _onnx() -> Any:
@@ -163,6 +168,7 @@ class _Import:
         self.build = Builder()
         self.build.offers.update(values)
         self.walk = Walk(self._onnx, self.build)
+        self._inferred: dict[str, tuple[tuple[int, ...], str]] | None = None
 
     def graph(self) -> Graph:
         for tensor in self.model.graph.initializer:
@@ -195,7 +201,8 @@ class _Import:
         return made
 
     def _nodes(self) -> None:
-        refusals = []
+        refusals: list[Refusal] = []
+        known = 0  # refusals whose outputs are assumed to be there
         opsets = {"": self._onnx.defs.onnx_opset_version()}
         opsets |= {o.domain: o.version for o in self.model.opset_import}
         for number, node in enumerate(self.model.graph.node):
@@ -213,5 +220,39 @@ class _Import:
                 if not refusals:
                     title = f"node {number} ({node.op_type} {node.name!r})"
                     raise ModelError(self.label, f"{title}: {_first_line(error)}") from None
+            if len(refusals) > known:
+                known = len(refusals)
+                self._assume(node)
         if refusals:
-            raise UnsupportedModel(self.label, refusals)
+            raise UnsupportedModel(self.label, refusals, readable=self._readable())
+
+    def _assume(self, node: Any) -> None:
+        """Go on behind a refused node as if it were there, where ONNX knows what it makes."""
+        if self._inferred is None:
+            self._inferred = self._shapes()
+        for name in node.output:
+            if name in self._inferred and name not in self.build.values:
+                self.build.input(name, *self._inferred[name])
+
+    def _shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and type of what ONNX's own inference, or the file, knows."""
+        try:
+            model = self._onnx.shape_inference.infer_shapes(self.model)
+        except Exception:  # a model with unknown operators may have no such thing
+            model = self.model
+        found = {}
+        for value in (*model.graph.value_info, *model.graph.output):
+            kind = value.type.tensor_type
+            shape = tuple(d.dim_value for d in kind.shape.dim)
+            if kind.elem_type and all(shape):
+                dtype = np.dtype(self._onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+                found[value.name] = shape, dtype.name
+        return found
+
+    def _readable(self) -> Graph | None:
+        """The graph of what could be read, for what a target refuses of it."""
+        nodes, tensors = self.build.nodes, self.build.tensors
+        try:
+            return _finished(graph_of(nodes, tensors)) if nodes else None
+        except (MidgeError, ValueError, KeyError):  # a part of a graph may be none
+            return None

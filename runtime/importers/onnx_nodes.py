@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import DTYPES
+from . import onnx_custom
 from .onnx_building import Builder
 from .onnx_control import CONTROL, Control
 from .onnx_folding import fold
@@ -46,6 +47,9 @@ class Walk:
         self._taken += 1
         if self._taken > MOST_NODES:
             raise Unsupported(f"it makes more than {MOST_NODES} nodes", "export a smaller model")
+        if onnx_custom.is_brought(node):
+            onnx_custom.read(self.build, number, node, self._attributes(node))
+            return
         if fold(self._onnx, self.build, node, opsets):
             return
         self._remember(node, opsets)
@@ -62,10 +66,15 @@ class Walk:
                 if not self._write_out(number, node, opsets):
                     raise
         elif not self._control(number, node, opsets) and not self._write_out(number, node, opsets):
+            foreign = node.domain not in onnx_custom.KNOWN_DOMAINS
+            own = ", or bring it (docs/custom-operators.md)" if foreign else ""
             raise Unsupported(
                 f"the operator {node.op_type} is not supported",
-                "export it from supported operators",
+                f"export it from supported operators{own}",
             )
+
+    def _attributes(self, node: Any) -> dict[str, Any]:
+        return {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
 
     def _remember(self, node: Any, opsets: Mapping[str, int]) -> None:
         """How outputs could be known after all, if an operator asks for them as constants."""
@@ -79,7 +88,7 @@ class Walk:
             build.makers[name] = make
 
     def _read(self, number: int, node: Any, opsets: Mapping[str, int]) -> None:
-        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        attributes = self._attributes(node)
         reading = NodeReading(
             self.build, number, node.op_type, list(node.input), list(node.output), attributes,
             opsets.get("", opsets.get("ai.onnx", 0)),
@@ -143,7 +152,7 @@ class Walk:
         if self._control_depth >= DEEPEST_CONTROL:
             raise Unsupported(f"it lies within {DEEPEST_CONTROL} others", "nest less")
         control = Control(partial(self.build.known, insist=True), inline, emit, self._fresh)
-        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        attributes = self._attributes(node)
         self._control_depth += 1
         try:
             control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])

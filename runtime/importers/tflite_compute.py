@@ -20,7 +20,7 @@ from ..attributes import (
     TransposeConv,
 )
 from ..general import Cast
-from ..graph import Tensor
+from ..graph import Quantization, Tensor
 from .tflite_file import Malformed
 from .tflite_reading import QUANTIZED, Parts, Reading, Unsupported
 
@@ -249,11 +249,25 @@ def l2_normalization(node: Reading) -> Parts:
 
 
 def dequantize(node: Reading) -> Parts:
-    """Of float16 numbers, which files keep weights in, a change of type."""
-    if (node.tensor(0).dtype, node.output().dtype) == ("float16", "float32"):
+    """Of float16 numbers, which files keep weights in, a change of type.
+
+    Weights of layers that have no float kernel for int8 are known numbers, also with a scale for
+    each slice.
+    """
+    x = node.tensor(0)
+    if (x.dtype, node.output().dtype) == ("float16", "float32"):
         return Parts("cast", Cast(), node.operands(0))
-    node.per_tensor(node.tensor(0))
+    if x.data is not None and x.quantization is not None and x.quantization.per_axis:
+        return Parts("", NoAttrs(), (), values=(_by_slices(x.data, x.quantization),))
+    node.per_tensor(x)
     return _conversion(node, "dequantize", QUANTIZED, ("float32",))
+
+
+def _by_slices(data: np.ndarray, quantization: Quantization) -> np.ndarray:
+    """float32 numbers by the scale of each slice."""
+    shape = [-1 if axis == quantization.axis else 1 for axis in range(data.ndim)]
+    centred = data.astype(np.int64) - quantization.zero_points.reshape(shape)
+    return centred.astype(np.float32) * quantization.scales.reshape(shape)
 
 
 def _conversion(
