@@ -189,8 +189,10 @@ def centred(values: np.ndarray, tensor: Tensor) -> NDArray[np.float64]:
 
 
 def clamp_float(values: np.ndarray, activation: str) -> NDArray[np.float32]:
-    """A fused activation on float32."""
-    return np.clip(values, *fp.float_activation_range(activation)).astype(np.float32)
+    """A fused activation on float32. What equals a bound stays as it is: -0.0 is no 0.0."""
+    least, greatest = float_bounds(activation)
+    values = np.where(values < least, least, values)
+    return np.where(values > greatest, greatest, values).astype(np.float32)
 
 
 def float_bounds(activation: str) -> NDArray[np.float32]:

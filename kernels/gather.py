@@ -1,8 +1,9 @@
 """gather and gather_nd: slices of x where indices say. (TFLite gather.cc, gather_nd.cc.)
 
-Indices that are known beforehand are a copy by tables. Of those that come while the model runs,
-negative ones count from the end; the reference refuses others that are outside, and the kernels
-take the nearest slice that there is, so that none reads beside x.
+Indices that are known beforehand are a copy by tables, and refused where they are outside. Of those
+that come while the model runs, negative ones count from the end, and others that are outside take
+the nearest slice that there is: a microcontroller's inference has no way to fail, and every backend
+gives the same bits. (TFLite's own inference fails.)
 """
 
 from __future__ import annotations

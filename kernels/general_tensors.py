@@ -148,19 +148,27 @@ def einsum_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarra
 # ---- movement ----------------------------------------------------------------------------------
 
 
-def _counted(indices: np.ndarray, size: int) -> np.ndarray:
-    """Indices from 0 on; negative ones count from the end. Those outside are an error."""
-    counted = np.where(indices < 0, indices.astype(np.int64) + size, indices)
-    if counted.size and (counted.min() < 0 or counted.max() >= size):
+def _nearest(indices: np.ndarray, size: int) -> np.ndarray:
+    """Indices from 0 on; negative ones count from the end, those outside are the nearest inside."""
+    wide = indices.astype(np.int64)
+    return np.clip(np.where(wide < 0, wide + size, wide), 0, size - 1)
+
+
+def _written(indices: np.ndarray, size: int) -> np.ndarray:
+    """Indices from 0 on, to write at: those outside are an error."""
+    if indices.size and (indices.min() < -size or indices.max() >= size):
         span = f"{int(indices.min())} to {int(indices.max())}"
         raise InputError(f"indices from {span} came, an axis of {size} has {-size} to {size - 1}")
-    return counted.astype(np.int64)
+    return _nearest(indices, size)
+
+
+Places = Callable[[np.ndarray, int], np.ndarray]
 
 
 def gather_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """Slices of x along an axis, in the order of the indices."""
     (x, indices), attrs = _given(arrays), node.attrs
-    counted = _counted(indices, x.shape[attrs.axis])
+    counted = _nearest(indices, x.shape[attrs.axis])
     if not attrs.batch_dims:
         return [np.take(x, counted, attrs.axis)]
     shape, batch = graph.output(node).shape, attrs.batch_dims
@@ -173,12 +181,14 @@ def gather_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarra
 def gather_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """For every place of `indices` the number of x there, but along the axis at the index."""
     (x, indices), axis = _given(arrays), node.attrs.axis
-    return [x[_along(x, indices, axis)]]
+    return [x[_along(x, indices, axis, _nearest)]]
 
 
-def _along(x: np.ndarray, indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
+def _along(
+    x: np.ndarray, indices: np.ndarray, axis: int, counted: Places
+) -> tuple[np.ndarray, ...]:
     places = list(np.indices(indices.shape, sparse=True))
-    places[axis] = _counted(indices, x.shape[axis])
+    places[axis] = counted(indices, x.shape[axis])
     return tuple(places)
 
 
@@ -187,12 +197,12 @@ def gather_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nda
     (x, indices), batch = _given(arrays), node.attrs.batch_dims
     y = np.empty(graph.output(node).shape, x.dtype)
     for place in np.ndindex(*indices.shape[:batch]):
-        y[place] = x[place][_tuples(x[place].shape, indices[place])]
+        y[place] = x[place][_tuples(x[place].shape, indices[place], _nearest)]
     return [y]
 
 
-def _tuples(shape: Sequence[int], indices: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(_counted(indices[..., i], shape[i]) for i in range(indices.shape[-1]))
+def _tuples(shape: Sequence[int], indices: np.ndarray, counted: Places) -> tuple[np.ndarray, ...]:
+    return tuple(counted(indices[..., i], shape[i]) for i in range(indices.shape[-1]))
 
 
 _COMBINE: Mapping[str, Callable[..., None]] = {
@@ -214,7 +224,7 @@ def scatter_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list
     """x with each update put (or combined) at its place, along the axis at its index."""
     (x, indices, updates), attrs = _given(arrays), node.attrs
     y = x.copy()
-    _put(y, _along(x, indices, attrs.axis), updates, attrs.combine)
+    _put(y, _along(x, indices, attrs.axis, _written), updates, attrs.combine)
     return [y]
 
 
@@ -222,7 +232,7 @@ def scatter_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nd
     """x with slices put (or combined) at the index tuples in the last axis of `indices`."""
     x, indices, updates = _given(arrays)
     y = x.copy()
-    _put(y, _tuples(x.shape, indices), updates, node.attrs.combine)
+    _put(y, _tuples(x.shape, indices, _written), updates, node.attrs.combine)
     return [y]
 
 

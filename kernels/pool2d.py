@@ -91,10 +91,15 @@ def max_reference(
     """Greatest pixel that each window covers."""
     x = inputs[0]
     assert x is not None
-    kind = np.finfo(x.dtype) if x.dtype == np.float32 else np.iinfo(x.dtype)
-    lowest = float(kind.min)
-    # fmax, as std::max(greatest, x) does, passes over a NaN.
-    greatest = np.fmax.reduce(_taps(node, x, lowest), axis=(3, 4), initial=lowest)
+    if x.dtype != np.float32:
+        taps = _taps(node, x, int(np.iinfo(x.dtype).min))
+        return [_clamp(graph, node, taps.max(axis=(3, 4)))]
+    lowest = float(np.finfo(x.dtype).min)
+    taps = _taps(node, x, lowest)
+    greatest = np.full((*taps.shape[:3], taps.shape[5]), lowest, np.float32)
+    for ky, kx in np.ndindex(taps.shape[3:5]):  # the first of equals, and no NaN
+        tap = taps[:, :, :, ky, kx]
+        greatest = np.where(tap > greatest, tap, greatest)
     return [_clamp(graph, node, greatest)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .attributes import Shape
-from .graph import Graph, Node
+from .graph import Graph, Node, Tensor
 from .rearranging import sources
 
 # Functions of one number, of two, and those of two that answer true or false.
@@ -155,6 +155,7 @@ def gather_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     axis, batch = node.attrs.axis, node.attrs.batch_dims
     if not batch <= axis < len(x) or x[:batch] != indices[:batch]:
         raise ValueError(f"axis {axis} of {list(x)} by indices {list(indices)}")
+    _known_inside(graph.input(node, 1), (x[axis],))
     return (x[:axis] + indices[batch:] + x[axis + 1 :],)
 
 
@@ -164,6 +165,7 @@ def gather_nd_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     depth = batch + indices[-1]
     if depth > len(x) or x[:batch] != indices[:batch]:
         raise ValueError(f"{list(x)} by indices {list(indices)}")
+    _known_inside(graph.input(node, 1), x[batch:depth])
     return (indices[:-1] + x[depth:],)
 
 
@@ -173,6 +175,17 @@ def update_slice_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
     if len(x) != len(part) or any(n > m for n, m in zip(part, x)) or indices != (len(x),):
         raise ValueError(f"{list(part)} in {list(x)} by indices {list(indices)}")
     return (x,)
+
+
+def _known_inside(indices: Tensor, sizes: Shape) -> None:
+    """Indices that are constants must be in an axis of that many; one size, or one for each of the
+    last axis."""
+    if indices.data is None or not indices.elements:
+        return
+    least = np.array(sizes)
+    if (indices.data < -least).any() or (indices.data >= least).any():
+        span = f"{indices.data.min()} to {indices.data.max()}"
+        raise ValueError(f"indices from {span} in axes of {list(sizes)}")
 
 
 def second_shape(graph: Graph, node: Node) -> tuple[Shape, ...]:

@@ -110,22 +110,41 @@ def int4_weights(op: str, shape: tuple[int, ...], weights: tuple[int, ...]) -> b
     """An int8 layer whose weights have four bits, two of them in a byte of the file."""
     model, rng = ModelBuilder(), np.random.default_rng(13)
     axis = 3 if op == "DEPTHWISE_CONV_2D" else 0
-    count = math.prod(weights)
+    count, filters = math.prod(weights), weights[axis]
     nibbles = rng.integers(0, 16, count + count % 2).astype(np.uint8)
     packed = (nibbles[::2] | nibbles[1::2] << 4).astype(np.uint8)
-    scales = [float(s) for s in rng.uniform(0.01, 0.05, weights[axis]).astype(np.float32)]
+    slices = 1 if op == "FULLY_CONNECTED" else filters  # TFLite has no other kernel
+    scales = [float(s) for s in rng.uniform(0.01, 0.05, slices).astype(np.float32)]
     x = model.tensor(shape, *Q)
-    zeros = [0] * len(scales)
-    taps = model.tensor(weights, "int4", scales, zeros, axis, data=packed.tobytes())
-    sums = rng.integers(-200, 200, len(scales)).astype(np.int32)
+    taps = model.tensor(weights, "int4", scales, [0] * slices, axis, data=packed.tobytes())
+    sums = rng.integers(-200, 200, filters).astype(np.int32)
     bias_scales = [Q[1] * scale for scale in scales]
-    bias = model.constant(sums, scale=bias_scales, zero_point=zeros)
-    y = model.tensor((*shape[:-1], len(scales)), "int8", 0.2, 3)
+    bias = model.constant(sums, scale=bias_scales, zero_point=[0] * slices)
+    y = model.tensor((*shape[:-1], filters), "int8", 0.2, 3)
+    if op == "FULLY_CONNECTED":
+        model.node(op, [x, taps, bias], [y], version=9)
+        return model.build([x], [y])
     steps = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
     named: dict[str, Any] = dict.fromkeys(steps, 1) | {"padding": 0}
     if axis:
         named["depth_multiplier"] = weights[3] // shape[3]
     model.node(op, [x, taps, bias], [y], version=6, **named)
+    return model.build([x], [y])
+
+
+def weights_of_int8(per_channel: bool) -> bytes:
+    """A float TRANSPOSE_CONV whose weights stand in the file as int8, as converters write it: there
+    is no float kernel with int8 weights."""
+    model, rng = ModelBuilder(), np.random.default_rng(14)
+    slices, shape = 4 if per_channel else 1, (4, 3, 3, 2)
+    scales = [float(s) for s in rng.uniform(0.01, 0.05, slices).astype(np.float32)]
+    x, y = model.tensor((1, 3, 4, 2), F), model.tensor((1, 6, 8, 4), F)
+    values = rng.integers(-127, 128, shape).astype(np.int8)
+    stored = model.tensor(shape, "int8", scales, [0] * slices, data=values)
+    weights = model.tensor(shape, F)
+    model.node("DEQUANTIZE", [stored], [weights])
+    named = {"padding": "SAME", "stride_h": 2, "stride_w": 2}
+    model.node("TRANSPOSE_CONV", [model.constant((1, 6, 8, 4)), weights, x], [y], **named)
     return model.build([x], [y])
 
 

@@ -173,6 +173,10 @@ CASES: list[Line] = [
     case("conv2d_int4", g.int4_weights, op="CONV_2D", shape=(1, 5, 6, 3), weights=(5, 3, 3, 3)),
     case("depthwise_conv2d_int4", g.int4_weights, op="DEPTHWISE_CONV_2D", shape=(1, 5, 6, 4),
          weights=(1, 3, 3, 4)),
+    case("fully_connected_int4", g.int4_weights, op="FULLY_CONNECTED", shape=(3, 33),
+         weights=(7, 33)),
+    *(case(f"transpose_conv_int8_weights_{name}", g.weights_of_int8, per_channel=each)
+      for name, each in (("tensor", False), ("channels", True))),
     case("if", g.choice),
     *(case(f"while_{passes}", g.loop, passes=passes) for passes in (0, 3)),
     *(case(f"dynamic_update_slice_{name}", g.updated, shape=shape, part=part, dtype=dtype,
