@@ -78,7 +78,7 @@ def _float(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _int32(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     low, high = int32_range(node.attrs.activation)
     total = a.astype(np.int64) + SIGN[node.op] * b.astype(np.int64)
-    return np.clip(total.astype(np.int32), low, high)  # wraps, then clamps
+    return np.clip(total.astype(np.int32), low, high).astype(np.int32)  # wraps, then clamps
 
 
 def _rescaled(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> 
         return [np.where(product > high, high, product)]
     if kind == "int32":
         wrapped = (a.astype(np.int64) * b.astype(np.int64)).astype(np.int32)
-        return [np.clip(wrapped, *int32_range(node.attrs.activation))]
+        return [np.clip(wrapped, *int32_range(node.attrs.activation)).astype(np.int32)]
     return [_requantized(graph, node, a, b)]
 
 

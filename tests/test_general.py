@@ -5,9 +5,11 @@ from __future__ import annotations
 import build_general as g
 import numpy as np
 import pytest
+from c_call import CTwin
 from oracle import tflite_reference
 
 from midge.runtime.backend import find_backend
+from midge.runtime.errors import ModelError
 from midge.runtime.pipeline import compile_model
 
 WHOLE = {
@@ -85,3 +87,21 @@ def test_a_sum_of_int8_saturates() -> None:
     x = np.array([[n] * 4 for n in (-128, -40, -5, 7, 127)], np.int8)
     reference = find_backend("reference").build(compile_model(model, "reference"))
     np.testing.assert_array_equal(reference.run([x])[0], [-128, -61, 9, 33, 127])
+
+
+@pytest.mark.parametrize("op", ["GATHER", "GATHER_ND"])
+def test_indices_outside_take_the_nearest_slice(op: str) -> None:
+    """On every backend; those that are known beforehand are refused."""
+    indices = np.array([[-9], [-4], [-1], [0], [3], [4], [2**31 - 1], [-(2**31)]], np.int32)
+    inside = [0, 0, 3, 0, 3, 3, 3, 0]
+    options = {"options": "GatherOptions", "axis": 0} if op == "GATHER" else {}
+    shape = (8, 1, 3) if op == "GATHER" else (8, 3)
+    model = g.general(op, [((4, 3), g.F), ((8, 1), g.INT)], (shape, g.F), **options)
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    for target in ("reference", "host", "cortex-m4"):
+        program = compile_model(model, target)
+        executor = CTwin(program) if target == "cortex-m4" else find_backend(target).build(program)
+        np.testing.assert_array_equal(executor.run([x, indices])[0], x[inside].reshape(shape))
+    constant = g.general(op, [((4, 3), g.F), indices[:1]], ((1, *shape[1:]), g.F), **options)
+    with pytest.raises(ModelError, match=r"indices from -9 to -9 in axes of \[4\]"):
+        compile_model(constant, "reference")
