@@ -67,10 +67,10 @@ class Walk:
                     raise
         elif not self._control(number, node, opsets) and not self._write_out(number, node, opsets):
             foreign = node.domain not in onnx_custom.KNOWN_DOMAINS
-            own = ", or bring it (docs/custom-operators.md)" if foreign else ""
+            bring = ", or bring it (docs/custom-operators.md)" if foreign else ""
             raise Unsupported(
                 f"the operator {node.op_type} is not supported",
-                f"export it from supported operators{own}",
+                f"export it from supported operators{bring}",
             )
 
     def _attributes(self, node: Any) -> dict[str, Any]:
