@@ -105,7 +105,8 @@ class Predictor:
                 f"by {worst:.1%} at worst"
             ]
         program = compile_graph(graph, self.target, Options(strategy="layers"))
-        costs, new = self.node_costs(graph), {}
+        costs = self.node_costs(graph)
+        new: dict[str, float] = {}
         for n, kernel in kernels_of(program).items():
             particular = kinds_of(program.graph.nodes[n], kernel)[:-2]
             if not any(kind in self.coefficients for kind in particular):

@@ -17,6 +17,7 @@ from .. import (
     split_export,
     split_gateway,
     split_plan,
+    split_profile,
     split_run,
     split_tiles,
 )
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         made[name].add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object"
         )
-    split_plan.add_profile_arguments(made["profile"])
+    split_profile.add_profile_arguments(made["profile"])
     split_plan.add_plan_arguments(made["plan"])
     split_tiles.add_plan_arguments(made["plan"])
     split_tiles.add_arguments(made["tiles"])
@@ -79,7 +80,7 @@ def _show_plan(result: dict[str, Any], console: Console) -> None:
 
 
 MORE = {
-    "profile": (split_plan.profile, split_plan.show_profile),
+    "profile": (split_profile.profile, split_profile.show_profile),
     "plan": (_plan, _show_plan),
     "tiles": (split_tiles.run, split_tiles.show),
     "bench": (split_bench.run, split_bench.show),
