@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import general
+from . import general, signal
 from .attributes import (
     Arithmetic,
     BConv2D,
@@ -236,6 +236,25 @@ OPERATORS: Mapping[str, Operator] = {
     # inputs: condition, a, b
     "select": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
     "stack": Operator(general.Axis, general.stack_shapes),
+    # TFLM's signal library
+    "signal_window": Operator(signal.Window, same_shape),  # inputs: x, weights
+    "signal_fft_auto_scale": Operator(NoAttrs, signal.auto_scale_shapes),
+    "signal_rfft": Operator(signal.Fourier, signal.rfft_shapes),
+    "signal_irfft": Operator(signal.Fourier, signal.irfft_shapes),
+    "signal_energy": Operator(signal.Energy, signal.energy_shapes),
+    # inputs: x, weights, unweights; of each channel first bin, first weight, bins
+    "signal_filter_bank": Operator(signal.FilterBank, signal.filter_bank_shapes),
+    "signal_filter_bank_square_root": Operator(NoAttrs, same_shape),  # inputs: x, scale's bits
+    # inputs of these: x, state
+    "signal_filter_bank_spectral_subtraction": Operator(
+        signal.SpectralSubtraction, signal.subtraction_shapes
+    ),
+    "signal_framer": Operator(signal.Framer, signal.framer_shapes),
+    "signal_stacker": Operator(signal.Stacker, signal.stacker_shapes),
+    "signal_delay": Operator(signal.Delay, same_shape),
+    "signal_overlap_add": Operator(signal.OverlapAdd, signal.overlap_add_shapes),
+    "signal_pcan": Operator(signal.Pcan, same_shape),  # inputs: x, noise, gains
+    "signal_filter_bank_log": Operator(signal.Log, same_shape),
     "top_k": Operator(general.TopK, general.top_k_shapes),
     # inputs: x, the part, where it begins
     "update_slice": Operator(NoAttrs, general.update_slice_shapes),

@@ -13,6 +13,7 @@ from functools import cache, partial
 
 import build_binary as bits
 import build_onnx as onnx
+import build_signal as signal
 import build_tflite as b
 import general_cases
 import pytest
@@ -170,6 +171,7 @@ OPERATORS = [
     case("lstm", b.lstm),
     case("lstm_time_major", b.lstm, batch=2, time_major=True),
     case("svdf", b.svdf),
+    apart("signal_front_end", signal.front_end, size=30, step=20, length=40, channels=6, stacked=2),
     apart("bconv2d", bits.bconv2d),
     apart("bconv2d_zero_padding", bits.bconv2d, pad_value=0, stride=(2, 1), activation="relu"),
     apart("bconv2d_dilated_bits", bits.bconv2d, dilation=(1, 2), bitpacked=True),
@@ -247,8 +249,18 @@ TYPES = [
     case("fully_connected_wide", b.fully_connected, shape=(1, 512), units=8),
 ]
 
-# Operators on numbers of any rank and type.
+# Operators on numbers of any rank and type, and those of audio front ends.
 GENERAL = [
-    Case(name, make, builtin=name not in general_cases.OWN) for name, make in general_cases.CASES
+    *(
+        Case(name, make, builtin=name not in general_cases.OWN)
+        for name, make in general_cases.CASES
+    ),
+    *(apart(f"signal_{make.__name__}", make) for make in signal.OPERATORS),
+    *(
+        apart(f"signal_{make.__name__}_{length}_{dtype}", make, length=length, dtype=dtype)
+        for make in (signal.rfft, signal.irfft)
+        for length, dtype in ((60, "int16"), (60, "int32"), (72, "float32"))
+    ),
+    apart("signal_overlap_add_float32", signal.overlap_add, dtype="float32"),
 ]
 CASES = [*OPERATORS, *MODELS, BINARIZED]

@@ -43,6 +43,7 @@ Users are told these sentences, with the operands that broke them.
 |---|---|---|
 """
 SUFFIXES = {"s8": "int8", "s16": "int16", "s32": "int32", "f32": "float32"}
+UNSIGNED = {"_u32": "uint32", "_u64": "uint64"}
 TYPES = ("int8", "int16", "int32", "float32")
 # Kernels that move bytes, whatever they are.
 MOVERS = frozenset(
@@ -63,10 +64,16 @@ def _types() -> Iterator[tuple[str, ...]]:
         of_type = [_cell(operation, kernels, dtype) for dtype in TYPES]
         moved = any(kernel in MOVERS for kernel in kernels)
         other = "any: all" if moved else "NumPy" if _in_numpy(operation) else ""
-        other = other or ("" if any(of_type) else "binary: all")
+        other = other or _unsigned(kernels) or ("" if any(of_type) else "binary: all")
         array = "array" if name in ON_THE_ARRAY else ""
         image = "image" if any(_has_rule(kernel) for kernel in kernels) else ""
         yield f"`{name}`", *of_type, other, array, image
+
+
+def _unsigned(kernels: list[str]) -> str:
+    """Those of audio front ends, which take no other type."""
+    kinds = (name for suffix, name in UNSIGNED.items() if kernels[0].endswith(suffix))
+    return ", ".join(f"{name}: all" for name in kinds)
 
 
 def _kernels(operation: Operation) -> list[str]:

@@ -21,6 +21,8 @@ TYPES = {
     "int32": tflite.TensorType.INT32,
     "uint8": tflite.TensorType.UINT8,
     "int64": tflite.TensorType.INT64,
+    "uint32": tflite.TensorType.UINT32,
+    "uint64": tflite.TensorType.UINT64,
     "string": tflite.TensorType.STRING,
     "bool": tflite.TensorType.BOOL,
     "int16": tflite.TensorType.INT16,

@@ -47,6 +47,8 @@ uint8_at = _pointer_at(types.uint8)
 int16_at = _pointer_at(types.int16)
 int32_at = _pointer_at(types.int32)
 int64_at = _pointer_at(types.int64)
+uint32_at = _pointer_at(types.uint32)
+uint64_at = _pointer_at(types.uint64)
 float32_at = _pointer_at(types.float32)
 float64_at = _pointer_at(types.float64)
 

@@ -8,7 +8,7 @@ shapes written in the file count only for inputs, constants and states.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from . import tflite_compute as compute
 from . import tflite_general as general
 from . import tflite_movement as movement
 from . import tflite_recurrent as recurrent
+from . import tflite_signal as signal
 from .known import graph_of, known_values
 from .larq_rounding import as_larq_rounds
 from .tflite_branches import with_choices
@@ -114,7 +115,11 @@ KINDS: Mapping[str, str] = {
 }
 
 # Custom operators by their custom code.
-CUSTOM_READERS: Mapping[str, Reader] = {**larq.READERS, **tflite_micro.READERS}
+CUSTOM_READERS: Mapping[str, Reader] = {
+    **larq.READERS,
+    **tflite_micro.READERS,
+    **signal.READERS,
+}
 
 
 def read_tflite(
@@ -238,7 +243,8 @@ class _Import:
         for index in parts.binary:
             self.tensors[index] = replace(self.tensors[index], dtype=BINARY, quantization=None)
         name = reading.output().name
-        node = Node(parts.op, parts.inputs, operator.outputs, parts.attrs, name, operator.index)
+        inputs = (*parts.inputs, *self.make_states(operator, parts, name))
+        node = Node(parts.op, inputs, operator.outputs, parts.attrs, name, operator.index)
         self.check_states(node)
         for index, shape in zip(operator.outputs, self.shapes(node), strict=True):
             empty = min(shape, default=1) < 1 and parts.op != "assign"
@@ -261,10 +267,23 @@ class _Import:
         for index, value in zip(operator.outputs, values, strict=True):
             self.tensors[index] = replace(self.tensors[index], shape=value.shape, data=value)
 
+    def make_states(self, operator: FileOperator, parts: Parts, name: str) -> Iterator[int]:
+        """Tensors behind the file's own, for what an operator keeps within itself."""
+        if parts.states and operator.outputs[0] >= len(self.model.tensors):
+            raise Unsupported("it keeps a state inside a loop", "pass the state in and out instead")
+        for shape, dtype in parts.states:
+            index, name = len(self.files), f"{name}/state"
+            self.files.append(
+                FileTensor(index, name, shape, dtype.upper(), None, None, True, False, False)
+            )
+            self.tensors[index] = Tensor(index, name, shape, dtype, variable=True)
+            yield index
+
     def check_states(self, node: Node) -> None:
-        """A variable tensor is the state of one node, and read by no other."""
+        """A variable tensor of the file is the state of one node, and read by no other."""
         for index in node.operands:
-            if not self.tensors[index].variable or index in self.model.states:
+            made = index >= len(self.model.tensors) or index in self.model.states
+            if not self.tensors[index].variable or made:
                 continue
             if node.op not in ("lstm", "svdf"):
                 raise Unsupported(

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
+from .tflite_micro import CIRCULAR_BUFFER
+from .tflite_signal import KEEPING
 
 MOST_DEPTH = 16  # of branches within branches
 MOST_OPERATORS = 50_000  # with those of all branches
-_EFFECTS = ("ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE")
+_EFFECTS = frozenset(
+    {"ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE", CIRCULAR_BUFFER, *KEEPING}
+)
 
 
 def with_choices(model: FileModel) -> FileModel:
@@ -42,7 +46,7 @@ def _parts(model: FileModel, operator: FileOperator) -> tuple[FileModel, FileMod
     first, second = (model.others[number - 1] for number in numbers)
     ends = (len(operator.inputs) - 1, len(operator.outputs))
     for part in (first, second):
-        plain = all(op.code not in _EFFECTS for op in part.operators)
+        plain = all(not {op.code, op.custom_code} & _EFFECTS for op in part.operators)
         if (len(part.inputs), len(part.outputs)) != ends or not plain:
             return None
     return first, second

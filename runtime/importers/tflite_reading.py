@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..attributes import Padding, Pair
+from ..attributes import Padding, Pair, Shape
 from ..graph import Tensor
 from ..shapes import effective, image_size, same_padding
 from .tflite_file import FileOperator, Malformed
@@ -37,6 +37,7 @@ class Parts(NamedTuple):
     inputs: tuple[int | None, ...]
     binary: tuple[int, ...] = ()  # int32 tensors of the file whose numbers are packed bits
     values: tuple[np.ndarray, ...] | None = None  # the outputs, where they are known: no node
+    states: tuple[tuple[Shape, str], ...] = ()  # shape and dtype of those that no tensor stands for
 
 
 @dataclass(frozen=True)

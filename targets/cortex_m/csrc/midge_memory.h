@@ -25,6 +25,8 @@ typedef int16_t MIDGE_MAY_ALIAS midge_int16;
 typedef int32_t MIDGE_MAY_ALIAS midge_int32;
 typedef int64_t MIDGE_MAY_ALIAS midge_int64;
 typedef uint16_t MIDGE_MAY_ALIAS midge_uint16;
+typedef uint32_t MIDGE_MAY_ALIAS midge_uint32;
+typedef uint64_t MIDGE_MAY_ALIAS midge_uint64;
 typedef float MIDGE_MAY_ALIAS midge_float;
 typedef double MIDGE_MAY_ALIAS midge_double;
 
