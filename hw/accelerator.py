@@ -109,14 +109,18 @@ class Accelerator(wiring.Component):
         reads = self._is_request(Region.ACTIVATIONS, 0)
         writes = self._is_request(Region.ACTIVATIONS, 1)
         under_way = Signal(2)  # cycles since a read was made
+        wrote = Signal()  # in the cycle before, which a read would not see
         m.d.comb += [
             engine.read.address.eq(self._offset()),
-            engine.read_valid.eq(reads & (under_way == 0)),
+            engine.read_valid.eq(reads & (under_way == 0) & ~wrote),
             engine.write.address.eq(self._offset()),
             engine.write.data.eq(self.host.write_data),
             engine.write.mask.eq(Mux(writes, 0b1111, 0)),
         ]
-        m.d.sync += under_way.eq(Cat(engine.read_valid, under_way[0]))
+        m.d.sync += [
+            under_way.eq(Cat(engine.read_valid, under_way[0])),
+            wrote.eq(writes & engine.write_ready),
+        ]
         with m.If(reads):
             m.d.comb += [
                 self.host.ready.eq(under_way[1]),

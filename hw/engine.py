@@ -56,7 +56,8 @@ class Engine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
-        self._is_conv = Signal()
+        self._is_conv = Signal()  # this and the next are known a cycle after the job
+        self._is_binary = Signal()
         m.submodules.sequencer = sequencer = Sequencer()
         m.submodules.tiles = tiles = TileWalker(machine)
         m.submodules.pixels = pixels = PixelWalker(machine)
@@ -78,7 +79,7 @@ class Engine(wiring.Component):
         for words in (array.weights, walker.words, vector.words):
             m.d.comb += [words.p.eq(weights.words.p), words.valid.eq(weights.words.valid)]
         m.d.comb += vector.job.eq(sequencer.job)
-        m.d.comb += array.binary.eq(self._is_conv & (sequencer.job.opcode != Opcode.CONV2D))
+        m.d.comb += array.binary.eq(self._is_binary)
         self._connect_lanes(m, array, vector, writer, sequencer.job)
         self._share_scratchpad(m, pixels, walker, vector, writer)
 
@@ -89,8 +90,12 @@ class Engine(wiring.Component):
     def _control(self, m, sequencer, tiles, pixels, walker, weights, writer):
         connect(m, flipped(self.commands), sequencer.commands)
         connect(m, sequencer.progress, flipped(self.progress))
-        job, is_conv = sequencer.job, self._is_conv
-        m.d.comb += is_conv.eq(sum(job.opcode == opcode for opcode in ARRAY) != 0)
+        job = sequencer.job
+        is_conv = sum(job.opcode == opcode for opcode in ARRAY) != 0
+        m.d.sync += [
+            self._is_conv.eq(is_conv),
+            self._is_binary.eq(is_conv & (job.opcode != Opcode.CONV2D)),
+        ]
         for block in (tiles, pixels, walker, writer):
             m.d.comb += block.job.eq(job)
         m.d.comb += [
@@ -99,10 +104,10 @@ class Engine(wiring.Component):
             weights.start.eq(sequencer.start & (is_conv | (job.opcode <= Opcode.MAX))),
             writer.start.eq(sequencer.start),
             weights.address.eq(job.weight_address),
-            weights.taps.eq(~is_conv),
+            weights.taps.eq(~self._is_conv),
             weights.more.eq(pixels.more | walker.more),
             weights.taken.eq(pixels.taken),
-            pixels.loaded.eq(weights.loaded & is_conv),
+            pixels.loaded.eq(weights.loaded & self._is_conv),
         ]
 
     def _connect_lanes(self, m, array, vector, writer, job):

@@ -18,8 +18,8 @@ SETTINGS = wiring.Signature(
 class Lane(wiring.Component):
     """Adds up one output channel's partial sums, pixel by pixel, and requantizes the complete ones.
 
-    A sum with `first` starts from the channel's bias, one with `last` leaves as int8 9 cycles
-    later (2 to add up, 7 to requantize). Sums of one pixel are at least 4 cycles apart: reading an
+    A sum with `first` starts from the channel's bias, one with `last` leaves as int8 10 cycles
+    later (2 to add up, 8 to requantize). Sums of one pixel are at least 4 cycles apart: reading an
     accumulator, adding and writing it takes 3. `settings` hold still while sums are inside.
     """
 

@@ -16,7 +16,7 @@ class Requantize(wiring.Component):
 
     Exact to TFLite's double rounding, `kernels.fixedpoint.multiply_by_quantized_multiplier`, for
     multiplier 0 or 2**30 to 2**31 - 1, shift -31 to 3 (positive: left), value << shift modulo
-    2**32. One result a cycle, latency 7 cycles. `zero_point` and the clamp hold still while values
+    2**32. One result a cycle, latency 8 cycles. `zero_point` and the clamp hold still while values
     are inside. While `out` is not ready, the whole pipeline stands.
 
     With such multipliers SaturatingRoundingDoublingHighMul never saturates and is
@@ -24,7 +24,7 @@ class Requantize(wiring.Component):
     floor((a + 2**(e - 1) - (a < 0)) / 2**e).
     """
 
-    LATENCY = 7
+    LATENCY = 8
 
     operands: In(stream.Signature(OPERANDS))
     out: Out(stream.Signature(signed(8)))
@@ -61,7 +61,9 @@ class Requantize(wiring.Component):
         factor = Signal(unsigned(31), reset_less=True)
         m.d.sync += [shifted.eq(value << left), factor.eq(multiplier)]
         m.d.sync += [late.eq(early) for late, early in zip(rights, [right, *rights], strict=False)]
-        halves = self._product if self.technology == "generic" else self._split_product
+        halves = {"generic": self._product, "ecp5": self._three_products}.get(
+            self.technology, self._split_product
+        )
         return halves(m, shifted, factor, advance), rights[-1]
 
     def _product(self, m, shifted, factor, advance):
@@ -71,6 +73,30 @@ class Requantize(wiring.Component):
             products[0].eq(shifted * factor),
             products[1].eq(products[0]),
             high.eq((products[1] + (1 << 30)) >> 31),
+        ]
+        return high
+
+    def _three_products(self, m, shifted, factor, advance):
+        """The same by three 18x18 multipliers of an ECP5 (Karatsuba and Ofman, 1962)."""
+        top, bottom, upper, lower = (
+            shifted[16:].as_signed(), shifted[:16], factor[16:], factor[:16]
+        )  # fmt: skip
+        sums = [Signal(signed(18), name=f"sum_of_{name}") for name in ("value", "factor")]
+        tops = Signal(signed(31))
+        bottoms = Signal(unsigned(32))
+        crossed = Signal(signed(35))
+        outer = Signal(signed(34))
+        both = Signal(signed(63))
+        high = Signal(signed(32))
+        m.d.sync += [
+            sums[0].eq(top + bottom),
+            sums[1].eq(upper + lower),
+            tops.eq(top * upper),
+            bottoms.eq(bottom * lower),
+            crossed.eq(sums[0] * sums[1]),
+            outer.eq(tops + bottoms),
+            both.eq((tops << 32) + bottoms + (1 << 30)),
+            high.eq((both + ((crossed - outer) << 16)) >> 31),
         ]
         return high
 
@@ -115,19 +141,26 @@ class Requantize(wiring.Component):
         return total[10:42].as_signed()
 
     def _round_and_clamp(self, m, high, right):
-        """Stages 5 to 7: add the rounding constant, shift right, add the zero point and clamp."""
+        """Stages 5 to 8: add the rounding constant, shift right, add the zero point and clamp."""
         nudged = Signal(signed(33))
         right_5 = Signal(5)
         m.d.sync += [nudged.eq(high + half_of_last(high[-1], right)), right_5.eq(right)]
         sign = nudged[-1]
-        # A result of more than 10 bits is outside int8 with any zero point.
-        far = ((nudged[9:32] ^ sign.replicate(23)) & ~below(right_5, 23)).any()
-        shifted = Cat(nudged, sign.replicate(7))
-        for bits in (16, 8, 4, 2, 1):
-            room = 9 + bits
-            shifted = Mux(right_5[bits.bit_length() - 1], shifted >> bits, shifted)[:room]
+        coarse = _shifted(Cat(nudged, sign.replicate(7)), right_5, (16, 8))
+        shifted = Signal(len(coarse))
+        right_6 = Signal(3)
+        sign_6 = Signal()
+        far = Signal()
+        m.d.sync += [
+            shifted.eq(coarse),
+            right_6.eq(right_5),
+            sign_6.eq(sign),
+            # A result of more than 10 bits is outside int8 with any zero point.
+            far.eq(((nudged[9:32] ^ sign.replicate(23)) & ~below(right_5, 23)).any()),
+        ]
+        value = _shifted(shifted, right_6, (4, 2, 1))
         rounded = Signal(signed(10))
-        m.d.sync += rounded.eq(Cat(Mux(far, (~sign).replicate(9), shifted[:9]), sign))
+        m.d.sync += rounded.eq(Cat(Mux(far, (~sign_6).replicate(9), value[:9]), sign_6))
         result = Signal(signed(11))
         m.d.comb += result.eq(rounded + self.zero_point)
         m.d.sync += self.out.payload.eq(
@@ -137,3 +170,10 @@ class Requantize(wiring.Component):
                 Mux(result > self.maximum, self.maximum, result[:8].as_signed()),
             )
         )
+
+
+def _shifted(value, right, steps):
+    """The bits that a shift to the right by those `steps` leaves, of which 9 matter at the end."""
+    for bits in steps:
+        value = Mux(right[bits.bit_length() - 1], value >> bits, value)[: 9 + bits]
+    return value

@@ -24,9 +24,10 @@ def write_signature(address_bits: int, width: int) -> wiring.Signature:
 class Scratchpad(wiring.Component):
     """`size` bytes; reads `width` and writes `write_width` bytes at any byte address, every cycle.
 
-    Reads have a latency of `LATENCY` cycles. A read sees all writes of earlier cycles. Addresses
-    wrap. Two banks hold the even and the odd words, so that two neighbours can be had at once; of
-    the two a byte lane takes the one that it needs, and then the lanes are rotated.
+    Reads have a latency of `LATENCY` cycles, writes are done a cycle later. A read sees all writes
+    but those of the cycle before it, whose bytes it must not use. Addresses wrap. Two banks hold
+    the even and the odd words, so that two neighbours can be had at once; of the two a byte lane
+    takes the one that it needs, and then the lanes are rotated.
     """
 
     LATENCY = 2
@@ -84,12 +85,18 @@ class Scratchpad(wiring.Component):
         ]
 
     def _write(self, m, writers):
-        even, odd, lanes, offset = self._split(self.write.address)
+        late = {}
+        for name in ("address", "data", "mask"):
+            asked = getattr(self.write, name)
+            late[name] = Signal(len(asked), name=f"late_{name}", reset_less=True)
+            m.d.sync += late[name].eq(asked)
+        address, data, mask = late.values()
+        even, odd, lanes, offset = self._split(address)
         # Bytes that are not written may be anything: the data go round a ring of their own width.
         ring = ceil_log2(self.write_width)
-        data = _rotated(self.write.data, -offset[:ring], 8, self.write_width)
+        data = _rotated(data, -offset[:ring], 8, self.write_width)
         rest = Const(0, self.width - self.write_width)
-        mask = _rotated(Cat(self.write.mask, rest), -offset, 1, self.width)
+        mask = _rotated(Cat(mask, rest), -offset, 1, self.width)
         for writer, address, serves in ((writers[0], even, ~lanes), (writers[1], odd, lanes)):
             m.d.comb += [
                 writer.addr.eq(address),

@@ -178,13 +178,33 @@ class SerialBridge(wiring.Component):
             m.d.sync += self.host.address.eq(self.host.address + 4)
 
 
+class Relay(wiring.Component):
+    """Registers in a host port: the accelerator sees a request a cycle late, its answer comes a
+    cycle late, and so neither's logic adds to the other's in a cycle."""
+
+    near: In(HOST_PORT)
+    far: Out(HOST_PORT)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += [
+            self.far.valid.eq(self.near.valid & ~self.far.ready & ~self.near.ready),
+            self.far.write.eq(self.near.write),
+            self.far.address.eq(self.near.address),
+            self.far.write_data.eq(self.near.write_data),
+            self.near.ready.eq(self.far.valid & self.far.ready),
+            self.near.read_data.eq(self.far.read_data),
+        ]
+        return m
+
+
 class SerialAccelerator(wiring.Component):
     """`Accelerator` behind a serial line, a bit in `divider` clock cycles."""
 
     rx: In(1, init=1)
     tx: Out(1, init=1)
 
-    def __init__(self, machine: Machine, divider: int, technology: str = "fabric"):
+    def __init__(self, machine: Machine, divider: int, technology: str = "generic"):
         self.machine, self.divider, self.technology = machine, divider, technology
         super().__init__()
 
@@ -192,6 +212,8 @@ class SerialAccelerator(wiring.Component):
         m = Module()
         m.submodules.bridge = bridge = SerialBridge(self.divider)
         m.submodules.accelerator = accelerator = Accelerator(self.machine, self.technology)
-        connect(m, bridge.host, accelerator.host)
+        m.submodules.relay = relay = Relay()
+        connect(m, bridge.host, relay.near)
+        connect(m, relay.far, accelerator.host)
         m.d.comb += [bridge.rx.eq(self.rx), self.tx.eq(bridge.tx), accelerator.clear.eq(0)]
         return m

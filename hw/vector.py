@@ -81,12 +81,14 @@ class VectorUnit(wiring.Component):
         chosen = Signal(self.pixels.p.shape())
         valid = Signal()
         tags = self._delay_tags(m)
-        with m.Switch(job.opcode):
-            for opcode, stage in VectorLane.LATENCY.items():
-                with m.Case(opcode):
+        opcode = Signal(job.opcode.shape())
+        m.d.sync += opcode.eq(job.opcode)
+        with m.Switch(opcode):
+            for code, stage in VectorLane.LATENCY.items():
+                with m.Case(code):
                     m.d.comb += [chosen.eq(tags[stage][0]), valid.eq(tags[stage][1])]
         m.d.comb += [
-            self.sums.valid.eq(valid & chosen.emit & ((job.opcode != Opcode.ADD) | chosen.second)),
+            self.sums.valid.eq(valid & chosen.emit & ((opcode != Opcode.ADD) | chosen.second)),
             self.sums.p.tag.eq(chosen.tag),
         ]
 

@@ -25,7 +25,7 @@ class VectorLane(wiring.Component):
     MAX `rows_used` says which of these are compared, and `columns_used` which columns.
     """
 
-    LATENCY = {Opcode.SUM: 4, Opcode.MAX: 4, Opcode.POOL: 2, Opcode.ADD: 5}
+    LATENCY = {Opcode.SUM: 4, Opcode.MAX: 4, Opcode.POOL: 2, Opcode.ADD: 6}
 
     def __init__(self, technology: str = "generic"):
         self.technology = technology
@@ -46,15 +46,18 @@ class VectorLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         tags = [(self.tag, self.valid)]
-        for stage in range(1, 5):
+        for stage in range(1, 6):
             tag, valid = Signal(LANE_TAG, name=f"tag_{stage}"), Signal(name=f"valid_{stage}")
             m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]
             tags.append((tag, valid))
-        products = self._products(m, self._window(m), tags[1][0])
-        greatest = self._greatest(m, tags[1][0])
+        window = self._window(m)
+        products = self._products(m, window, tags[1][0])
+        greatest = self._greatest(m, [row[-1] for row in window], tags)
         pooled = self._pool(m)
         rescaled = self._rescale(m, tags)
-        with m.Switch(self.job.opcode):
+        opcode = Signal(self.job.opcode.shape())
+        m.d.sync += opcode.eq(self.job.opcode)
+        with m.Switch(opcode):
             with m.Case(Opcode.POOL):
                 m.d.comb += self.sum.eq(pooled)
             with m.Case(Opcode.ADD):
@@ -68,48 +71,52 @@ class VectorLane(wiring.Component):
     def _window(self, m):
         """[row][column] of the 3x3 window, 1 cycle after its last pixel."""
         rows = enumerate(self.column)
-        return [self._last_three(m, value, f"window_{row}") for row, value in rows]
-
-    def _last_three(self, m, value, name):
-        values = [Signal(signed(8), name=f"{name}_{age}", reset_less=True) for age in range(3)]
-        with m.If(self.valid):
-            m.d.sync += [
-                late.eq(early) for late, early in zip(values, [*values[1:], value], strict=True)
-            ]
-        return values
+        return [_last_three(m, value, self.valid, f"window_{row}") for row, value in rows]
 
     def _products(self, m, window, tag):
-        """All nine taps times their weights, added up, 4 cycles after the pixel."""
+        """All nine taps times their weights, added up, 4 cycles after the pixel.
+
+        An ECP5-85 has DSP blocks for eight of them; the ninth is made of adders, in two cycles.
+        """
         rows = []
+        technology = "generic" if self.technology == "ecp5" else self.technology
         for row in range(3):
             products = []
             for column in range(3):
                 tap = Mux(tag.columns[column], window[row][column], self.job.input_zero_point)
-                multiplier = Multiplier(signed(8), signed(8), self.technology)
+                is_ninth = self.technology == "ecp5" and row == column == 2
+                multiplier = Multiplier(
+                    signed(8), signed(8), "fabric" if is_ninth else technology, registered=is_ninth
+                )
                 m.submodules[f"multiplier_{row}_{column}"] = multiplier
                 m.d.comb += [multiplier.a.eq(tap), multiplier.b.eq(self.weights[3 * row + column])]
                 product = Signal(signed(16), name=f"product_{row}_{column}", reset_less=True)
                 m.d.sync += product.eq(multiplier.product)
-                products.append(product)
+                (rows if is_ninth else products).append(product)
             part = Signal(signed(18), name=f"row_sum_{row}", reset_less=True)
-            m.d.sync += part.eq(products[0] + products[1] + products[2])
+            m.d.sync += part.eq(sum(products[1:], products[0]))
             rows.append(part)
         total = Signal(signed(20), reset_less=True)
-        m.d.sync += total.eq(rows[0] + rows[1] + rows[2])
+        m.d.sync += total.eq(sum(rows[1:], rows[0]))
         return total
 
-    def _greatest(self, m, tag):
-        """The greatest value used, as late as the sum: of each column first, then of three."""
-        used = [Mux(self.rows_used[row], self.column[row], -128) for row in range(3)]
-        columns = self._last_three(m, _greatest_of(m, used, "column"), "greatest")
-        there = tag.columns & self.columns_used
-        used = [Mux(there[number], column, -128) for number, column in enumerate(columns)]
-        value = _greatest_of(m, used, "window")
-        for stage in (2, 3, 4):
-            late = Signal(signed(8), name=f"greatest_late_{stage}", reset_less=True)
-            m.d.sync += late.eq(value)
-            value = late
-        return value
+    def _greatest(self, m, column, tags):
+        """The greatest value used, as late as the sum: of a window's column first, then of three.
+
+        A cycle holds one comparison; the last has the rest of the way to the lane.
+        """
+        used = [Mux(self.rows_used[row], value, -128) for row, value in enumerate(column)]
+        of_column = _greatest_of(m, used, "column")
+        columns = _last_three(m, of_column, tags[2][1], "greatest")
+        # The next group's weights come while the last pixels of this one are under way.
+        columns_used = self.columns_used
+        for stage in (2, 3):
+            late = Signal(3, name=f"columns_used_{stage}", reset_less=True)
+            m.d.sync += late.eq(columns_used)
+            columns_used = late
+        there = tags[3][0].columns & columns_used
+        used = [Mux(there[number], value, -128) for number, value in enumerate(columns)]
+        return _greatest_of(m, used, "window")
 
     def _pool(self, m):
         """The sum of a group's pixels, 2 cycles after the last."""
@@ -121,42 +128,51 @@ class VectorLane(wiring.Component):
         return late << POOL_SHIFT
 
     def _rescale(self, m, tags):
-        """Both operands rescaled and added, 5 cycles after the second pixel."""
+        """Both operands rescaled and added, 6 cycles after the second pixel."""
         job = self.job
-        pixel = Signal(signed(8))
         centred = Signal(signed(9))
-        multiplier = Multiplier(signed(32), signed(9), self.technology, 1 << _ADD_FRACTION - 1)
+        multiplier = Multiplier(
+            signed(32), signed(9), self.technology, 1 << _ADD_FRACTION - 1, registered=True
+        )
         m.submodules.rescale = multiplier
-        factor = Mux(tags[2][0].second, job.b_multiplier, job.a_multiplier)
+        factor = Mux(tags[1][0].second, job.b_multiplier, job.a_multiplier)
         scaled = Signal(signed(41 - _ADD_FRACTION), reset_less=True)
         m.d.comb += [multiplier.a.eq(factor), multiplier.b.eq(centred)]
         m.d.sync += [
-            pixel.eq(self.pixel),
-            centred.eq(pixel + Mux(tags[1][0].second, job.b_offset, job.a_offset)),
+            centred.eq(self.pixel + Mux(self.tag.second, job.b_offset, job.a_offset)),
             scaled.eq(multiplier.product[_ADD_FRACTION:]),
         ]
         right = Mux(tags[3][0].second, job.b_right, job.a_right)
         nudged = Signal(signed(32), reset_less=True)
         right_4 = Signal(5, reset_less=True)
+        shifted = Signal(signed(31), reset_less=True)
         m.d.sync += [
             nudged.eq(scaled + half_of_last(scaled[-1], right)),
             right_4.eq(right),
+            shifted.eq(nudged >> right_4),
         ]
         first = Signal(signed(31), reset_less=True)
         both = Signal(SUM_SHAPE, reset_less=True)
-        shifted = nudged >> right_4
-        with m.If(tags[4][1] & ~tags[4][0].second):
+        with m.If(tags[5][1] & ~tags[5][0].second):
             m.d.sync += first.eq(shifted)
         m.d.sync += both.eq(first + shifted)
         return both
 
 
+def _last_three(m, value, valid, name):
+    values = [Signal(signed(8), name=f"{name}_{age}", reset_less=True) for age in range(3)]
+    with m.If(valid):
+        m.d.sync += [
+            late.eq(early) for late, early in zip(values, [*values[1:], value], strict=True)
+        ]
+    return values
+
+
 def _greatest_of(m, values, name):
-    """Of three."""
-    two = Signal(signed(8), name=f"two_of_{name}")
+    """Of three; the first two are compared a cycle before the third."""
+    two = Signal(signed(8), name=f"two_of_{name}", reset_less=True)
+    third = Signal(signed(8), name=f"third_of_{name}", reset_less=True)
     three = Signal(signed(8), name=f"three_of_{name}")
-    m.d.comb += [
-        two.eq(Mux(values[0] > values[1], values[0], values[1])),
-        three.eq(Mux(two > values[2], two, values[2])),
-    ]
+    m.d.sync += [two.eq(Mux(values[0] > values[1], values[0], values[1])), third.eq(values[2])]
+    m.d.comb += three.eq(Mux(two > third, two, third))
     return three

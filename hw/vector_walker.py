@@ -56,6 +56,9 @@ class VectorWalker(wiring.Component):
         m = Module()
         job = data.View(VECTOR_JOB, self.job.as_value())
         self._needs_weights = (job.opcode == Opcode.SUM) | (job.opcode == Opcode.MAX)
+        self._is_add = Signal()  # from the start on
+        self._asks = Signal()
+        m.d.sync += [self._is_add.eq(job.opcode == Opcode.ADD), self._asks.eq(self._needs_weights)]
         running = Signal()
         step = Signal()
         row_ends = Signal()
@@ -112,9 +115,9 @@ class VectorWalker(wiring.Component):
                     with m.If(tag.tag.final):
                         m.next = "idle"
             with m.State("ask"):
-                m.d.comb += self.more.eq(self._needs_weights)
+                m.d.comb += self.more.eq(self._asks)
                 m.next = "run"
-                with m.If(self._needs_weights):
+                with m.If(self._asks):
                     m.next = "weights"
 
     def _walk(self, m, job, running, step, row_ends, tag):
@@ -127,7 +130,7 @@ class VectorWalker(wiring.Component):
         row = Signal(signed(18))
         has_above = Signal(2)
         fresh = Signal()
-        is_add = job.opcode == Opcode.ADD
+        is_add = self._is_add
         m.d.comb += [
             step.eq(running & self.grant & (~is_add | second)),
             row_ends.eq(place == job.row_pixels - 1),

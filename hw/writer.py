@@ -55,7 +55,9 @@ class OutputWriter(wiring.Component):
             self.write.mask.eq(Mux(last.valid, mask, 0)),
         ]
         if columns % 8 == 0:
-            with m.If(self.job.opcode == Opcode.BCONV2D_BITS):
+            makes_bits = Signal()  # a cycle after the job
+            m.d.sync += makes_bits.eq(self.job.opcode == Opcode.BCONV2D_BITS)
+            with m.If(makes_bits):
                 m.d.comb += [
                     step.eq(columns // 8),
                     self.write.data.eq(Cat(value[-1] for value in values) & there),

@@ -101,8 +101,8 @@ def test_build_tells_that_vivado_is_to_be_run(capsys, monkeypatch, tmp_path: Pat
 
 def test_the_ulx3s_report_is_read() -> None:
     used = {"MULT18X18D": {"used": 80, "available": 156}, "IO": {"used": 3, "available": 9}}
-    report = {"fmax": {"$glbnet$clk": {"achieved": 65.5, "constraint": 62.5}}, "utilization": used}
-    found = ecp5.read_report(report, 62.5)
+    report = {"fmax": {"$glbnet$clk": {"achieved": 65.5, "constraint": 60.0}}, "utilization": used}
+    found = ecp5.read_report(report, 60)
     assert found["fmax_mhz"] == 65.5 and found["used"] == {"MULT18X18D": used["MULT18X18D"]}
     with pytest.raises(ToolError, match=r"runs at 65.5 MHz, and 70 are needed"):
         ecp5.read_report(report, 70)
@@ -156,17 +156,18 @@ def test_a_bitstream_by_programs_of_this_machine(capsys, fake_tools, tmp_path: P
     assert code == 0, result
     assert result["fmax_mhz"] == 63.1 and result["used"]["LUT4"]["used"] == 7
     assert result["files"][0] == str(out / "midge.bit") and result["seconds"] > 0
-    assert json.loads((out / ecp5.BUILD).read_text())["clock_mhz"] == 62.5
+    assert json.loads((out / ecp5.BUILD).read_text())["clock_mhz"] == 60
     text = (out / f"{ecp5.TOP}.il").read_text()
     assert "EHXPLLL" in text and "attribute \\src" not in text
     words = json.loads((tools / "nextpnr-ecp5.arguments").read_text())
-    assert words[words.index("--freq") + 1] == "62.5" and "--85k" in words
+    assert words[words.index("--freq") + 1] == "60" and "--85k" in words
 
 
 def test_a_build_that_fails_says_why(capsys, fake_tools, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     fake_tools(59.9)
     code, result = build_ulx3s(capsys, tmp_path / "slow")
-    assert code == 1 and "runs at 59.9 MHz, and 62.5 are needed" in result["error"]
+    assert not (tmp_path / "slow" / ecp5.BITSTREAM).exists()
+    assert code == 1 and "runs at 59.9 MHz, and 60 are needed" in result["error"]
     fake_tools(0)
     code, result = build_ulx3s(capsys, tmp_path / "full")
     assert code == 1 and "nextpnr-ecp5 could not build" in result["error"]

@@ -9,9 +9,9 @@ from ...hw.queue import ALIGNMENT, Stretch
 
 # Start, first tile, first weights, scratchpad, accumulator and requantizer: the depth of the
 # pipeline beside the array itself.
-_PIPELINE_CYCLES = 15
+_PIPELINE_CYCLES = 16
 _VECTOR_PIPELINE_CYCLES = {
-    Opcode.SUM: 17, Opcode.MAX: 17, Opcode.POOL: 13, Opcode.ADD: 16
+    Opcode.SUM: 18, Opcode.MAX: 18, Opcode.POOL: 14, Opcode.ADD: 18
 }  # fmt: skip
 
 
@@ -61,5 +61,5 @@ def _vector_cycles(job: VectorJob, machine: Machine) -> int:
     if job.needs_weights:
         drain += max(0, machine.tap_words - 4)
     if not job.last:
-        drain -= 10 + (machine.columns - 1) // 2
+        drain -= 11 + (machine.columns - 1) // 2
     return groups * streamed + (groups - 1) * between + drain

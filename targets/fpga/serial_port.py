@@ -12,7 +12,7 @@ from ...runtime.errors import ExecutionError
 
 _MOST_WORDS = 256  # of a request
 _TIMEOUT_S = 5.0
-_CLOCK_HZ = 62_500_000  # for `step`, which waits for time to pass
+_CLOCK_HZ = 60_000_000  # for `step`, which waits for time to pass
 
 
 class Line(Protocol):

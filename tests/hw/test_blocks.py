@@ -15,6 +15,7 @@ def test_scratchpad(play):
 
     rng, size, width = np.random.default_rng(1), 64, 8
     memory, rows, seen = np.zeros(size, np.uint8), {}, []
+    late = memory.copy()  # a cycle
     for cycle in range(300):
         read, write, mask = rng.integers(size), rng.integers(size), rng.integers(1 << width)
         values = rng.integers(0, 256, width).astype(np.uint8)
@@ -22,8 +23,13 @@ def test_scratchpad(play):
             "read__address": read, "write__address": write, "write__mask": mask,
             "write__data": int.from_bytes(values.tobytes(), "little"),
         }  # fmt: skip
-        content = memory[(read + np.arange(width)) % size].tobytes()
-        seen.append({"read__data": (int.from_bytes(content, "little"), ALL)})
+        place = (read + np.arange(width)) % size
+        content, settled = memory[place], np.where(memory[place] == late[place], 255, 0)
+        value, counts = (
+            int.from_bytes(part.astype(np.uint8).tobytes(), "little") for part in (content, settled)
+        )
+        seen.append({"read__data": (value, counts)})
+        late = memory.copy()
         for byte in range(width):
             if mask >> byte & 1:
                 memory[(write + byte) % size] = values[byte]
@@ -173,8 +179,10 @@ def test_tiles(play, layers, seed):
     play(walker, rows, "tiles__valid", results, waits="tiles__ready")
 
 
-def test_multiplier(play):
-    """By Booth rows, as in builds without a multiplier of their own; the register is the test's."""
+@pytest.mark.parametrize("registered", [False, True])
+def test_multiplier(play, registered):
+    """By Booth rows, as in builds without a multiplier of their own; a register is in the middle
+    or, by the test, behind."""
     from amaranth.hdl import Module, signed
     from amaranth.lib import wiring
     from amaranth.lib.wiring import In, Out
@@ -188,12 +196,15 @@ def test_multiplier(play):
 
         def elaborate(self, platform):
             m = Module()
-            m.submodules.multiplier = multiplier = Multiplier(signed(25), signed(8), "fabric")
+            m.submodules.multiplier = multiplier = Multiplier(
+                signed(25), signed(8), "fabric", registered=registered
+            )
             m.d.comb += [multiplier.a.eq(self.a), multiplier.b.eq(self.b)]
-            m.d.sync += self.product.eq(multiplier.product)
+            domain = m.d.comb if registered else m.d.sync
+            domain += self.product.eq(multiplier.product)
             return m
 
-    rng, rows, results = np.random.default_rng(5), {}, [{"product": (0, ALL)}]
+    rng, rows, results = np.random.default_rng(5), {}, [{"product": (0, 0)}]
     for cycle in range(300):
         a, b = int(rng.integers(-(1 << 24), 1 << 24)), int(rng.integers(-128, 128))
         if cycle < 4:
@@ -201,6 +212,31 @@ def test_multiplier(play):
         rows[cycle] = {"a": a % (1 << 25), "b": b % (1 << 8)}
         results.append({"product": (a * b % (1 << 33), ALL)})
     play(Registered(), rows, None, results[:-1])
+
+
+def test_lanes_of_all_technologies(simulate):
+    """The vector engine's, cycle for cycle; `generic` is tested by whole layers."""
+    pytest.importorskip("amaranth")
+    from midge.hw.commands import JOB_WORDS
+    from midge.hw.vector_lane import VectorLane
+
+    rng, cycles, jobs = np.random.default_rng(7), 2000, 8
+    job = rng.integers(0, 1 << 32, (jobs, JOB_WORDS), dtype=np.uint32)
+    job[:, 0] = np.arange(jobs) % 4 + Opcode.SUM
+    inputs = {"job": np.repeat(job, cycles // jobs, axis=0)}
+    for name, width in (("valid", 1), ("tag", 5), ("pixel", 8), ("rows_used", 3)):
+        inputs[name] = rng.integers(0, 1 << width, cycles, dtype=np.uint32)
+    inputs["columns_used"] = inputs["rows_used"][::-1].copy()
+    for name, count in (("column", 3), ("weights", 9)):
+        for number in range(count):
+            inputs[f"{name}__{number}"] = rng.integers(0, 256, cycles, dtype=np.uint32)
+    generic, *others = (
+        simulate(VectorLane(technology)).play(cycles, inputs, ["sum"])["sum"]
+        for technology in ("generic", "fabric", "ecp5")
+    )
+    assert len(set(generic)) > cycles // 2
+    for other in others:
+        np.testing.assert_array_equal(other, generic)
 
 
 def test_a_broken_promise_is_seen(run_cocotb):

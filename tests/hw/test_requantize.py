@@ -10,7 +10,7 @@ EDGES = sorted(
     | {sign * ((1 << bits) + step) for bits in range(31) for sign in (1, -1) for step in (-1, 0, 1)}
 )
 MULTIPLIERS = [0, 1 << 30, (1 << 30) + 1, 1518500250, (1 << 31) - 2, (1 << 31) - 1]
-LATENCY_CYCLES = 7
+LATENCY_CYCLES = 8
 
 
 def corner_operands():
@@ -69,7 +69,7 @@ def requantize_class():
 SETTINGS = [(0, -128, 127), (-128, -128, 127), (127, -128, 127), (-5, -5, 100), (3, 3, 3)]
 
 
-@pytest.mark.parametrize("technology", ["generic", "fabric"])
+@pytest.mark.parametrize("technology", ["generic", "fabric", "ecp5"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_equals_fixedpoint_at_every_corner(simulate, requantize_class, settings, technology):
     operands = corner_operands()
@@ -77,7 +77,7 @@ def test_equals_fixedpoint_at_every_corner(simulate, requantize_class, settings,
     np.testing.assert_array_equal(got, expected(*operands, *settings))
 
 
-@pytest.mark.parametrize("technology", ["generic", "fabric"])
+@pytest.mark.parametrize("technology", ["generic", "fabric", "ecp5"])
 def test_equals_fixedpoint_on_random_operands(simulate, requantize_class, technology):
     operands = random_operands(np.random.default_rng(1), 200_000)
     wanted = expected(*operands, -3, -128, 127)
