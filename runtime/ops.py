@@ -45,6 +45,7 @@ from .attributes import (
     Transpose,
     TransposeConv,
 )
+from .detection import Detection, detection_shapes
 from .graph import Graph, Node
 from .needs import (
     lstm_need,
@@ -223,6 +224,8 @@ OPERATORS: Mapping[str, Operator] = {
     "cast": Operator(general.Cast, general.cast_shapes, pointwise_need),
     "cumulative_product": Operator(general.Cumulate, same_shape),
     "cumulative_sum": Operator(general.Cumulate, same_shape),
+    # inputs: boxes, scores, anchors
+    "detection": Operator(Detection, detection_shapes),
     "einsum": Operator(general.Einsum, general.einsum_shapes, None, general.einsum_macs),
     "gather": Operator(general.Axis, general.gather_shapes),
     "gather_elements": Operator(general.Axis, general.second_shape),

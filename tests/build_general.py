@@ -215,6 +215,33 @@ def circular_buffer(rows: int = 5, **options: int) -> bytes:
     return model.build([x], [y])
 
 
+def detector(
+    regular: bool = False, dtype: str = "float32", boxes: int = 60, classes: int = 3, most: int = 8
+) -> bytes:
+    """TFLite_Detection_PostProcess of boxes, scores with a background, and anchors."""
+    model, rng = ModelBuilder(), np.random.default_rng(14)
+    quantized = dtype != F
+    raw = model.tensor((1, boxes, 4), dtype, *((0.03, 120) if quantized else ()))
+    scores = model.tensor((1, boxes, classes + 1), dtype, *((1 / 256, 0) if quantized else ()))
+    places = np.concatenate([rng.uniform(0, 1, (boxes, 2)), rng.uniform(0.2, 0.5, (boxes, 2))], 1)
+    if quantized:
+        anchors = model.constant(np.rint(places * 250), dtype, scale=0.004)
+    else:
+        anchors = model.constant(places, F)
+    made = [model.tensor(shape, F) for shape in ((1, most, 4), (1, most), (1, most), (1,))]
+    options = {
+        "max_detections": most, "max_classes_per_detection": 1, "detections_per_class": 5,
+        "use_regular_nms": regular, "nms_score_threshold": 0.3, "nms_iou_threshold": 0.4,
+        "num_classes": classes, "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
+        "_output_types": [0, 0, 0, 0],
+    }  # fmt: skip
+    model.node(
+        "CUSTOM", [raw, scores, anchors], made, custom_code="TFLite_Detection_PostProcess",
+        custom_options=flexbuffers.Dumps(options),
+    )  # fmt: skip
+    return model.build([raw, scores], made)
+
+
 def updated(
     shape: tuple[int, ...],
     part: tuple[int, ...],

@@ -17,7 +17,8 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = (
-    "sum_int8 sum_int16 circular_buffer dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
+    "sum_int8 sum_int16 circular_buffer detection_fast detection_regular detection_uint8 "
+    "dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
     "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm "
     "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
 ).split()
@@ -190,6 +191,9 @@ CASES: list[Line] = [
     case("circular_buffer", g.circular_buffer),
     *(case(f"{op.lower()}_tflm", g.one, op=op, shape=(3, 70))
       for op in ("LOG", "SIN", "COS", "ELU", "TANH")),
+    *(case(f"detection_{name}", g.detector, regular=regular, dtype=dtype)
+      for name, regular, dtype in (
+          ("fast", False, g.F), ("regular", True, g.F), ("uint8", True, "uint8"))),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",

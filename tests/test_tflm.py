@@ -9,10 +9,12 @@ from __future__ import annotations
 import build_general as g
 import numpy as np
 import pytest
+from flatbuffers import flexbuffers
+from oracle import random_inputs, tflite_reference
 from tflite_writer import ModelBuilder
 
 from midge.runtime.backend import find_backend
-from midge.runtime.errors import UnsupportedModel
+from midge.runtime.errors import MidgeError, UnsupportedModel
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.pipeline import compile_model
 
@@ -49,3 +51,76 @@ def test_what_vela_made_is_refused_with_a_remedy() -> None:
     model.node("CUSTOM", [x], [y], custom_code="ethos-u", custom_options=b"COP1")
     with pytest.raises(UnsupportedModel, match=r"give midge the \.tflite file that Vela was given"):
         read_tflite(model.build([x], [y]))
+
+
+# Classes, scores and the first box of the last of twelve inputs, many scores alike.
+DETECTED = {
+    False: ([0, 2, 1, 1, 1, 2, 1, 2], [1, 1, 1, 1, 1, 1, 1, 0.9375]),
+    True: ([0, 0, 1, 1, 1, 1, 2, 2], [1, 1, 1, 1, 1, 1, 1, 1]),
+}
+FIRST_BOX = np.array([0x3E704658, 0x3F50F362, 0x3F37CE8A, 0x3F7A3220], np.uint32)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("regular", DETECTED)
+def test_detections_are_those_of_tflm(target: str, regular: bool) -> None:
+    rng = np.random.default_rng(11)
+    x = [rng.normal(size=(1, 60, 4)), rng.integers(0, 17, (1, 60, 4)) / 16]
+    executor = find_backend(target).build(compile_model(g.detector(regular), target))
+    boxes, classes, scores, count = executor.run([each.astype(np.float32) for each in x])
+    wanted = DETECTED[regular]
+    np.testing.assert_array_equal(classes[0], np.array(wanted[0], np.float32))
+    np.testing.assert_array_equal(scores[0], np.array(wanted[1], np.float32))
+    np.testing.assert_array_equal(boxes[0, 0].view(np.uint32), FIRST_BOX)
+    assert count == [8]
+
+
+@pytest.mark.parametrize("dtype", [g.F, "uint8"])
+def test_detections_are_those_of_tflite(dtype: str) -> None:
+    """As many as there are: what TFLite leaves behind them is nothing."""
+    model = g.detector(dtype=dtype, most=60)
+    x = random_inputs(model)
+    if dtype == g.F:
+        x[1] = np.abs(np.sin(x[1]))
+    wanted = tflite_reference(model, x)
+    ours = find_backend("reference").build(compile_model(model, "reference")).run(x)
+    found = int(ours[3][0])
+    assert wanted[3] == [found] and 0 < found < 60
+    for a, b in zip(ours[:3], wanted, strict=False):
+        np.testing.assert_array_equal(a[:, :found], b[:, :found])
+        assert not a[:, found:].any()
+
+
+def detector_with(**changed: object) -> bytes:
+    """The options of `g.detector` with some changed; None leaves one out."""
+    model = ModelBuilder()
+    x, scores = model.tensor((1, 6, 4), g.F), model.tensor((1, 6, 2), g.F)
+    anchors = model.constant(np.ones((6, 4)), g.F)
+    made = [model.tensor(shape, g.F) for shape in ((1, 4, 4), (1, 4), (1, 4), (1,))]
+    options: dict[str, object] = {
+        "max_detections": 4, "num_classes": 2, "nms_score_threshold": 0.5, "y_scale": 1.0,
+        "nms_iou_threshold": 0.5, "x_scale": 1.0, "h_scale": 1.0, "w_scale": 1.0, **changed,
+    }  # fmt: skip
+    content = flexbuffers.Dumps({k: v for k, v in options.items() if v is not None})
+    model.node(
+        "CUSTOM", [x, scores, anchors], made, custom_code="TFLite_Detection_PostProcess",
+        custom_options=bytes(content),
+    )  # fmt: skip
+    return model.build([x, scores], made)
+
+
+BROKEN: list[tuple[dict[str, object], str]] = [
+    ({"max_detections": None}, "its options lack max_detections"),
+    ({"max_detections": 1 << 30}, "1073741824 detections of 2 classes"),
+    ({"num_classes": 5}, r"scores \[1, 6, 2\] of 5 classes"),
+    ({"y_scale": 0.0}, "are out of range"),
+    ({"nms_iou_threshold": -1.0}, "an overlap of -1.0"),
+    ({"max_classes_per_detection": 2}, "it makes several classes of a box"),
+]
+
+
+@pytest.mark.parametrize(("changed", "why"), BROKEN)
+def test_broken_detectors_get_a_sentence(changed: dict[str, object], why: str) -> None:
+    assert read_tflite(detector_with()).nodes[0].op == "detection"
+    with pytest.raises(MidgeError, match=why):
+        read_tflite(detector_with(**changed))

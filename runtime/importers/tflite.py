@@ -39,7 +39,7 @@ from .tflite_file import (
     parse,
 )
 from .tflite_loops import Loops
-from .tflite_micro import with_buffers
+from .tflite_micro import with_micro
 from .tflite_order import check_order, check_outputs
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 from .tflite_sums import with_chains
@@ -135,7 +135,7 @@ def read_tflite(
     label: str | Path = "model" if isinstance(source, bytes) else source
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
-        model = with_buffers(with_chains(with_choices(with_states(parse(content)))))
+        model = with_micro(with_chains(with_choices(with_states(parse(content)))))
         graph = _Import(model, label, {}).graph()
     except Malformed as error:
         raise ModelError(label, str(error)) from error

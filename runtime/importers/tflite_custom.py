@@ -14,7 +14,7 @@ from .tflite_reading import Parts, Reader, Reading
 MOST_OPTIONS = 256
 MOST_OPERANDS = 64
 _ANY_VERSION = 1 << 30
-_DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, KeyError)
+DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, KeyError)
 
 
 def reader(code: str) -> Reader | None:
@@ -39,7 +39,7 @@ def options(content: bytes) -> Options:
         values = root.AsMap
         names = [bytes(key.AsKeyBytes).decode("ascii") for key in values.Keys]
         return Options(tuple(zip(names, map(_value, values.Values), strict=True)))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise Malformed("its custom options are damaged: not a FlexBuffer map") from error
 
 

@@ -9,20 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
+
+from flatbuffers import flexbuffers
 
 from ..attributes import Slide
+from ..detection import Detection
 from . import tflite_custom
-from .tflite_file import FileModel, FileOperator, Malformed
+from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 
 CIRCULAR_BUFFER = "CIRCULAR_BUFFER"
+DETECTION = "TFLite_Detection_PostProcess"
+MOST_DETECTIONS = 1 << 16
+_NUMBERS = (
+    "max_detections max_classes_per_detection detections_per_class use_regular_nms num_classes "
+    "nms_score_threshold nms_iou_threshold y_scale x_scale h_scale w_scale"
+).split()
 _EVERY_TIME = (5, 13, 25)  # rows at which TFLM takes no cycles_max for 1
 
 
-def with_buffers(model: FileModel) -> FileModel:
-    """The model with a state for each circular buffer, its first operand from then on."""
-    tensors, states, operators = list(model.tensors), set(model.states), []
+def with_micro(model: FileModel) -> FileModel:
+    """The model with a state for each circular buffer, its first operand from then on, and with
+    floats for each detector."""
+    tensors, states = list(model.tensors), set(model.states)
+    operators: list[FileOperator] = []
     for operator in model.operators:
+        if operator.custom_code == DETECTION:
+            operator = _with_floats(operator, tensors, operators)
         if operator.custom_code == CIRCULAR_BUFFER and len(operator.outputs) == 1:
             (output,) = operator.outputs
             state = len(tensors)
@@ -36,6 +50,29 @@ def with_buffers(model: FileModel) -> FileModel:
     return replace(
         model, tensors=tuple(tensors), operators=tuple(operators), states=frozenset(states)
     )
+
+
+def _with_floats(
+    operator: FileOperator, tensors: list[FileTensor], operators: list[FileOperator]
+) -> FileOperator:
+    """The operator on floats, after what makes floats of its quantized operands."""
+    inputs = []
+    for index in operator.inputs:
+        if index >= 0 and tensors[index].type in ("INT8", "UINT8"):
+            made = len(tensors)
+            name, shape = tensors[index].name, tensors[index].shape
+            tensors.append(
+                FileTensor(made, name, shape, "FLOAT32", None, None, False, False, False)
+            )
+            operators.append(
+                replace(
+                    operator, code="DEQUANTIZE", custom_code="", version=1, inputs=(index,),
+                    outputs=(made,),
+                )
+            )  # fmt: skip
+            index = made
+        inputs.append(index)
+    return replace(operator, inputs=tuple(inputs))
 
 
 def circular_buffer(node: Reading) -> Parts:
@@ -64,6 +101,51 @@ def _cycles(operator: FileOperator, rows: int) -> int:
     return cycles if cycles > 0 else 1 if rows in _EVERY_TIME else 2
 
 
+def detection(node: Reading) -> Parts:
+    """Operands: encoded boxes, scores, anchors. Of its options only the known are looked at."""
+    found = _wanted(node.operator.custom_options)
+    if found.get("max_classes_per_detection", 1) != 1:
+        raise Unsupported(
+            "it makes several classes of a box (max_classes_per_detection)", "set that to 1"
+        )
+    try:
+        scales = tuple(float(found[f"{name}_scale"]) for name in ("y", "x", "h", "w"))
+        attrs = Detection(
+            most=int(found["max_detections"]),
+            classes=int(found["num_classes"]),
+            per_class=int(found.get("detections_per_class", 100)),
+            regular=bool(found.get("use_regular_nms", 0)),
+            least_score=float(found["nms_score_threshold"]),
+            most_overlap=float(found["nms_iou_threshold"]),
+            scales=(scales[0], scales[1], scales[2], scales[3]),
+        )
+    except KeyError as error:
+        raise Malformed(f"its options lack {error.args[0]}") from error
+    if min(attrs.most, attrs.per_class, attrs.classes) < 1 or attrs.most > MOST_DETECTIONS:
+        raise Malformed(
+            f"{attrs.most} detections of {attrs.classes} classes, {attrs.per_class} of each, are "
+            f"not 1 to {MOST_DETECTIONS}"
+        )
+    if not 0 < attrs.most_overlap <= 1 or 0 in scales or not all(map(isfinite, scales)):
+        raise Malformed(
+            f"an overlap of {attrs.most_overlap} or the scales {list(scales)} are out of range"
+        )
+    return Parts("detection", attrs, node.operands(0, 1, 2))
+
+
+def _wanted(content: bytes) -> dict[str, float]:
+    """The numbers of `_NUMBERS` in a FlexBuffer map that has others, too."""
+    try:
+        values = flexbuffers.GetRoot(content).AsMap
+        if len(values) > tflite_custom.MOST_OPTIONS:
+            raise Malformed(f"its custom options have {len(values)} entries")
+        names = [bytes(key.AsKeyBytes).decode("ascii") for key in values.Keys]
+        known = [(name, value) for name, value in zip(names, values.Values) if name in _NUMBERS]
+        return {name: v.AsFloat if v.IsFloat else int(v.AsInt) for name, v in known}
+    except tflite_custom.DAMAGE as error:
+        raise Malformed("its custom options are damaged: not a FlexBuffer map") from error
+
+
 def ethos_u(node: Reading) -> Parts:
     raise Unsupported(
         "it is a program for an Ethos-U accelerator, which Vela made of some of the model's nodes",
@@ -72,6 +154,7 @@ def ethos_u(node: Reading) -> Parts:
 
 
 READERS: Mapping[str, Reader] = {
+    DETECTION: Reader(detection, None, 1, (3, 3), 4),
     CIRCULAR_BUFFER: Reader(circular_buffer, None, 1, (2, 2)),
     "ethos-u": Reader(ethos_u, None, 1 << 30, (0, 1 << 30), None),
 }
