@@ -12,9 +12,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..runtime.graph import Graph, Node
-from ..runtime.lowering import Field, Lowered
+from ..runtime.lowering import Constant, Field, Lowered
 from .elementwise import AXES, FLAT, is_quantized, lower_flat
-from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from .fixedpoint import (
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
+from .gemmlowp import one_over_one_plus_x
 from .general_functions import (
     not_quantized,
     one_dtype,
@@ -55,6 +61,11 @@ SQUARED_DIFFERENCE_S8 = layout(
     "y_offset y_multiplier y_shift",
 )
 
+DIVIDE_S8 = layout(
+    "divide_s8",
+    f"{FLAT} a_offset b_offset y_offset multiplier shift inverses places",
+)
+
 
 def plain(graph: Graph, node: Node) -> bool:
     """Whether a node's numbers are taken as they are."""
@@ -71,11 +82,41 @@ def reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
             return [np.floor(a.astype(np.float64) / b).astype(np.float32)]
     if plain(graph, node):
         return two_reference(graph, node, arrays)
+    if node.op == "divide":
+        return [_divided(graph, node, a, b)]
     words = _words(graph, node)
     left = a.astype(np.int64) + words["a_offset"]
     right = b.astype(np.int64) + words["b_offset"]
     combine = _prelu if node.op == "prelu" else _squared_difference
     return [np.clip(combine(words, left, right) + words["y_offset"], -128, 127).astype(np.int8)]
+
+
+def inverses(offset: int) -> np.ndarray:
+    """1 / |b + offset| of each int8 b: [256] in Q0.31 of 0.5 to 1, then [256] binary digits before
+    the point. (TFLite common.h `GetReciprocal`.) 0 has none, and stands as 0."""
+    size = np.abs(np.arange(-128, 128, dtype=np.int64) + offset)
+    digits = np.array([max(int(n).bit_length(), 1) for n in size])
+    factors = one_over_one_plus_x((size << (32 - digits)) - (1 << 31))
+    return np.stack([np.where(size, factors, 0), digits - 1]).astype(np.int32)
+
+
+def _divided(graph: Graph, node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b; anything by zero is zero. A quotient of less than half a step is 0, which TFLite
+    leaves to how a processor shifts by 32 and more."""
+    words = _words(graph, node)
+    table, places = inverses(words["b_offset"])
+    index = b.astype(np.int64) + 128
+    left = np.where(b.astype(np.int64) + words["b_offset"] < 0, -1, 1) * (
+        a.astype(np.int64) + words["a_offset"]
+    )
+    room = 31 - np.array(np.frexp(np.where(left < 0, -left - 0.5, left + 0.0))[1], np.int64)
+    room = np.where(left == 0, 31, room)
+    quotient = saturating_rounding_doubling_high_mul(left << room, table[index])
+    scaled = saturating_rounding_doubling_high_mul(quotient, words["multiplier"])
+    right = places[index] + room - words["shift"]
+    steps = rounding_divide_by_pot(scaled, np.minimum(right, 31)).astype(np.int64)
+    steps = np.where(right > 31, 0, steps)
+    return np.clip(steps + words["y_offset"], -128, 127).astype(np.int8)
 
 
 def _prelu(words: Mapping[str, int], x: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -114,6 +155,10 @@ def _words(graph: Graph, node: Node) -> dict[str, int]:
             "negative_multiplier": negative,
             "negative_shift": negative_shift,
         }
+    if node.op == "divide":
+        real = np.float32(a.scale) / (np.float32(b.scale) * np.float32(y.scale))
+        offsets["multiplier"], offsets["shift"] = quantize_multiplier(float(real))
+        return offsets
     common = 2.0 * max(a.scale, b.scale)
     output = common * common / ((1 << 2 * LEFT_SHIFT) * y.scale)
     scales = {"a": a.scale / common, "b": b.scale / common, "y": output}
@@ -129,7 +174,10 @@ def lower(graph: Graph, node: Node) -> Lowered:
         return IN_NUMPY.lowered()
     if not plain(graph, node):
         words: dict[str, Field] = dict(_words(graph, node))
-        kernel = PRELU_S8 if node.op == "prelu" else SQUARED_DIFFERENCE_S8
+        kernel = {"prelu": PRELU_S8, "divide": DIVIDE_S8}.get(node.op, SQUARED_DIFFERENCE_S8)
+        if node.op == "divide":
+            table, places = inverses(_words(graph, node)["b_offset"])
+            words |= {"inverses": Constant(table), "places": Constant(places)}
         return lower_flat(graph, node, kernel, words)
     op = _BOOLEAN.get(node.op, node.op)
     kernel_or_none = PLAIN.get(f"{op}_{_SUFFIXES.get(a.dtype)}")
@@ -152,6 +200,16 @@ def scales_in_range(graph: Graph, node: Node) -> bool:
     return max(shifts) <= 30
 
 
+def plain_or_scaled(graph: Graph, node: Node) -> bool:
+    """All operands and the output must have one scale and one zero point each, or none have."""
+    return plain(graph, node) or is_quantized(graph, node)
+
+
+def quotient_fits(graph: Graph, node: Node) -> bool:
+    """A quotient's scale / output scale must be under 2**23."""
+    return plain(graph, node) or node.op != "divide" or _words(graph, node)["shift"] <= 23
+
+
 def _layouts(op: str) -> tuple[Layout, ...]:
     return tuple(PLAIN[f"{op}_{suffix}"] for suffix in _TYPES[op])
 
@@ -165,8 +223,14 @@ OPERATIONS: Mapping[str, Operation] = {
     },
     **{
         op: Operation(reference, lower, (*_layouts(op), IN_NUMPY), (not_quantized, one_dtype))
-        for op in ("divide", "floor_divide", "floor_modulo")
+        for op in ("floor_divide", "floor_modulo")
     },
+    "divide": Operation(
+        reference,
+        lower,
+        (*_layouts("divide"), DIVIDE_S8, IN_NUMPY),
+        (one_dtype, int8_if_quantized, plain_or_scaled, scales_in_range, quotient_fits),
+    ),
     **{
         op: Operation(
             two_reference,

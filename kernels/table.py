@@ -12,6 +12,7 @@ from ..runtime.lowering import Lowered
 from . import (
     activations,
     add,
+    add_n,
     assign,
     bconv2d,
     binarize,
@@ -75,6 +76,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "max_pool2d": pool2d.MAX,
     "l2_pool2d": pool2d.L2,
     "add": add.ADD,
+    "add_n": add_n.OPERATION,
     "sub": add.SUB,
     "mul": mul.MUL,
     "l2_normalization": l2_normalization.OPERATION,

@@ -224,6 +224,7 @@ OPERATORS: Mapping[str, Operator] = {
     "cast": Operator(general.Cast, general.cast_shapes, pointwise_need),
     "cumulative_product": Operator(general.Cumulate, same_shape),
     "cumulative_sum": Operator(general.Cumulate, same_shape),
+    "add_n": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
     # inputs: boxes, scores, anchors
     "detection": Operator(Detection, detection_shapes),
     "einsum": Operator(general.Einsum, general.einsum_shapes, None, general.einsum_macs),

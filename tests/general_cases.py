@@ -17,7 +17,8 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = (
-    "sum_int8 sum_int16 circular_buffer detection_fast detection_regular detection_uint8 "
+    "div_int8 div_uint8 add_n_int8 cumsum_int8 sum_int8 sum_int16 circular_buffer "
+    "detection_fast detection_regular detection_uint8 "
     "dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
     "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm "
     "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
@@ -194,6 +195,14 @@ CASES: list[Line] = [
     *(case(f"detection_{name}", g.detector, regular=regular, dtype=dtype)
       for name, regular, dtype in (
           ("fast", False, g.F), ("regular", True, g.F), ("uint8", True, "uint8"))),
+    *(case(f"div_{dtype}", g.general, op="DIV", operands=[
+        ((2, 3, 50), dtype, 0.05, zero), ((3, 1), dtype, 0.03, zero + 40)],
+        outputs=((2, 3, 50), dtype, 0.01, zero)) for dtype, zero in (("int8", -30), ("uint8", 90))),
+    case("add_n_int8", g.general, op="ADD_N", operands=[((3, 70), "int8", 0.05, -5)] * 5,
+         outputs=((3, 70), "int8", 0.2, 9)),
+    case("cumsum_int8", g.general, op="CUMSUM", operands=[((3, 9, 2), "int8", 0.05, 7), g.ints(1)],
+         outputs=((3, 9, 2), "int8", 0.3, -4), options="CumsumOptions", exclusive=False,
+         reverse=True),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..cumulate import KERNELS
+from ..cumulate import KERNELS, SUM_S8
 from ..operation import Layout
+from .add_n import scaled_sum
 from .elementwise import Native, register
-from .memory import float32_at, int32_at
+from .memory import float32_at, int8_at, int32_at
+from .registry import kernel
 from .totals import add, add_s32, times, times_s32
 
 _AT = {"s32": int32_at, "f32": float32_at}
@@ -43,3 +45,20 @@ def _walk(words: Layout, at: Native, combine: Native, start: Any) -> Native:
 
 for _name, _words in KERNELS.items():
     register(_words, _walk(_words, _AT[_name.rpartition("_")[2]], *_COMBINE[_name]))
+
+S = SUM_S8.index
+
+
+@kernel
+def cumulative_sum_s8(arena, constants, p):  # type: ignore[no-untyped-def]
+    x, y, size, inner = int8_at(arena, p[S.x]), int8_at(arena, p[S.y]), p[S.size], p[S.inner]
+    exclusive, reverse, offset = p[S.exclusive] != 0, p[S.reverse] != 0, p[S.x_offset]
+    for outer in range(p[S.outer]):
+        for i in range(inner):
+            total = np.int64(offset)
+            for j in range(size):
+                place = (outer * size + (size - 1 - j if reverse else j)) * inner + i
+                after = total + offset + x[place]
+                sums = total if exclusive else after
+                y[place] = scaled_sum(sums, p[S.multiplier], p[S.shift], p[S.y_offset])
+                total = after

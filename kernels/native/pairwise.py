@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ..pairwise import LEFT_SHIFT, PLAIN, PRELU_S8, SQUARED_DIFFERENCE_S8
+from ..pairwise import DIVIDE_S8, LEFT_SHIFT, PLAIN, PRELU_S8, SQUARED_DIFFERENCE_S8
 from .elementwise import Native, no_words, register_flat
-from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .fixedpoint import (
+    clamp,
+    inline,
+    multiply_by_quantized_multiplier,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
 from .memory import float32_at, int8_at, int16_at, int32_at
 from .whole import floor_of
 
@@ -166,3 +172,30 @@ def _squared_difference_s8(words, a, b):  # type: ignore[no-untyped-def]
 
 register_flat(PRELU_S8, int8_at, int8_at, _load_prelu, _prelu_s8)
 register_flat(SQUARED_DIFFERENCE_S8, int8_at, int8_at, _load_squared, _squared_difference_s8)
+
+
+def _load_divide(P: Any) -> Native:
+    @inline
+    def load(constants, p):  # type: ignore[no-untyped-def]
+        tables = int32_at(constants, p[P.inverses]), int32_at(constants, p[P.places])
+        return tables, (p[P.a_offset], p[P.b_offset], p[P.y_offset]), (p[P.multiplier], p[P.shift])
+
+    return load
+
+
+@inline
+def _divide_s8(words, a, b):  # type: ignore[no-untyped-def]
+    (inverses, places), (a_offset, b_offset, y_offset), (multiplier, shift) = words
+    left, index = np.int64(a) + a_offset, np.int64(b) + 128
+    left = -left if b + b_offset < 0 else left
+    room = 31  # bits that it may be shifted by
+    while room > 0 and not -(1 << 31) <= left << room < 1 << 31:
+        room -= 1
+    quotient = saturating_rounding_doubling_high_mul(left << room, inverses[index])
+    scaled = saturating_rounding_doubling_high_mul(quotient, multiplier)
+    right = places[index] + room - shift
+    steps = rounding_divide_by_pot(scaled, right) if right <= 31 else np.int64(0)
+    return clamp(steps + y_offset, -128, 127)
+
+
+register_flat(DIVIDE_S8, int8_at, int8_at, _load_divide, _divide_s8)

@@ -132,6 +132,12 @@ def embedding_lookup(node: Reading) -> Parts:
     return Parts("gather", Axis(0, 0), node.operands(1, 0))
 
 
+def add_n(node: Reading) -> Parts:
+    """Of int8; of other types it is a chain of additions by now (see `tflite_sums`)."""
+    node.same_type(*range(len(node.operator.inputs)))
+    return Parts("add_n", NoAttrs(), node.operator.inputs)
+
+
 def update_slice(node: Reading) -> Parts:
     """Operands: x, the part that replaces some of it, where."""
     node.same_type(0, 1)
@@ -228,6 +234,7 @@ def assign(node: Reading) -> Parts:
 
 READERS: Mapping[str, Reader] = {
     **shapes.READERS,
+    "ADD_N": Reader(add_n, None, 1, (2, 4096)),
     "ASSIGN_VARIABLE": Reader(assign, None, 1, (2, 4096)),
     "ABS": Reader(one("abs"), None, 5),
     "CEIL": Reader(one("ceil"), None, 1),

@@ -85,6 +85,26 @@ MIDGE_INLINE int32_t squared_s8(const midge_squared_difference_s8_params *p, int
     return midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
 }
 
+#define DIVIDE_S8(p, a, b)                                                                        \
+    divide_s8(p, a, b, midge_int32_at(constants, (p)->inverses),                                  \
+              midge_int32_at(constants, (p)->places))
+
+static int32_t divide_s8(
+    const midge_divide_s8_params *p, int32_t a, int32_t b, const midge_int32 *inverses,
+    const midge_int32 *places)
+{
+    const int32_t left = (b + p->b_offset < 0 ? -1 : 1) * (a + p->a_offset);
+    int32_t room = 31; /* bits that it may be shifted by */
+    while ((int64_t)left * ((int64_t)1 << room) != (int32_t)((uint32_t)left << room))
+        room--;
+    const int32_t shifted = (int32_t)((uint32_t)left << room);
+    const int32_t quotient = midge_high_mul(shifted, inverses[b + 128]);
+    const int32_t scaled = midge_high_mul(quotient, p->multiplier);
+    const int32_t right = places[b + 128] + room - p->shift;
+    const int32_t steps = right <= 31 ? midge_divide_by_pot(scaled, right) : 0;
+    return midge_clamp(steps + p->y_offset, INT8_MIN, INT8_MAX);
+}
+
 void midge_maximum_s8(
     int8_t *arena, const int8_t *constants, const midge_maximum_s8_params *p)
 MIDGE_BROADCAST_BODY(midge_maximum_s8_params, int8_t, MAXIMUM)
@@ -168,3 +188,7 @@ MIDGE_BROADCAST_BODY(midge_prelu_s8_params, int8_t, prelu_s8)
 void midge_squared_difference_s8(
     int8_t *arena, const int8_t *constants, const midge_squared_difference_s8_params *p)
 MIDGE_BROADCAST_BODY(midge_squared_difference_s8_params, int8_t, squared_s8)
+
+void midge_divide_s8(
+    int8_t *arena, const int8_t *constants, const midge_divide_s8_params *p)
+MIDGE_BROADCAST_BODY(midge_divide_s8_params, int8_t, DIVIDE_S8)
