@@ -120,11 +120,10 @@ def subtraction(channels: int = 7, **changes: int | bool) -> bytes:
 
 
 def gains(offset: float = 80.0, strength: float = 0.95) -> np.ndarray:
-    """A gain table: 2**21 * (noise / 2**10 + offset) ** -strength, by parabolas (int16 [125])."""
+    """A gain table: 2**21 * (noise / 2**7 + offset) ** -strength, by parabolas (int16 [125])."""
 
     def gain(noise: float) -> int:
-        value = 2**21 * (noise / 2**10 + offset) ** -strength / 1
-        return int(min(value / 2**6 + 0.5, 32767))
+        return int(min(2**21 * (noise / 2**7 + offset) ** -strength + 0.5, 32767))
 
     table = [gain(0), gain(1)]
     for bits in range(2, 33):
@@ -237,3 +236,29 @@ def front_end(
             stacker_step=1,
         )  # fmt: skip
     return model.build([x], outputs)
+
+
+def in_a_part(code: str) -> bytes:
+    """A delay inside both branches of an IF, or inside the body of a WHILE that runs twice."""
+    model, ends = ModelBuilder(), [((1,), "int32"), ((8,), "int16")]
+    part = ModelBuilder()
+    i, x = given = [part.tensor(*end) for end in ends]
+    later, y = made = [part.tensor(*end) for end in ends]
+    part.node("ADD", [i, part.constant([1])], [later])
+    delay = flexbuffer(delay_length=3)
+    part.node("CUSTOM", [x], [y], custom_code="SignalDelay", custom_options=delay)
+    body = model.part(part, given, made)
+    part = ModelBuilder()
+    given, goes_on = [part.tensor(*end) for end in ends], part.tensor((1,), "bool")
+    part.node("LESS", [given[0], part.constant([2])], [goes_on])
+    numbers = {"cond_subgraph_index": model.part(part, given, [goes_on])}
+    x, made = model.tensor(*ends[1]), [model.tensor(*end) for end in ends]
+    state, choose = [model.constant([0]), x], [x]
+    if code == "IF":
+        choose = [model.tensor((1,), "bool"), x]
+        state = [choose[0], *state]
+        numbers = {"then_subgraph_index": body, "else_subgraph_index": body}
+    else:
+        numbers["body_subgraph_index"] = body
+    model.node(code, state, made, options_type=f"{code.capitalize()}Options", **numbers)
+    return model.build(choose, made[1:])
