@@ -9,8 +9,6 @@
 
 #include "midge_memory.h"
 
-typedef uint32_t MIDGE_MAY_ALIAS midge_uint32;
-
 /* Bits of each byte of x. */
 MIDGE_INLINE uint32_t midge_byte_counts(uint32_t x)
 {
