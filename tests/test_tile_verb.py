@@ -73,7 +73,7 @@ def test_plans_follow_what_the_devices_did(profile: str) -> None:
 
     def shares(algorithm: str, spent: dict[int, tuple[int, float]]) -> list[int]:
         learner = Learner(algorithm, problem)
-        for _ in range(20):
+        for _ in range(6):
             _, plan = learner.plan(spent, {0: 2, 1: 2})
         tiles = plan.steps[0].tiles
         rows = [(t.device, b - a) for t in tiles for (a, b), _ in [t.boxes[-1][1]]]

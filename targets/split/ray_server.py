@@ -25,6 +25,7 @@ from .tail import Busy
 APPLICATION = "midge"
 ONGOING = 16  # requests that a replica works on; more wait for another one
 TARGET_ONGOING = 4.0  # a replica more when each has more than so many
+UPSCALE_S = 5.0  # for so long; Ray's own half a minute is long for who waits
 PATIENCE_S = 600.0  # for a request without a deadline
 
 # How long the router waits for a replica to say how many requests it has. Ray's own tenth of a
@@ -50,6 +51,8 @@ class Scale:
             "min_replicas": self.replicas,
             "max_replicas": self.most,
             "target_ongoing_requests": TARGET_ONGOING,
+            "upscale_delay_s": UPSCALE_S,
+            "look_back_period_s": 2 * UPSCALE_S,
         }
         return {"autoscaling_config": scaling}
 
