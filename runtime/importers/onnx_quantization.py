@@ -9,7 +9,7 @@ import numpy as np
 
 from ..general import Cast, Function
 from ..graph import DTYPES, Quantization
-from .onnx_building import Value
+from .onnx_building import Builder, Value
 from .onnx_general import as_type, pair
 from .onnx_placing import picked
 from .onnx_reading import Made, NodeReading
@@ -140,12 +140,23 @@ def _with_scale(node: NodeReading, stated: Quantization) -> Value | None:
     stated = signed if value.shifted else stated
     if tensor.quantization is None:
         build.tensors[value.index] = replace(tensor, quantization=stated)
+        _state_source(build, value.index, stated)
     elif (tensor.scale, tensor.zero_point) != (stated.scale, stated.zero_point):
         return None
     if tensor.dtype == "uint8":
         made = node.emit("quantize", [value.index], dtype="int8", quantization=signed)
         value = build.values[name] = Value(made[0], value.layout, value.image, shifted=True)
     return value
+
+
+def _state_source(build: Builder, index: int, stated: Quantization) -> None:
+    """The table that a tensor's numbers were gathered from (an embedding's) has its scale."""
+    made_by = next((node for node in reversed(build.nodes) if index in node.outputs), None)
+    if made_by is None or made_by.op != "gather":
+        return
+    table = build.tensors[made_by.operands[0]]
+    if table.constant and table.quantization is None:
+        build.tensors[table.index] = replace(table, quantization=stated)
 
 
 def _dequantized_constant(

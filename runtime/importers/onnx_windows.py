@@ -107,20 +107,27 @@ def as_given(node: NodeReading, made: int) -> Value:
 
 
 def conv_integer(node: NodeReading) -> Made:
-    """int32 sums of products of bytes less their zero points: windows as rows of a matrix."""
+    """int32 sums of products of bytes less their zero points: windows as rows of a matrix.
+
+    A sequence is an image of one row.
+    """
     build, (filters, depth, *kernel) = node.build, node.shape(1)
     window = window_of(node, kernel)
-    if node.attribute("group", 1) != 1 or len(kernel) != 2:
-        raise Unsupported("it has groups, or no images of two axes", REFIT)
+    if node.attribute("group", 1) != 1:
+        raise Unsupported("it has groups", REFIT)
     operands = []
     for place in (0, 1):
         operand = as_type(node, build.plain(node.inputs[place]), "int32")
         if node.has(place + 2):
             zero = as_type(node, build.plain(node.inputs[place + 2]), "int32")
             count = build.tensors[zero].elements
-            zero = build.reshaped(zero, (count, 1, 1, 1) if place and count > 1 else ())
+            each = (count, 1, *(1 for _ in kernel))
+            zero = build.reshaped(zero, each if place and count > 1 else ())
             operand = pair(node, "sub", operand, zero)
         operands.append(operand)
+    if len(kernel) == 1:
+        batch, _, length = build.tensors[operands[0]].shape
+        operands[0] = build.reshaped(operands[0], (batch, depth, 1, length))
     pad = window.padding
     x = node.emit(
         "pad", operands[:1], Pad((0, 0, pad.top, pad.left), (0, 0, pad.bottom, pad.right), 0)
@@ -135,7 +142,7 @@ def conv_integer(node: NodeReading) -> Made:
         build.reshaped(operands[1], (filters, depth * places.shape[1])), (1, 0)
     )
     made = build.transposed(product(node, rows, matrix), (0, 2, 1))
-    return [Value(build.reshaped(made, (batch, filters, *size)))]
+    return [Value(build.reshaped(made, (batch, filters, *size[-len(kernel) :])))]
 
 
 def _places(image: Pair, window: Window) -> tuple[np.ndarray, Pair]:
