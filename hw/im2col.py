@@ -227,7 +227,7 @@ class PixelWalker(wiring.Component):
         used_1 = Signal(count)
         to_end = self.job.row_bytes - position
         m.d.sync += [
-            before.eq(_saturate(-position, self.machine.rows)),
+            before.eq(_saturated_negative(position, self.machine.rows)),
             inside.eq(_saturate(to_end, self.machine.rows)),
             before_1.eq(before),
             used_1.eq(used),
@@ -244,3 +244,8 @@ class PixelWalker(wiring.Component):
 def _saturate(value, limit: int):
     """The value, not less than 0 and not more than the limit."""
     return Mux(value < 0, 0, Mux(value > limit, limit, value))
+
+
+def _saturated_negative(value, limit: int):
+    """The same of -value, whose sign need not be waited for."""
+    return Mux(value >= 0, 0, Mux(value < -limit, limit, (-value)[: limit.bit_length()]))
