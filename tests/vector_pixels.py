@@ -91,7 +91,7 @@ def draw_vector_job(rng, opcode, machine):
         fields |= {
             "input_h": 1, "input_w": 7, "input_c": machine.columns, "output_c": machine.columns,
             "output_pitch": machine.columns, "output_w": 7, "row_pixels": 7, "second_address": 900,
-            "a_multiplier": int(rng.integers(1 << 30, 1 << 31)), "a_offset": 128, "a_right": 3,
+            "a_multiplier": -(1 << 30), "a_offset": 128, "a_right": 20,  # half of them are ties
             "b_multiplier": -int(rng.integers(1 << 30, 1 << 31)), "b_offset": -127, "b_right": 0,
         }  # fmt: skip
     else:
