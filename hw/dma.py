@@ -37,6 +37,9 @@ class Dma(wiring.Component):
     of 64, so that no burst crosses 4 KB. A reset drops the commands, and lets the bus finish what
     it has begun. An answer other than OKAY, or an unknown command, stops the queue with an
     interrupt.
+
+    A copied word is offered to the host port in the cycle in which memory brings it; on its way to
+    memory it is offered in the cycle after the host port gave it.
     """
 
     m_axi: Out(AXI)

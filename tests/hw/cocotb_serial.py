@@ -47,7 +47,7 @@ def header(kind, address, words):
 
 
 @cocotb.test()
-@cocotb.parametrize(percent=[-3, 0, 3], room=[1.0, 0.1])
+@cocotb.parametrize((("percent", "room"), [(-3, 0.1), (0, 1.0), (3, 0.1)]))
 async def words_through_the_line(dut, percent, room):
     """Writes and reads of several words, the same twice, with a line that is early or late."""
     rng, bit_ps = random.Random(percent), BIT_PS * (100 + percent) // 100
