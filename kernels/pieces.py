@@ -38,7 +38,8 @@ _KERNELS: Mapping[str, _Cursors] = {
     "dequantize_s8_f32 dequantize_u8_f32 dequantize_s16_f32 softmax_s8 softmax_s8_s16 softmax_s16 "
     "softmax_f32 relu_s16 relu_f32 leaky_relu_s16 leaky_relu_f32 logistic_s16 logistic_f32 "
     "tanh_s16 hard_swish_f32 binarize_f32 binarize_s8 debinarize_f32 debinarize_s8": _UNARY,
-    "add_vector_s8 add_s8 add_s16 add_f32 add_pot_s16 mul_s8 mul_s16 mul_f32": _BINARY,
+    "add_vector_s8 add_linear_vector_s8 add_s8 add_s16 add_f32 add_pot_s16 mul_s8 mul_s16 "
+    "mul_f32": _BINARY,
 }
 _CURSORS = {kernel: cursors for names, cursors in _KERNELS.items() for kernel in names.split()}
 _HEIGHTS = ("kernel_height", "window_height")

@@ -133,4 +133,9 @@ def test_a_library_for_the_least_processor_alone(monkeypatch):
 
 
 def test_add():
-    assert_emulated(build.arithmetic("ADD", (2, 3, 5, 7), scales=(0.02, 0.05, 0.4)), "add_vector")
+    linear = {"scales": (0.0213, 0.0317, 0.0493)}
+    assert_emulated(build.arithmetic("ADD", (2, 3, 5, 7), **linear), "add_linear_vector")
+    row = build.arithmetic("ADD", (2, 3, 5, 7), (1, 1, 1, 7), constant=True, **linear)
+    assert_emulated(row, "add_linear_row_vector")
+    by_parts = build.arithmetic("ADD", (2, 3, 5, 7), scales=(0.02, 0.031, 0.05))
+    assert_emulated(by_parts, "add_vector")

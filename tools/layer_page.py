@@ -1,6 +1,6 @@
 """Measure single layers on the host, and write docs/layers.md.
 
-    python -m midge.tools.layer_page
+    python -m midge.tools.layer_page [--keep F.json]
 
 Each layer is a model of its own. Times are medians of short bursts on one thread, without copying
 inputs in and answers out; LiteRT's, measured in turn with them in the same process, are those of
@@ -15,7 +15,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from importlib import import_module, metadata
 from math import prod
 from pathlib import Path
@@ -26,10 +27,14 @@ import numpy as np
 from ..kernels.host import HostBackend, HostExecutor
 from ..kernels.native.processor import instruction_set
 from ..kernels.peak import peak_products
+from ..kernels.windows import windows
+from ..runtime.graph import Graph
 from ..runtime.importers.tflite import read_tflite
 from ..runtime.ops import macs
-from ..runtime.pipeline import compile_graph
+from ..runtime.options import Options
+from ..runtime.pipeline import compile_graph, rewrite
 from .figures import processor_name
+from .kept import Kept, add_keep
 from .tflite_writer import ModelBuilder
 
 PAGE = Path(__file__).parent.parent / "docs" / "layers.md"
@@ -62,6 +67,10 @@ LAYERS = (
     Layer("depthwise 5x5, 20x20x72", (1, 20, 20, 72), None, (5, 5)),
     Layer("fully connected, 640 to 128", (1, 640), 128),
     Layer("fully connected, 1280 to 1001", (1, 1280), 1001),
+)
+BY_WINOGRAD = tuple(
+    Layer(f"3x3, {size}x{size}, {depth} to {depth}", (1, size, size, depth), depth, (3, 3))
+    for size, depth in ((32, 16), (16, 32), (28, 64), (56, 64), (14, 128))
 )
 
 
@@ -138,6 +147,20 @@ def measure(layer: Layer, dtype: str) -> Measured:
     other = _litert(content)
     if other is not None:
         runs["litert"] = other
+    times, peak = _in_turn(runs)
+    executor.close()
+    own = statistics.median(times["own"])
+    ratio = own / statistics.median(times["litert"]) if other is not None else None
+    products = sum(macs(graph, node) for node in graph.nodes)
+    return Measured(own * 1e6, products / min(times["own"]) / peak, ratio)
+
+
+def _cells(layer: Layer, dtype: str) -> tuple[float | None, ...]:
+    return astuple(measure(layer, dtype))
+
+
+def _in_turn(runs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, list[float]], float]:
+    """Seconds of a run, in each burst; and the peak."""
     bursts = {name: _burst_length(run) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     peaks = []
@@ -145,11 +168,42 @@ def measure(layer: Layer, dtype: str) -> Measured:
         for name, run in runs.items():
             times[name].append(_timed(run, bursts[name]))
         peaks.append(peak_products(PEAK_RUNS))
-    executor.close()
-    own = statistics.median(times["own"])
-    ratio = own / statistics.median(times["litert"]) if other is not None else None
-    products = sum(macs(graph, node) for node in graph.nodes)
-    return Measured(own * 1e6, products / min(times["own"]) / max(peaks), ratio)
+    return times, max(peaks)
+
+
+def measure_winograd(layer: Layer) -> list[list[float]]:
+    """[microseconds, error] of the direct kernel, and by Winograd's algorithm.
+
+    The error is the largest of an output, out of the largest output; float64 sums are without one.
+    """
+    graph, executors = read_tflite(model_of(layer, "float32")), {}
+    for winograd in (False, True):
+        options = Options(winograd=winograd)
+        program = compile_graph(rewrite(graph, options), "host", options)
+        executors[str(winograd)] = HostBackend().build(program)
+        _draw(executors[str(winograd)])
+    times, _ = _in_turn({n: partial(each.run_item, 0) for n, each in executors.items()})
+    exact = _exact_sums(graph, executors["False"])
+    found = []
+    for name, executor in executors.items():
+        (answer,) = executor.copy_out()
+        error = np.abs(answer - exact).max() / np.abs(exact).max()
+        found.append([statistics.median(times[name]) * 1e6, float(error)])
+        executor.close()
+    return found
+
+
+def _exact_sums(graph: Graph, executor: HostExecutor) -> np.ndarray:
+    """A layer's answer to its executor's input, in float64."""
+    (node,) = graph.nodes
+    weights, bias = (graph.input(node, position).data for position in (1, 2))
+    assert weights is not None and bias is not None
+    x = executor.tensor(executor.program.graph.inputs[0]).astype(np.float64)
+    attrs = node.attrs
+    size = weights.shape[1], weights.shape[2]
+    seen = windows(x, size, attrs.stride, attrs.padding, attrs.dilation)
+    sums = np.tensordot(seen, weights.astype(np.float64), ((3, 4, 5), (1, 2, 3))) + bias
+    return np.maximum(sums, 0)  # ReLU
 
 
 def _draw(executor: HostExecutor) -> None:
@@ -203,6 +257,17 @@ AMX, where a processor has it, which midge does not use.
 """
 
 
+WINOGRAD = """
+## 3x3 layers of float32 by Winograd's algorithm
+
+What `--winograd` makes of them, against the direct kernel. *Error* is the largest of an output, out
+of the largest output, against sums in float64.
+
+| layer | direct us | error | Winograd us | error | ratio |
+|---|---|---|---|---|---|
+"""
+
+
 def row(layer: Layer, found: Mapping[str, Measured]) -> str:
     cells = [layer.name]
     for dtype, each in found.items():
@@ -213,14 +278,28 @@ def row(layer: Layer, found: Mapping[str, Measured]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def rows() -> Iterator[str]:
+def rows(kept: Kept) -> Iterator[str]:
     for layer in LAYERS:
         print(f"measuring {layer.name}", file=sys.stderr)
-        yield row(layer, {dtype: measure(layer, dtype) for dtype in TYPES})
+        found = {
+            dtype: kept.answer(f"{layer.name} {dtype}", partial(_cells, layer, dtype))
+            for dtype in TYPES
+        }
+        yield row(layer, {dtype: Measured(*each) for dtype, each in found.items()})
+
+
+def winograd_rows(kept: Kept) -> Iterator[str]:
+    for layer in BY_WINOGRAD:
+        print(f"measuring {layer.name} by Winograd's algorithm", file=sys.stderr)
+        direct, fewer = kept.answer(f"{layer.name} winograd", partial(measure_winograd, layer))
+        cells = [f"{cell[0]:.1f} | {cell[1]:.1e}" for cell in (direct, fewer)]
+        yield f"| {layer.name} | {' | '.join(cells)} | {fewer[0] / direct[0]:.2f} |\n"
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_keep(parser)
+    kept = Kept(parser.parse_args().keep)
     try:
         litert = metadata.version("ai-edge-litert")
     except metadata.PackageNotFoundError:
@@ -228,10 +307,10 @@ def main() -> int:
     head = HEAD.format(
         processor=processor_name(),
         instructions=instruction_set(),
-        peak=peak_products() / 1e9,
+        peak=kept.answer("peak", peak_products) / 1e9,
         litert=litert,
     )
-    PAGE.write_text(head + "".join(rows()))
+    PAGE.write_text("".join([head, *rows(kept), WINOGRAD, *winograd_rows(kept)]))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Measure the host against other runtimes, and write docs/speed.md.
 
-    python -m midge.tools.speed_page
+    python -m midge.tools.speed_page [--keep F.json]
 
 Each cell is what `midge bench M --vs R --json` answers: medians of interleaved runs in one process,
 on one thread. The second table is of `midge bench M --threads 2 --vs one-thread`, the third of
@@ -13,6 +13,8 @@ import argparse
 import math
 import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from ..kernels.native.processor import instruction_set
 from ..runtime.errors import MidgeError
 from .cli import parse_and_run
 from .figures import processor_name
+from .kept import Kept, add_keep
 from .starts import MODELS as STARTED
 from .starts import measured as measured_starts
 
@@ -94,11 +97,11 @@ def row(model: str, answers: dict[str, dict[str, Any]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def threads_table() -> str:
+def threads_table(kept: Kept) -> str:
     rows, ratios = [], []
     for model in LARGE:
         words = ("bench", model, "--threads", "2", "--vs", "one-thread", "--runs", "200")
-        found = parse_and_run(words)
+        found = kept.answer(f"{model} threads", partial(parse_and_run, words))
         ratios.append(found["ratio"])
         cells = [f"{found[key]:.4f}" for key in ("median_ms", "vs_median_ms")]
         rows.append(f"| `{model}` | {' | '.join(cells)} | {found['ratio']:.2f} |")
@@ -106,25 +109,31 @@ def threads_table() -> str:
     return THREADS + "\n".join([*rows, f"| geometric mean | | | {mean:.2f} |"]) + "\n"
 
 
-def starts_table() -> str:
+def starts_table(kept: Kept) -> str:
     rows = []
     for model in STARTED:
-        starts = measured_starts(model, 15)
-        theirs = starts["litert"]
-        cells = [f"{theirs.cpu_ms:.1f}"]
+        starts = kept.answer(f"{model} starts", partial(_starts, model))
+        theirs = starts["litert"]["cpu_ms"]
+        cells = [f"{theirs:.1f}"]
         for name in ("midge", "bytes"):
-            cells += [f"{starts[name].cpu_ms:.1f}", f"{starts[name].cpu_ms / theirs.cpu_ms:.2f}"]
-        cells += [f"{starts[name].memory_kb / 1024:.1f}" for name in ("litert", "midge", "bytes")]
+            own = starts[name]["cpu_ms"]
+            cells += [f"{own:.1f}", f"{own / theirs:.2f}"]
+        cells += [f"{starts[n]['memory_kb'] / 1024:.1f}" for n in ("litert", "midge", "bytes")]
         rows.append(f"| `{model}` | {' | '.join(cells)} |")
     return STARTS + "\n".join(rows) + "\n"
 
 
+def _starts(model: str) -> dict[str, dict[str, Any]]:
+    return {name: asdict(start) for name, start in measured_starts(model, 15).items()}
+
+
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    table = {}
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_keep(parser)
+    kept, table = Kept(parser.parse_args().keep), {}
     for model in MODELS:
         Console(stderr=True).print(f"measuring {model}")
-        table[model] = measured(model)
+        table[model] = kept.answer(model, partial(measured, model))
     ratios = {r: [a[r]["ratio"] for a in table.values() if r in a] for r in RUNS}
     means = {r: math.exp(sum(map(math.log, v)) / len(v)) if v else None for r, v in ratios.items()}
     versions = {r: next((a[r]["vs_version"] for a in table.values() if r in a), "") for r in RUNS}
@@ -138,7 +147,7 @@ def main() -> int:
     shown = {r: f"{mean:.2f}" if mean is not None else "-" for r, mean in means.items()}
     foot = f"| geometric mean | | | {shown['litert']} | | {shown['tflite']} |"
     page = head + "\n".join([*(row(m, a) for m, a in table.items()), foot]) + "\n"
-    PAGE.write_text(page + threads_table() + starts_table())
+    PAGE.write_text(page + threads_table(kept) + starts_table(kept))
     return 0
 
 

@@ -1,4 +1,4 @@
-/* int8 sums as a linear function (targets/cortex_m/linear_add.py), four elements at a time. */
+/* int8 sums as a linear function (kernels/linear_add.py), four elements at a time. */
 #include "midge_kernels.h"
 #include "midge_paired.h"
 
