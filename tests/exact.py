@@ -66,10 +66,10 @@ def assert_node_answers(
     }
     for name, (actual,) in answers.items():
         assert actual.dtype == wanted[0].dtype, name
-        np.testing.assert_array_equal(_bits(actual), _bits(wanted[0]), err_msg=name)
+        np.testing.assert_array_equal(bits(actual), bits(wanted[0]), err_msg=name)
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
+def bits(values: np.ndarray) -> np.ndarray:
     """Floats as their bits, so that -0.0 isn't 0.0; all NaN are one."""
     if values.dtype != np.float32:
         return values

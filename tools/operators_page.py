@@ -17,6 +17,7 @@ from ..kernels.table import OPERATIONS
 from ..targets.cortex_m.access import RULES
 from ..targets.cortex_m.sources import c_kernels
 from ..targets.fpga.layers import ON_THE_ARRAY
+from . import tflm_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "operators.md"
 HEAD = """# Supported operators
@@ -54,8 +55,10 @@ MOVERS = frozenset(
 
 
 def page() -> str:
-    lines = [HEAD, *(f"| {' | '.join(row)} |\n" for row in _types()), RULES_HEAD]
-    return "".join([*lines, *(f"| {' | '.join(row)} |\n" for row in _rules())])
+    lines = [HEAD, *(f"| {' | '.join(row)} |\n" for row in _types())]
+    lines += tflm_table.table()
+    lines += [RULES_HEAD, *(f"| {' | '.join(row)} |\n" for row in _rules())]
+    return "".join(lines)
 
 
 def _types() -> Iterator[tuple[str, ...]]:

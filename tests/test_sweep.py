@@ -1,0 +1,32 @@
+"""Every builtin operator of TFLite for microcontrollers on random geometry: see `sweeping`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from sweeping import SWEEPS, run_case
+
+from midge.tools.tflm_table import operators, sweeps
+
+SEEDS = int(os.environ.get("MIDGE_SWEEP", "1"))
+BY = os.environ.get("MIDGE_SWEEP_BY", "").split()  # "C", "host": of any geometry, long to compile
+
+
+@pytest.mark.parametrize("operator", SWEEPS)
+def test_random_geometry(operator: str) -> None:
+    for dtype in SWEEPS[operator].types:
+        for seed in range(SEEDS):
+            run_case(operator, dtype, seed, BY)
+
+
+def test_the_table_is_of_what_was_run() -> None:
+    run = {(operator, dtype) for operator, types in sweeps().items() for dtype in types}
+    assert run == {(op, dtype) for op, sweep in SWEEPS.items() for dtype in sweep.types}
+
+
+def test_operators_that_tflm_has_are_swept() -> None:
+    """All but those that choose, count or keep states, which have cases of their own."""
+    others = {"ASSIGN_VARIABLE", "CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE"}
+    missing = set(operators()["builtin"]) - set(SWEEPS) - others
+    assert missing <= {"DYNAMIC_UPDATE_SLICE", "L2_POOL_2D"}

@@ -1,0 +1,83 @@
+"""TFLM's operators and types beside ours, for docs/operators.md.
+
+What TFLM has is `tflm_operators.toml`, by hand; what was run on random geometry and found equal is
+`sweeps.json`, which `python tests/sweeping.py COUNT --record` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..runtime.importers.tflite import CUSTOM_READERS, READERS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OPERATORS_FILE = Path(__file__).parent / "tflm_operators.toml"
+SWEEPS_FILE = Path(__file__).parent / "sweeps.json"
+# Read without a reader of their own: as states, and as one branch or the other.
+OTHERWISE = ("CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE")
+HEAD = """
+## TensorFlow Lite for Microcontrollers
+
+Every operator that TFLM's resolver registers, the types of its reference kernels, and which of them
+are here. A *case* is a model of that one operator with random shapes, strides, paddings, dilations,
+axes, broadcasts, scales and zero points: on each, TFLite's reference kernels (`tflite-runtime`,
+`BUILTIN_REF`) and the NumPy reference gave the same bits in two inferences. In so many of them the
+C of a microcontroller, compiled for this machine, and the host's native code did as well, and wrote
+nothing outside of the arena. Made by `python tests/sweeping.py COUNT --by C host --record`; {total}
+cases in all, types that only TFLite has among them.
+
+In float32 COS, SIN, LOG, TANH, POW and LOG_SOFTMAX come from a C library in TFLite, which may
+differ by one unit in the last place (the last three: by two); ours are equal to each other.
+TFLite's reference has no ELU, CEIL, ROUND and CUMSUM, and errors of its own in RSQRT and SUM of
+int8 and SUM of int16: those were compared among ours alone.
+
+| operator | TFLM has | here | cases: type, number (C, host) |
+|---|---|---|---|
+"""
+
+
+def sweeps() -> dict[str, dict[str, dict[str, int]]]:
+    """Operator -> type -> kernels -> cases that were equal; all of them by the reference."""
+    found: dict[str, dict[str, dict[str, int]]] = json.loads(SWEEPS_FILE.read_text())
+    return found
+
+
+def operators() -> Mapping[str, Mapping[str, list[str]]]:
+    """TFLM's operators, `builtin` and `custom`, with their types."""
+    with open(OPERATORS_FILE, "rb") as file:
+        return tomllib.load(file)
+
+
+def table() -> Iterator[str]:
+    """The section of the page."""
+    run = sweeps()
+    total = sum(by["reference"] for types in run.values() for by in types.values())
+    yield HEAD.format(total=f"{total:,}")
+    for kind, known in operators().items():
+        readers = READERS if kind == "builtin" else CUSTOM_READERS
+        for name, types in known.items():
+            cases = run.get(name, {})
+            has = name in readers or name in OTHERWISE
+            shown = ", ".join(f"{dtype} {_counts(by)}" for dtype, by in cases.items())
+            yield f"| `{name}` | {', '.join(types)} | {_here(types, cases, has)} | {shown} |\n"
+
+
+def _counts(by: Mapping[str, int]) -> str:
+    return f"{by['reference']:,} ({by.get('C', 0):,}, {by.get('host', 0):,})"
+
+
+def _here(types: list[str], cases: Mapping[str, Mapping[str, int]], has: bool) -> str:
+    """Which of TFLM's types are here."""
+    if not has:
+        return "no"
+    if types == ["any"] or not cases:
+        return "yes, see the tests" if not cases else "all"
+    missing = [dtype for dtype in types if dtype not in cases]
+    return f"all but {', '.join(missing)}" if missing else "all"
