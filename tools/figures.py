@@ -1,15 +1,17 @@
-"""Measure the figures of docs/figures.md, and write them there.
+"""Measure the figures of the README's table, and write them there.
 
     python -m midge.tools.figures
 
-Arena bytes are the planner's; instructions are exact counts of QEMU; host times are medians of
-interleaved runs in one process, given as ratios. What is missing on this machine is left out.
+Arena bytes are the planner's; instructions are exact counts of QEMU; cycles are the RTL's; host times
+are medians of interleaved runs in one process, given as ratios. What is missing on this machine is
+left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,8 @@ from ..kernels.native.processor import instruction_set
 from ..runtime.errors import MidgeError
 from .cli import parse_and_run
 
-PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
+README = Path(__file__).parent.parent / "README.md"
+TABLE = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of figures -->)", re.DOTALL)
 MODELS = (
     "digits",
     "kws_ref_model",
@@ -29,21 +32,7 @@ MODELS = (
     "ad01_int8",
     "str_ww_ref_model",
 )
-HEAD = """# Figures
-
-Measured by `python -m midge.tools.figures`, which writes this page. Each column names the command
-that gives one of its cells.
-
-- MACs: `midge inspect M --json`
-- arena: `midge plan M --target cortex-m4 --json` (`arena_bytes`, kernel scratch included)
-- Cortex-M4: `midge run M --target cortex-m4 --json` (`instructions`, guest instructions of one
-  inference in QEMU) and `midge compile M --target cortex-m4 -o D --json` (`flash_bytes`)
-- the other cores: [instructions](cores.md), by `python -m midge.tools.core_figures`
-- accelerator: `midge run M --target fpga-sim --json` (`cycles` of the 8x8 accelerator, transfers
-  included; what it doesn't take runs on the host and isn't counted)
-- host: `midge bench M --vs tflite` and `--vs litert` on one thread (`ratio`: midge's time divided
-  by that of tflite-runtime 2.14, and of today's LiteRT with XNNPACK), here with the instruction
-  set `{instructions}` of {processor}
+HEAD = """Measured by `python -m midge.tools.figures`, the host with `{instructions}` of {processor}.
 
 """
 COLUMNS = (
@@ -116,8 +105,11 @@ def write(page: Path, head: str, rows: Iterator[str], described: str | None) -> 
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     head = HEAD.format(instructions=instruction_set(), processor=processor_name())
-    return write(PAGE, head, rows(), __doc__)
+    table = head + "".join(rows())
+    README.write_text(TABLE.sub(lambda _: table, README.read_text()))
+    return 0
 
 
 if __name__ == "__main__":
