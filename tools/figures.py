@@ -3,8 +3,8 @@
     python -m midge.tools.figures
 
 Arena bytes are the planner's; instructions are exact counts of QEMU; cycles are the RTL's; host
-times are medians of interleaved runs in one process, given as ratios. What is missing on this machine
-is left out.
+times are medians of interleaved runs in one process, given as ratios. What a machine lacks is left
+out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODELS = (
     "ad01_int8",
     "str_ww_ref_model",
 )
-HEAD = """Measured by `python -m midge.tools.figures`; the host is {processor} with `{instructions}`.
+HEAD = """Measured by `python -m midge.tools.figures`; the host is {processor}, `{instructions}`.
 
 """
 COLUMNS = (
