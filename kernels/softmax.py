@@ -93,7 +93,7 @@ def _int8(graph: Graph, node: Node, x: np.ndarray, kind: np.dtype) -> np.ndarray
 def _shift_right(value: np.ndarray, right: NDArray[np.int64]) -> NDArray[np.int64]:
     """A rounding shift of numbers >= 0 that does what TFLite's x86 build does beyond 31.
 
-    An int8 sum of 256 or more asks for a shift by 32 or 33, which C leaves undefined: the processor
+    An int8 sum of 512 or more asks for a shift by 32 to 34, which C leaves undefined: the processor
     shifts by the low five bits, and the rounding adds one. Most answers then saturate.
     """
     rounded = rounding_divide_by_pot(value, np.minimum(right, 31)).astype(np.int64)

@@ -22,6 +22,7 @@ MOVERS = (
 )  # fmt: skip
 FREE = ("mean", "relu", "leaky_relu", "hard_swish", "add", "sub", "mul")
 FIXED = {"softmax": (1 / 256, -128), "logistic": (1 / 256, -128), "tanh": (1 / 128, 0)}
+SOFTMAX_LONGEST = 511  # exponentials that add up to 512 are too many for TFLite's fixed point
 FUSED: dict[tuple[float | None, float | None], str] = {
     (0.0, None): "relu",
     (0.0, 6.0): "relu6",
@@ -167,6 +168,8 @@ class _Fusion:
         if activation != "none":
             attrs = replace(attrs, activation=activation)
         fixed = FIXED.get(node.op)
+        if node.op == "softmax" and y.shape[-1] > SOFTMAX_LONGEST:
+            return False
         if node.op in FREE or (fixed and (y.scale, y.zero_point) == fixed):
             self._add(replace(node, inputs=operands, outputs=(y.index,), attrs=attrs))
             return True
