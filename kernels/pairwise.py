@@ -1,8 +1,8 @@
 """Functions of two numbers by one flat walk: extremes, quotients, prelu, squared differences.
 
 What has a kernel of its own (`add`, `mul`) doesn't come here. Numbers as they are, and of int8:
-squared differences brought to a common scale (TFLite squared_difference.cc), prelu by two
-multipliers (TFLite reference/prelu.h). Types that have no kernel run in NumPy.
+squared differences brought to a common scale (TFLite squared_difference.cc; int16 as in TFLM's),
+prelu by two multipliers (TFLite reference/prelu.h). Types that have no kernel run in NumPy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .in_numpy import IN_NUMPY
 from .operation import Layout, Operation, layout
 
 Arrays = Sequence[np.ndarray | None]
-LEFT_SHIFT = 7  # of a squared difference's operands
+LEFT_SHIFT = {"int8": 7, "int16": 0}  # of a squared difference's operands
 
 _SUFFIXES = {"int8": "s8", "int16": "s16", "int32": "s32", "float32": "f32", "bool": "s8"}
 _TYPES = {
@@ -55,11 +55,12 @@ PRELU_S8 = layout(
     "prelu_s8",
     f"{FLAT} a_offset b_offset y_offset multiplier shift negative_multiplier negative_shift",
 )
-SQUARED_DIFFERENCE_S8 = layout(
-    "squared_difference_s8",
+_SQUARED = (
     f"{FLAT} a_offset a_multiplier a_shift b_offset b_multiplier b_shift "
-    "y_offset y_multiplier y_shift",
+    "y_offset y_multiplier y_shift"
 )
+SQUARED_DIFFERENCE_S8 = layout("squared_difference_s8", _SQUARED)
+SQUARED_DIFFERENCE_S16 = layout("squared_difference_s16", _SQUARED)
 
 DIVIDE_S8 = layout(
     "divide_s8",
@@ -87,8 +88,12 @@ def reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     words = _words(graph, node)
     left = a.astype(np.int64) + words["a_offset"]
     right = b.astype(np.int64) + words["b_offset"]
-    combine = _prelu if node.op == "prelu" else _squared_difference
-    return [np.clip(combine(words, left, right) + words["y_offset"], -128, 127).astype(np.int8)]
+    if node.op == "prelu":
+        answer = _prelu(words, left, right)
+    else:
+        answer = _squared_difference(words, left, right, LEFT_SHIFT[str(a.dtype)])
+    limits = np.iinfo(a.dtype)
+    return [np.clip(answer + words["y_offset"], limits.min, limits.max).astype(a.dtype)]
 
 
 def inverses(offset: int) -> np.ndarray:
@@ -127,10 +132,12 @@ def _prelu(words: Mapping[str, int], x: np.ndarray, slope: np.ndarray) -> np.nda
     return np.where(x >= 0, positive, negative).astype(np.int64)
 
 
-def _squared_difference(words: Mapping[str, int], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _squared_difference(
+    words: Mapping[str, int], a: np.ndarray, b: np.ndarray, left_shift: int
+) -> np.ndarray:
     left, right = (
         multiply_by_quantized_multiplier(
-            side << LEFT_SHIFT, words[f"{name}_multiplier"], words[f"{name}_shift"]
+            side << left_shift, words[f"{name}_multiplier"], words[f"{name}_shift"]
         ).astype(np.int64)
         for name, side in (("a", a), ("b", b))
     )
@@ -140,7 +147,7 @@ def _squared_difference(words: Mapping[str, int], a: np.ndarray, b: np.ndarray) 
 
 
 def _words(graph: Graph, node: Node) -> dict[str, int]:
-    """The words of an int8 kernel after the walk's own."""
+    """The words of a quantized kernel after the walk's own."""
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
     offsets = {"a_offset": -a.zero_point, "b_offset": -b.zero_point, "y_offset": y.zero_point}
     if node.op == "prelu":
@@ -160,7 +167,7 @@ def _words(graph: Graph, node: Node) -> dict[str, int]:
         offsets["multiplier"], offsets["shift"] = quantize_multiplier(float(real))
         return offsets
     common = 2.0 * max(a.scale, b.scale)
-    output = common * common / ((1 << 2 * LEFT_SHIFT) * y.scale)
+    output = common * common / ((1 << 2 * LEFT_SHIFT[a.dtype]) * y.scale)
     scales = {"a": a.scale / common, "b": b.scale / common, "y": output}
     for name, scale in scales.items():
         offsets[f"{name}_multiplier"], offsets[f"{name}_shift"] = quantize_multiplier(scale)
@@ -174,7 +181,8 @@ def lower(graph: Graph, node: Node) -> Lowered:
         return IN_NUMPY.lowered()
     if not plain(graph, node):
         words: dict[str, Field] = dict(_words(graph, node))
-        kernel = {"prelu": PRELU_S8, "divide": DIVIDE_S8}.get(node.op, SQUARED_DIFFERENCE_S8)
+        squared = SQUARED_DIFFERENCE_S8 if a.dtype == "int8" else SQUARED_DIFFERENCE_S16
+        kernel = {"prelu": PRELU_S8, "divide": DIVIDE_S8}.get(node.op, squared)
         if node.op == "divide":
             table, places = inverses(_words(graph, node)["b_offset"])
             words |= {"inverses": Constant(table), "places": Constant(places)}
@@ -190,6 +198,14 @@ def int8_if_quantized(graph: Graph, node: Node) -> bool:
     """Quantized operands and output must be int8."""
     tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
     return plain(graph, node) or all(t.dtype == "int8" for t in tensors)
+
+
+def squares_if_quantized(graph: Graph, node: Node) -> bool:
+    """Quantized operands and output must be int8, or int16 with zero points of 0."""
+    tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
+    if all(t.dtype == "int16" and t.quantization is not None for t in tensors):
+        return all(t.zero_point == 0 for t in tensors)
+    return int8_if_quantized(graph, node)
 
 
 def scales_in_range(graph: Graph, node: Node) -> bool:
@@ -244,7 +260,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "squared_difference": Operation(
         reference,
         lower,
-        (*_layouts("squared_difference"), SQUARED_DIFFERENCE_S8, IN_NUMPY),
-        _QUANTIZED,
+        (
+            *_layouts("squared_difference"),
+            SQUARED_DIFFERENCE_S8,
+            SQUARED_DIFFERENCE_S16,
+            IN_NUMPY,
+        ),
+        (one_dtype, is_quantized, squares_if_quantized, scales_in_range),
     ),
 }

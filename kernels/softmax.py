@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.graph import DTYPES, Graph, Node
+from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
 from .elementwise import is_quantized
 from .exponential import exp, power_table
@@ -57,28 +57,36 @@ def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> 
 # ---- int8 --------------------------------------------------------------------------------------
 
 
-def exponential_table(graph: Graph, node: Node) -> Int32Array:
-    """exp of the real difference -d * scale * beta in Q0.31, for d = 0 .. 255; -1 where it is left
-    out of the sum, and the answer is the least, because -d * scale * beta is -31 or less."""
-    multiplier, shift = quantize_multiplier(_beta_multiplier(graph, node))
+def exponential_table(differences: Int32Array, radius: int) -> Int32Array:
+    """exp of `scaled_differences` in Q0.31; -1 where it is left out of the sum, and the answer is
+    the least, because the real difference is -31 or less."""
+    exponentials = exp_on_negative_values(differences, DIFFERENCE_BITS)
+    return np.where(np.arange(256) <= radius, exponentials, -1).astype(np.int32)
+
+
+def scaled_differences(real: float) -> tuple[Int32Array, int]:
+    """-d of input units in `DIFFERENCE_BITS` integer bits, for d = 0 .. 255, and the greatest d in
+    range: beyond it the differences are its own. `real` is a `difference_multiplier`."""
+    multiplier, shift = quantize_multiplier(real)
     radius = math.floor(((1 << DIFFERENCE_BITS) - 1) * 2.0 ** (31 - DIFFERENCE_BITS - shift))
-    distance = np.arange(256)
-    used = np.minimum(distance, radius)
-    raw = multiply_by_quantized_multiplier(-used, multiplier, shift)
-    exponentials = exp_on_negative_values(raw, DIFFERENCE_BITS)
-    return np.where(distance <= radius, exponentials, -1).astype(np.int32)
+    used = np.minimum(np.arange(256), radius)
+    return multiply_by_quantized_multiplier(-used, multiplier, shift), radius
 
 
-def _beta_multiplier(graph: Graph, node: Node) -> float:
+def difference_multiplier(x: Tensor, beta: float = 1.0) -> float:
     """From input units to differences with `DIFFERENCE_BITS` integer bits."""
-    beta = float(np.float32(node.attrs.beta))
-    real = beta * graph.input(node).scale * (1 << (31 - DIFFERENCE_BITS))
+    real = float(np.float32(beta)) * x.scale * (1 << (31 - DIFFERENCE_BITS))
     return min(real, 2.0**31 - 1.0)
+
+
+def _exponentials(graph: Graph, node: Node) -> Int32Array:
+    real = difference_multiplier(graph.input(node), node.attrs.beta)
+    return exponential_table(*scaled_differences(real))
 
 
 def _int8(graph: Graph, node: Node, x: np.ndarray, kind: np.dtype) -> np.ndarray:
     value = x.astype(np.int64)
-    exponentials = exponential_table(graph, node)[value.max(axis=-1, keepdims=True) - value]
+    exponentials = _exponentials(graph, node)[value.max(axis=-1, keepdims=True) - value]
     terms = rounding_divide_by_pot(np.maximum(exponentials, 0), SUM_BITS)
     total = terms.sum(axis=-1, keepdims=True, dtype=np.int64)
     headroom = 32 - _bit_length(total)
@@ -208,7 +216,7 @@ def lower(graph: Graph, node: Node) -> Lowered:
             reciprocals=Constant(reciprocal),
         )
     words = SOFTMAX_S8 if graph.output(node).dtype == "int8" else SOFTMAX_S8_S16
-    table = Constant(exponential_table(graph, node))
+    table = Constant(_exponentials(graph, node))
     return words.lowered(ELEMENT, **fields, exponentials=table)
 
 
@@ -247,7 +255,8 @@ def probabilities_are_scaled(graph: Graph, node: Node) -> bool:
 
 def beta_in_range(graph: Graph, node: Node) -> bool:
     """beta * input scale of an int8 softmax must be more than 2**-26."""
-    return graph.input(node).dtype != "int8" or _beta_multiplier(graph, node) > 1.0
+    x = graph.input(node)
+    return x.dtype != "int8" or difference_multiplier(x, node.attrs.beta) > 1.0
 
 
 SOFTMAX = Operation(

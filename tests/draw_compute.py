@@ -303,7 +303,7 @@ COMPUTE = {
     "RELU6": Sweep(unary("RELU6", 3), USUAL),
     "PRELU": Sweep(prelu, ("int8", "uint8", "float32")),
     "ELU": Sweep(unary("ELU"), ("int8", "float32"), apart=("int8", "float32")),
-    "LOG_SOFTMAX": Sweep(same("LOG_SOFTMAX"), ("float32",), near=2),
+    "LOG_SOFTMAX": Sweep(unary("LOG_SOFTMAX", 2), ("int8", "uint8", "float32"), near=2),
     "L2_NORMALIZATION": Sweep(l2_normalization, ("int8", "uint8", "float32")),
     "QUANTIZE": Sweep(quantize, INTEGERS),
     "DEQUANTIZE": Sweep(dequantize, INTEGERS),

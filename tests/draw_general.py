@@ -7,7 +7,7 @@ from typing import Any
 import build_general as g
 import numpy as np
 from draw_compute import same, unary
-from drawing import Draws, Sweep, whole
+from drawing import Draws, Sweep
 
 SIMPLE = ("int8", "uint8", "int16", "float32", "int32")
 ANY = (*SIMPLE, "int64", "bool")
@@ -23,6 +23,8 @@ def two(op: str, version: int = 1, answer: str | None = None, equal: bool = Fals
             b = y = a
         if op in ("DIV", "FLOOR_DIV", "FLOOR_MOD"):
             d.limits = {"int32": (1, 999), "int64": (1, 999), "float32": (0.5, 60.0)}
+        if (op, dtype) == ("DIV", "int8"):
+            b, y = _divisor_and_quotient(d, a[1])
         if op == "POW":
             d.limits = {"float32": (0.1, 5.0), "int32": (0, 5)}
         made = (np.broadcast_shapes(*shapes), *((answer,) if answer else y))
@@ -30,6 +32,15 @@ def two(op: str, version: int = 1, answer: str | None = None, equal: bool = Fals
         return g.general(op, operands, made, version=version)
 
     return draw
+
+
+def _divisor_and_quotient(d: Draws, scale: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Of a divisor that is never 0, and steps so fine that no quotient is shifted by 32 bits or
+    more: C leaves TFLM's answers to the processor there."""
+    zero = d.one_of(-128, 127)
+    d.limits = {"int8": (-127, 127) if zero == -128 else (-128, 126)}
+    divisor = d.scale()
+    return ("int8", divisor, zero), ("int8", scale / divisor / d.scale(65, 300), d.zero("int8"))
 
 
 def select(d: Draws, dtype: str) -> bytes:
@@ -48,15 +59,16 @@ def cast(d: Draws, dtype: str) -> bytes:
 
 def add_n(d: Draws, dtype: str) -> bytes:
     shape, count = d.shape(), d.between(2, 5)
-    return g.general("ADD_N", [(shape, dtype)] * count, (shape, dtype))
+    return g.general("ADD_N", [(shape, *d.numbers(dtype))] * count, (shape, *d.numbers(dtype)))
 
 
 def cumsum(d: Draws, dtype: str) -> bytes:
     shape = d.shape()
     axis = g.ints(d.axis(d.between(0, len(shape) - 1), len(shape)))[0]
     d.limits = {"int32": (-999, 999), "int64": (-999, 999)}
-    return whole(
-        "CUMSUM", shape, (dtype,), np.array([axis], np.int32),
+    return g.general(
+        "CUMSUM", [(shape, *d.numbers(dtype)), np.array([axis], np.int32)],
+        (shape, *d.numbers(dtype)),
         options="CumsumOptions", exclusive=d.flag(), reverse=d.flag(),
     )  # fmt: skip
 
@@ -77,11 +89,13 @@ GENERAL = {
     "SIN": Sweep(same("SIN"), ("float32",), near=1),
     "SQRT": Sweep(same("SQRT"), ("float32",)),
     "SQUARE": Sweep(same("SQUARE"), ("float32",)),
-    "DIV": Sweep(two("DIV"), NUMBERS),
+    "DIV": Sweep(two("DIV"), (*NUMBERS, "int8"), by_tflm=("int8",)),
     "FLOOR_DIV": Sweep(two("FLOOR_DIV", 3), NUMBERS),
     "FLOOR_MOD": Sweep(two("FLOOR_MOD", 2), (*NUMBERS, "int64")),
     "POW": Sweep(two("POW"), NUMBERS, near=2),
-    "SQUARED_DIFFERENCE": Sweep(two("SQUARED_DIFFERENCE", 2), (*NUMBERS, "int8")),
+    "SQUARED_DIFFERENCE": Sweep(
+        two("SQUARED_DIFFERENCE", 2), (*NUMBERS, "int8", "int16"), by_tflm=("int16",)
+    ),
     "MAXIMUM": Sweep(two("MAXIMUM", 3, equal=True), (*SIMPLE, "int64")),
     "MINIMUM": Sweep(two("MINIMUM", 3, equal=True), (*SIMPLE, "int64")),
     "EQUAL": Sweep(two("EQUAL", 2, "bool"), (*COMPARED, "bool")),
@@ -94,6 +108,6 @@ GENERAL = {
     "LOGICAL_OR": Sweep(two("LOGICAL_OR"), ("bool",)),
     "SELECT_V2": Sweep(select, ANY),
     "CAST": Sweep(cast, ANY),
-    "ADD_N": Sweep(add_n, NUMBERS),
-    "CUMSUM": Sweep(cumsum, NUMBERS, apart=NUMBERS),
+    "ADD_N": Sweep(add_n, (*NUMBERS, "int8"), by_tflm=("int8",)),
+    "CUMSUM": Sweep(cumsum, (*NUMBERS, "int8"), apart=NUMBERS, by_tflm=("int8",)),
 }

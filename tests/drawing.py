@@ -113,14 +113,16 @@ class Sweep:
     """Models of one operator: `draw(draws, dtype)` makes one of each of `types`.
 
     TFLite's own reference has no kernel, or another rule, for the types of `apart`: those are
-    compared with our reference alone. Its answers come from the C library in the types of `near`,
-    where they may be off by that many units in the last place.
+    compared with our reference alone, and those of `by_tflm` with TFLM's interpreter. Its answers
+    come from the C library in the types of `near`, where they may be off by that many units in the
+    last place.
     """
 
     draw: Callable[[Draws, str], bytes]
     types: tuple[str, ...]
     apart: tuple[str, ...] = ()
     near: int = 0
+    by_tflm: tuple[str, ...] = ()
 
 
 def whole(op: str, shape: Sequence[int], numbers: Sequence[Any], *more: Any, **named: Any) -> bytes:

@@ -17,8 +17,8 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = (
-    "div_int8 div_uint8 add_n_int8 cumsum_int8 sum_int8 sum_int16 circular_buffer "
-    "detection_fast detection_regular detection_uint8 "
+    "div_int8 div_uint8 add_n_int8 cumsum_int8 squared_difference_int16 sum_int8 sum_int16 "
+    "circular_buffer detection_fast detection_regular detection_uint8 "
     "dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
     "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm "
     "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
@@ -114,6 +114,9 @@ CASES: list[Line] = [
     case("squared_difference_int8", g.general, op="SQUARED_DIFFERENCE", version=2,
          operands=[((2, 3, 5), "int8", 0.05, -5), ((3, 1), "int8", 0.03, 9)],
          outputs=((2, 3, 5), "int8", 0.2, -100)),
+    case("squared_difference_int16", g.general, op="SQUARED_DIFFERENCE", version=2,
+         operands=[((2, 3, 65), "int16", 0.0005, 0), ((3, 1), "int16", 0.0003, 0)],
+         outputs=((2, 3, 65), "int16", 0.02, 0)),
     *(case(f"{op.lower()}_{dtype}", g.two, op=op, dtype=dtype)
       for op in ("DIV", "FLOOR_DIV", "FLOOR_MOD") for dtype in ("int32",)),
     case("maximum_int16", g.general, op="MAXIMUM", version=3,
@@ -204,6 +207,11 @@ CASES: list[Line] = [
          outputs=((3, 9, 2), "int8", 0.3, -4), options="CumsumOptions", exclusive=False,
          reverse=True),
     case("log_softmax", g.one, op="LOG_SOFTMAX", shape=(4, 3, 17)),
+    *(case(f"log_softmax_{dtype}{name}", g.general, op="LOG_SOFTMAX", version=2,
+           operands=[(shape, dtype, scale, 3)], outputs=(shape, dtype, 1 / 16, zero))
+      for name, dtype, shape, scale, zero in (
+          ("", "int8", (4, 3, 17), 0.04, 127), ("_wide", "int8", (2, 4095), 0.15, 127),
+          ("", "uint8", (40, 3), 0.11, 255))),
     *(case(f"{op.lower()}_tflm", g.one, op=op) for op in ("CEIL", "ROUND")),
     *(case(f"cumsum{name}_tflm", g.general, op="CUMSUM",
            operands=[((3, 4, 2), dtype), g.ints(1)], outputs=((3, 4, 2), dtype),

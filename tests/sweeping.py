@@ -30,6 +30,7 @@ from draw_movement import MOVEMENT
 from drawing import Draws, Sweep
 from exact import bits
 from oracle import tflite_reference_runs
+from tflm_oracle import tflm_runs
 
 from midge.runtime.backend import find_backend
 from midge.runtime.errors import UnsupportedModel
@@ -51,7 +52,7 @@ def run_case(operator: str, dtype: str, seed: int, by: Sequence[str] = KERNELS) 
     given = [[draws.values(t.shape, t.dtype) for t in tensors] for _ in range(RUNS)]
     reference = find_backend("reference").build(compile_model(model, "reference"))
     wanted = [reference.run(inputs) for inputs in given]
-    if dtype not in sweep.apart:
+    if dtype not in (*sweep.apart, *sweep.by_tflm):
         theirs = tflite_reference_runs(model, given)
         _compare(wanted, theirs, sweep.near, "TFLite")
     if "host" in by:
@@ -66,6 +67,8 @@ def run_case(operator: str, dtype: str, seed: int, by: Sequence[str] = KERNELS) 
             twin = CTwin(compile_model(model, "cortex-m4"))
             _compare([twin.run(inputs) for inputs in given], wanted, 0, "C")
             run.append("C")
+    if dtype in sweep.by_tflm:  # last: without it a test is skipped
+        _compare(wanted, tflm_runs(model, given), 0, "TFLM")
     return run
 
 

@@ -36,7 +36,10 @@ cases in all, types that only TFLite has among them.
 In float32 COS, SIN, LOG, TANH, POW and LOG_SOFTMAX come from a C library in TFLite, which may
 differ by one unit in the last place (the last three: by two); ours are equal to each other.
 TFLite's reference has no ELU, CEIL, ROUND and CUMSUM, and errors of its own in RSQRT and SUM of
-int8 and SUM of int16: those were compared among ours alone.
+int8 and SUM of int16: those were compared among ours alone. DIV, ADD_N and CUMSUM of int8 and
+SQUARED_DIFFERENCE of int16 were compared with TFLM's own interpreter; a quotient of int8 that it
+would shift by 32 bits or more (under half a step, and by zero) is left to the processor there, and
+is 0 here.
 
 | operator | TFLM has | here | cases: type, number (C, host) |
 |---|---|---|---|

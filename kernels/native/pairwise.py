@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..pairwise import DIVIDE_S8, LEFT_SHIFT, PLAIN, PRELU_S8, SQUARED_DIFFERENCE_S8
+from ..pairwise import (
+    DIVIDE_S8,
+    LEFT_SHIFT,
+    PLAIN,
+    PRELU_S8,
+    SQUARED_DIFFERENCE_S8,
+    SQUARED_DIFFERENCE_S16,
+)
 from .elementwise import Native, no_words, register_flat
 from .fixedpoint import (
     clamp,
@@ -157,21 +164,28 @@ def _load_squared(P: Any) -> Native:
 
 
 @inline
-def _rescaled(side, value):  # type: ignore[no-untyped-def]
+def _rescaled(side, value, left_shift):  # type: ignore[no-untyped-def]
     offset, multiplier, shift = side
-    return multiply_by_quantized_multiplier((value + offset) << LEFT_SHIFT, multiplier, shift)
+    wide = (np.int64(value) + offset) << left_shift
+    return multiply_by_quantized_multiplier(wide, multiplier, shift)
 
 
-@inline
-def _squared_difference_s8(words, a, b):  # type: ignore[no-untyped-def]
-    left, right, (offset, multiplier, shift) = words
-    difference = _rescaled(left, a) - _rescaled(right, b)
-    scaled = multiply_by_quantized_multiplier(difference * difference, multiplier, shift)
-    return clamp(scaled + offset, -128, 127)
+def _quantized_square(dtype: str) -> Native:
+    left_shift, least = LEFT_SHIFT[dtype], int(np.iinfo(dtype).min)
+
+    @inline
+    def square(words, a, b):  # type: ignore[no-untyped-def]
+        left, right, (offset, multiplier, shift) = words
+        difference = _rescaled(left, a, left_shift) - _rescaled(right, b, left_shift)
+        scaled = multiply_by_quantized_multiplier(difference * difference, multiplier, shift)
+        return clamp(scaled + offset, least, -1 - least)
+
+    return square
 
 
 register_flat(PRELU_S8, int8_at, int8_at, _load_prelu, _prelu_s8)
-register_flat(SQUARED_DIFFERENCE_S8, int8_at, int8_at, _load_squared, _squared_difference_s8)
+register_flat(SQUARED_DIFFERENCE_S8, int8_at, int8_at, _load_squared, _quantized_square("int8"))
+register_flat(SQUARED_DIFFERENCE_S16, int16_at, int16_at, _load_squared, _quantized_square("int16"))
 
 
 def _load_divide(P: Any) -> Native:

@@ -14,6 +14,7 @@ from .fixedpoint import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
+from .gemmlowp import leading_zeros, one_over_one_plus_x
 from .memory import float32_at, float64_at, int8_at, int16_at, int32_at
 from .registry import kernel
 
@@ -21,34 +22,10 @@ FLOAT = SOFTMAX_F32.index
 FROM_8_TO_8, FROM_8_TO_16, FROM_16 = SOFTMAX_S8.index, SOFTMAX_S8_S16.index, SOFTMAX_S16.index
 
 _LEAST_FLOAT = np.finfo(np.float32).min
-_ONE_Q2 = 1 << 29
-_48_OVER_17, _MINUS_32_OVER_17 = 1515870810, -1010580540  # Q2.29
 
 
 @inline
-def _leading_zeros(value):  # type: ignore[no-untyped-def]
-    """Of the 32 bits of a number in 1 .. 2**32 - 1."""
-    zeros = 0
-    while value < 1 << 31:
-        value <<= 1
-        zeros += 1
-    return zeros
-
-
-@inline
-def _one_over_one_plus_x(raw):  # type: ignore[no-untyped-def]
-    """1 / (1 + x) for x in [0, 1), both Q0.31 (`gemmlowp.one_over_one_plus_x`)."""
-    half = (raw + (1 << 31)) >> 1
-    x = saturating_rounding_doubling_high_mul(half, _MINUS_32_OVER_17) + _48_OVER_17
-    for _ in range(3):
-        error = _ONE_Q2 - saturating_rounding_doubling_high_mul(half, x)
-        step = saturating_rounding_doubling_high_mul(x, error)
-        x += clamp(step << 2, -(1 << 31), (1 << 31) - 1)
-    return clamp(x << 1, -(1 << 31), (1 << 31) - 1)
-
-
-@inline
-def _greatest(x, depth):  # type: ignore[no-untyped-def]
+def greatest_of(x, depth):  # type: ignore[no-untyped-def]
     greatest = np.int64(x[0])
     for i in range(1, depth):
         greatest = max(greatest, x[i])
@@ -58,11 +35,11 @@ def _greatest(x, depth):  # type: ignore[no-untyped-def]
 @inline
 def _pixel_s8(x, y, depth, exponentials, bits):  # type: ignore[no-untyped-def]
     """One pixel of int8 numbers to unsigned fractions of `bits` bits, less 2**(bits - 1)."""
-    greatest, total = _greatest(x, depth), 0
+    greatest, total = greatest_of(x, depth), 0
     for i in range(depth):
         total += rounding_divide_by_pot(max(exponentials[greatest - x[i]], 0), SUM_BITS)
-    headroom = _leading_zeros(total)
-    reciprocal = _one_over_one_plus_x((total << headroom) - (1 << 31))
+    headroom = leading_zeros(total)
+    reciprocal = one_over_one_plus_x((total << headroom) - (1 << 31))
     right, least = SUM_BITS - headroom + 31 - bits, -(1 << (bits - 1))
     for i in range(depth):
         exponential, value = exponentials[greatest - x[i]], 0
@@ -119,10 +96,10 @@ def _exponential(difference, multiplier, shift, table):  # type: ignore[no-untyp
 def _pixel_s16(x, y, depth, scaling, exponentials, reciprocals):  # type: ignore[no-untyped-def]
     """One pixel of int16 numbers to fractions in Q0.15; exponentials are looked up twice, so that
     no scratch is needed."""
-    greatest, total = _greatest(x, depth), 0
+    greatest, total = greatest_of(x, depth), 0
     for i in range(depth):
         total += _exponential(x[i] - greatest, scaling[0], scaling[1], exponentials)
-    headroom = _leading_zeros(total)
+    headroom = leading_zeros(total)
     shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
     position = clamp(shifted - (1 << 15) - (1 << 16), -32768, 32767)
     reciprocal, right = _look_up(position, reciprocals), 31 - headroom

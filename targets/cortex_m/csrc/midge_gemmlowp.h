@@ -4,6 +4,19 @@
 
 #include "midge_fixedpoint.h"
 
+/* Leading zeros of a number that isn't 0. */
+MIDGE_INLINE int32_t midge_leading_zeros(uint32_t value)
+{
+#if defined(__GNUC__)
+    return __builtin_clz(value);
+#else
+    int32_t zeros = 0;
+    for (; !(value & 0x80000000u); value <<= 1)
+        zeros++;
+    return zeros;
+#endif
+}
+
 MIDGE_INLINE int32_t midge_saturating_shift_left(int32_t x, int32_t bits)
 {
     const int64_t wide = (int64_t)x * ((int64_t)1 << bits);

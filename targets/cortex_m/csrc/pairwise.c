@@ -76,13 +76,20 @@ MIDGE_INLINE int32_t prelu_s8(const midge_prelu_s8_params *p, int32_t x, int32_t
     return midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
 }
 
-MIDGE_INLINE int32_t squared_s8(const midge_squared_difference_s8_params *p, int32_t a, int32_t b)
+/* The parameters of int8 and int16 have the same names. `times`: what the operands are made larger
+ * by before they are scaled. */
+#define SQUARED(p, a, b, times, least)                                                            \
+    squared(midge_scale(((a) + (p)->a_offset) * (times), (p)->a_multiplier, (p)->a_shift)         \
+                - midge_scale(((b) + (p)->b_offset) * (times), (p)->b_multiplier, (p)->b_shift),  \
+            (p)->y_multiplier, (p)->y_shift, (p)->y_offset, least)
+#define SQUARED_S8(p, a, b) SQUARED(p, a, b, 128, INT8_MIN)
+#define SQUARED_S16(p, a, b) SQUARED(p, a, b, 1, INT16_MIN)
+
+MIDGE_INLINE int32_t squared(
+    int32_t difference, int32_t multiplier, int32_t shift, int32_t offset, int32_t least)
 {
-    const int32_t left = midge_scale((a + p->a_offset) * 128, p->a_multiplier, p->a_shift);
-    const int32_t right = midge_scale((b + p->b_offset) * 128, p->b_multiplier, p->b_shift);
-    const int32_t square = (left - right) * (left - right);
-    const int32_t scaled = midge_scale(square, p->y_multiplier, p->y_shift);
-    return midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
+    const int32_t scaled = midge_scale(difference * difference, multiplier, shift);
+    return midge_clamp(scaled + offset, least, -1 - least);
 }
 
 #define DIVIDE_S8(p, a, b)                                                                        \
@@ -187,7 +194,11 @@ MIDGE_BROADCAST_BODY(midge_prelu_s8_params, int8_t, prelu_s8)
 
 void midge_squared_difference_s8(
     int8_t *arena, const int8_t *constants, const midge_squared_difference_s8_params *p)
-MIDGE_BROADCAST_BODY(midge_squared_difference_s8_params, int8_t, squared_s8)
+MIDGE_BROADCAST_BODY(midge_squared_difference_s8_params, int8_t, SQUARED_S8)
+
+void midge_squared_difference_s16(
+    int8_t *arena, const int8_t *constants, const midge_squared_difference_s16_params *p)
+MIDGE_BROADCAST_BODY(midge_squared_difference_s16_params, midge_int16, SQUARED_S16)
 
 void midge_divide_s8(
     int8_t *arena, const int8_t *constants, const midge_divide_s8_params *p)

@@ -8,19 +8,6 @@
 
 enum { SUM_BITS = 12 };
 
-/* Leading zeros of a number that isn't 0. */
-static int32_t leading_zeros(uint32_t value)
-{
-#if defined(__GNUC__)
-    return __builtin_clz(value);
-#else
-    int32_t zeros = 0;
-    for (; !(value & 0x80000000u); value <<= 1)
-        zeros++;
-    return zeros;
-#endif
-}
-
 /* A rounding shift of a number >= 0. By 32 or more TFLite's x86 build shifts by the low five bits
  * and adds one, which the reference keeps. */
 static int32_t shift_right(int32_t value, int32_t right)
@@ -40,7 +27,7 @@ MIDGE_INLINE void softmax_pixel(
     uint32_t total = 0;
     for (int32_t i = 0; i < depth; i++)
         total += (uint32_t)midge_divide_by_pot(table[greatest - x[i]], SUM_BITS);
-    const int32_t headroom = leading_zeros(total);
+    const int32_t headroom = midge_leading_zeros(total);
     const int32_t reciprocal =
         midge_one_over_one_plus_x((int32_t)((total << headroom) - 0x80000000u));
     const int32_t right = SUM_BITS - headroom + 31 - 8 * bytes;
@@ -117,7 +104,7 @@ void midge_softmax_s16(
                 y[i] = (int16_t)exponential;
                 total += (uint32_t)exponential;
             }
-            const int32_t headroom = leading_zeros(total), right = 31 - headroom;
+            const int32_t headroom = midge_leading_zeros(total), right = 31 - headroom;
             const int64_t shifted =
                 (((int64_t)total << (headroom - 1)) + (1 << 13)) >> 14;
             const int32_t at = midge_clamp(
