@@ -64,9 +64,10 @@ def _sum(a: ArrayLike, b: ArrayLike) -> Int32Array:
     return (np.asarray(a, np.int64) + np.asarray(b, np.int64)).astype(np.int32)
 
 
-def _shift_left(raw: ArrayLike, bits: int) -> Int32Array:
+def _shift_left(raw: ArrayLike, bits: ArrayLike) -> Int32Array:
     """raw * 2**bits, saturating."""
-    return np.clip(np.asarray(raw, np.int64) << bits, INT32_MIN, INT32_MAX).astype(np.int32)
+    shifted = np.asarray(raw, np.int64) << np.asarray(bits, np.int64)
+    return np.clip(shifted, INT32_MIN, INT32_MAX).astype(np.int32)
 
 
 def one_over_one_plus_x(raw: ArrayLike) -> Int32Array:
