@@ -183,11 +183,13 @@ def quantize(d: Draws, dtype: str) -> bytes:
         "int8": ("float32", "int8", "uint8", "int16", "int32"),
         "uint8": ("float32", "int8", "uint8"),
         "int16": ("float32", "int16", "int32"),
+        "int32": ("int8", "int16"),
     }
     source, shape = d.one_of(*sources[dtype]), d.shape()
     d.limits["float32"] = (-900, 900)  # beyond int32 C doesn't say what a number becomes
     x = ("int32", d.scale(1e-5, 1e-2), 0) if source == "int32" else d.numbers(source)
-    return g.general("QUANTIZE", [(shape, *x)], (shape, *d.numbers(dtype)), version=2)
+    y = ("int32", d.scale(1e-5, 1e-2), 0) if dtype == "int32" else d.numbers(dtype)
+    return g.general("QUANTIZE", [(shape, *x)], (shape, *y), version=2)
 
 
 def dequantize(d: Draws, dtype: str) -> bytes:
@@ -305,7 +307,7 @@ COMPUTE = {
     "ELU": Sweep(unary("ELU"), ("int8", "float32"), apart=("int8", "float32")),
     "LOG_SOFTMAX": Sweep(unary("LOG_SOFTMAX", 2), ("int8", "uint8", "float32"), near=2),
     "L2_NORMALIZATION": Sweep(l2_normalization, ("int8", "uint8", "float32")),
-    "QUANTIZE": Sweep(quantize, INTEGERS),
+    "QUANTIZE": Sweep(quantize, (*INTEGERS, "int32"), by_tflm=("int32",)),
     "DEQUANTIZE": Sweep(dequantize, INTEGERS),
     "BATCH_MATMUL": Sweep(batch_matmul, ("int8", "int16", "float32")),
     "MEAN": Sweep(reduced("MEAN", 3), USUAL),

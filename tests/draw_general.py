@@ -52,7 +52,7 @@ def select(d: Draws, dtype: str) -> bytes:
 def cast(d: Draws, dtype: str) -> bytes:
     """To `dtype` of any; floats stay where C says what they become."""
     source, shape = d.one_of(*ANY), d.shape()
-    small = {"int8": (-120, 120), "uint8": (0, 120), "int16": (-30000, 30000)}
+    small = {"int8": (-120, 120), "uint8": (0, 120), "int16": (-30000, 30000), "uint32": (0, 1e6)}
     d.limits = {"float32": small.get(dtype, (-1e6, 1e6))}
     return g.general("CAST", [(shape, source)], (shape, dtype))
 
@@ -107,7 +107,7 @@ GENERAL = {
     "LOGICAL_AND": Sweep(two("LOGICAL_AND"), ("bool",)),
     "LOGICAL_OR": Sweep(two("LOGICAL_OR"), ("bool",)),
     "SELECT_V2": Sweep(select, ANY),
-    "CAST": Sweep(cast, ANY),
+    "CAST": Sweep(cast, (*ANY, "uint32")),
     "ADD_N": Sweep(add_n, (*NUMBERS, "int8"), by_tflm=("int8",)),
     "CUMSUM": Sweep(cumsum, (*NUMBERS, "int8"), apart=NUMBERS, by_tflm=("int8",)),
 }

@@ -351,9 +351,11 @@ MOVEMENT = {
     "GATHER_ND": Sweep(gather_nd, MOVED),
     "EMBEDDING_LOOKUP": Sweep(embedding_lookup, ("int8", "uint8", "float32")),
     "REVERSE_V2": Sweep(reverse, ANY),
-    "DYNAMIC_UPDATE_SLICE": Sweep(update_slice, ("int8", "float32")),
+    "DYNAMIC_UPDATE_SLICE": Sweep(
+        update_slice, ("int8", "float32", "int16", "int32"), by_tflm=("int16",)
+    ),
     "FILL": Sweep(fill, ("int8", "int16", "float32", "int32", "int64", "bool")),
-    "ZEROS_LIKE": Sweep(zeros_like, ("float32", "int32", "int64")),
+    "ZEROS_LIKE": Sweep(zeros_like, ("float32", "int32", "int64", "int8"), by_tflm=("int8",)),
     "SHAPE": Sweep(shape_of, ("int8", "float32", "int32")),
     "BROADCAST_ARGS": Sweep(broadcast_args, ("int32", "int64")),
 }

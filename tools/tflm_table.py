@@ -1,7 +1,9 @@
 """TFLM's operators and types beside ours, for docs/operators.md.
 
-What TFLM has is `tflm_operators.toml`, by hand; what was run on random geometry and found equal is
-`sweeps.json`, which `python tests/sweeping.py COUNT --record` writes.
+What TFLM has is `tflm_operators.toml`, by hand: what TFLM's interpreter ran (tflite-micro
+0.dev20261023182759, commit 8f6596d), and of control flow, variables and custom operators what its
+sources say at other commits, which the page marks as read. What was run here on random geometry and
+found equal is `sweeps.json`, which `python tests/sweeping.py COUNT --record` writes.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ OPERATORS_FILE = Path(__file__).parent / "tflm_operators.toml"
 SWEEPS_FILE = Path(__file__).parent / "sweeps.json"
 # Read without a reader of their own: as states, and as one branch or the other.
 OTHERWISE = ("CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE")
+ONLY_READ = (*OTHERWISE, "ASSIGN_VARIABLE")  # and every custom operator; TFLM itself ran the others
 HEAD = """
 ## TensorFlow Lite for Microcontrollers
 
 Every operator that TFLM's resolver registers, the types of its reference kernels, and which of them
-are here. A *case* is a model of that one operator with random shapes, strides, paddings, dilations,
-axes, broadcasts, scales and zero points: on each, TFLite's reference kernels (`tflite-runtime`,
+are here. The types are those with which TFLM's interpreter ran a model of that one operator
+(`tflite-micro` 0.dev20261023182759, commit 8f6596d); "(read)" are those that its sources name, at
+several commits of 2021 to 2026, and that were not run.
+
+A *case* is a model of that one operator with random shapes, strides, paddings, dilations, axes,
+broadcasts, scales and zero points: on each, TFLite's reference kernels (`tflite-runtime`,
 `BUILTIN_REF`) and the NumPy reference gave the same bits in two inferences. In so many of them the
 C of a microcontroller, compiled for this machine, and the host's native code did as well, and wrote
 nothing outside of the arena. Made by `python tests/sweeping.py COUNT --by C host --record`; {total}
@@ -36,10 +43,11 @@ cases in all, types that only TFLite has among them.
 In float32 COS, SIN, LOG, TANH, POW and LOG_SOFTMAX come from a C library in TFLite, which may
 differ by one unit in the last place (the last three: by two); ours are equal to each other.
 TFLite's reference has no ELU, CEIL, ROUND and CUMSUM, and errors of its own in RSQRT and SUM of
-int8 and SUM of int16: those were compared among ours alone. DIV, ADD_N and CUMSUM of int8 and
-SQUARED_DIFFERENCE of int16 were compared with TFLM's own interpreter; a quotient of int8 that it
-would shift by 32 bits or more (under half a step, and by zero) is left to the processor there, and
-is 0 here.
+int8 and SUM of int16: those were compared among ours alone. DIV, ADD_N, CUMSUM and ZEROS_LIKE of
+int8, SQUARED_DIFFERENCE and DYNAMIC_UPDATE_SLICE of int16 and QUANTIZE to int32 were compared with
+TFLM's own interpreter; a quotient of int8 that it would shift by 32 bits or more (under half a
+step, and by zero) is left to the processor there, and is 0 here. Its GREATER takes int16 and is
+never true of it, which isn't counted as a type.
 
 | operator | TFLM has | here | cases: type, number (C, host) |
 |---|---|---|---|
@@ -69,7 +77,8 @@ def table() -> Iterator[str]:
             cases = run.get(name, {})
             has = name in readers or name in OTHERWISE
             shown = ", ".join(f"{dtype} {_counts(by)}" for dtype, by in cases.items())
-            yield f"| `{name}` | {', '.join(types)} | {_here(types, cases, has)} | {shown} |\n"
+            theirs = ", ".join(types) + " (read)" * (kind == "custom" or name in ONLY_READ)
+            yield f"| `{name}` | {theirs} | {_here(types, cases, has)} | {shown} |\n"
 
 
 def _counts(by: Mapping[str, int]) -> str:
