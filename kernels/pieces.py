@@ -28,6 +28,7 @@ _Cursors = Mapping[str, str | None]
 _WINDOWS: _Cursors = {"y": None, "x": "stride_height"}
 _UNARY: _Cursors = {"y": None, "x": None}
 _BINARY: _Cursors = {"y": None, "a": None, "b": None}
+_REPEATED: _Cursors = {"y": None, "a": None}  # b is the same for each row
 _KERNELS: Mapping[str, _Cursors] = {
     "conv2d_vector_s8 conv2d_vector_s16 conv2d_vector_f32 depthwise_conv2d_vector_s8 "
     "depthwise_conv2d_vector_s16 depthwise_conv2d_vector_f32 bconv2d_vector_s8 bconv2d_vector_f32 "
@@ -40,6 +41,7 @@ _KERNELS: Mapping[str, _Cursors] = {
     "tanh_s16 hard_swish_f32 binarize_f32 binarize_s8 debinarize_f32 debinarize_s8": _UNARY,
     "add_vector_s8 add_linear_vector_s8 add_s8 add_s16 add_f32 add_pot_s16 mul_s8 mul_s16 "
     "mul_f32": _BINARY,
+    "add_linear_row_vector_s8": _REPEATED,
 }
 _CURSORS = {kernel: cursors for names, cursors in _KERNELS.items() for kernel in names.split()}
 _HEIGHTS = ("kernel_height", "window_height")

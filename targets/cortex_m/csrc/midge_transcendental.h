@@ -53,14 +53,15 @@ static inline double midge_exp64(double x, const midge_double *powers)
     const double nearest = (held * 0x1.71547652b82fep+5 + rounder) - rounder;
     const double rest = (held - nearest * 0x1.62e42fefap-6) - nearest * 0x1.cf79abc9e3b3ap-45;
     const int32_t whole = (int32_t)nearest;
-    const double octave = midge_double_of_bits((uint64_t)((whole >> 5) + 1023) << 52);
+    const uint32_t exponent = (uint32_t)(whole + (1023 << 5)) >> 5; /* the sum is above 0 */
+    const double octave = midge_double_of_bits((uint64_t)exponent << 52);
     return powers[whole & 31] * octave * (1.0 + midge_exp_series(rest));
 }
 
 static inline double midge_expm1(float x, const midge_double *powers)
 {
-    const double wide = x;
-    if (wide > -0x1p-10 && wide < 0x1p-10)
+    const double wide = x, size = wide < 0.0 ? -wide : wide;
+    if (size < 0x1p-10)
         return wide * (1.0 + wide * (0.5 + wide * (1.0 / 6 + wide * (1.0 / 24))));
     return midge_exp64(wide, powers) - 1.0;
 }
