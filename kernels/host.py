@@ -17,6 +17,7 @@ from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Lowered
 from ..runtime.outline import outline_of
 from ..runtime.program import Call, Program
+from .endless import guarded
 from .fed import FedDispatcher
 from .native.dispatch import Dispatcher
 from .native.library import addresses
@@ -87,6 +88,9 @@ class HostExecutor(Runner):
         self._fed = FedDispatcher(program, self.arena, self._constants) if fed else None
         self._dispatcher = Dispatcher(() if fed else program.items, self.arena, self._constants)
         self.team = self._team_of(shares) if shares else None
+        self._together: Callable[[], object] | None = None
+        if self.team is not None and shares is not None:
+            self._together = guarded(self.team.run, shares.words[0].words, shares.words[0].endless)
         outline = outline_of(program.graph)
         super().__init__(
             [outline["tensors"][index] for index in outline["inputs"]],
@@ -179,7 +183,7 @@ class HostExecutor(Runner):
     def _way(self) -> Callable[[], object]:
         """How an inference runs: by threads, by one call, or in stretches between NumPy's."""
         if not self.remarks:
-            return self.team.run if self.team else self._dispatcher.run_all
+            return self._together or self._dispatcher.run_all
         parts = [self._part(first, end) for first, end in stretches(self.program.items)]
 
         def run_parts() -> None:

@@ -6,9 +6,8 @@ Their call has no words. A backend that has no NumPy at hand refuses them.
 from __future__ import annotations
 
 from ..runtime.graph import Graph, Node
-from ..runtime.lowering import Lowered
+from ..runtime.lowering import NUMPY_CALL, Lowered
 from .operation import layout
-from .stretches import NUMPY_CALL
 
 IN_NUMPY = layout(NUMPY_CALL, "")
 

@@ -57,6 +57,7 @@ def packed(graph: Graph, program: Program, threads: int) -> bytes:
         ],
         "kernels": tuple(entries[name] for name in own[0].kernels),
         "slots": slots,
+        "endless": own[0].endless,
         **{name: entries[name] for name in functions},
     }
     return pack(header, {**blobs, "constants": bytes(program.constants), "code": code})

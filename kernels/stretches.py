@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..runtime.lowering import NUMPY_CALL
 from ..runtime.program import Call, Loop
-
-NUMPY_CALL = "in_numpy"  # the kernel's name in such a call
 
 
 def is_in_numpy(item: Call | Loop) -> bool:

@@ -60,6 +60,7 @@ from . import (
     transpose,
     transpose_conv,
     update_slice,
+    while_loop,
     winograd_conv2d,
 )
 from .operation import Layout, Operation
@@ -131,6 +132,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "matmul": matmul.OPERATION,
     "update_slice": update_slice.OPERATION,
     "select": select.OPERATION,
+    "while_loop": while_loop.OPERATION,
     "cast": cast.OPERATION,
     "arg_max": extreme.OPERATION,
     "arg_min": extreme.OPERATION,

@@ -196,7 +196,7 @@ class _Assembler:
     def _call(self, work: Work) -> Call:
         call = self.lowered[work.node]
         args = {name: self._number(value, work) for name, value in call.fields.items()}
-        return Call(call.kernel, args, work.node)
+        return Call(call.kernel, args, work.node, call.parts)
 
     def _number(self, value: Field, work: Work) -> int:
         if isinstance(value, Constant):

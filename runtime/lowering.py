@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,8 @@ class Sums:
 
 Field = int | Constant | Address | Cursor | Scratch | Rows | FirstRow | Sums
 
+NUMPY_CALL = "in_numpy"  # the kernel's name in a call that the host hands to the NumPy reference
+
 # How far a kernel has written when it last reads: what may lie over its own input.
 ELEMENT = "element"  # output element i is written after input element i was last read, in order
 PIXEL = "pixel"  # an output pixel (all channels) may be written while its own window is still read
@@ -93,7 +99,8 @@ class Lowered:
     is a slower call for it that takes less scratch, for plans with no room for this one's. `lavish`
     is a call for it that takes more bytes of constants, for plans that may spend them on fewer
     `instructions`, which a model of the kernels counts, to compare calls for one node. `lot` is how
-    many rows a call should make if few bytes are not all that counts.
+    many rows a call should make if few bytes are not all that counts. `parts` are the condition and
+    the body of a loop (`while_loop.py`).
     """
 
     kernel: str
@@ -105,6 +112,7 @@ class Lowered:
     frugal: Lowered | None = None
     lavish: Lowered | None = None
     instructions: int = 0
+    parts: tuple[Program, ...] = ()
 
     @property
     def choices(self) -> tuple[Lowered, ...]:

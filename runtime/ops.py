@@ -87,6 +87,7 @@ from .shapes import (
     weight_words,
     words_of,
 )
+from .while_loop import WHILE, WhileLoop, while_shapes
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ def _binary_macs(graph: Graph, node: Node) -> int:
     weights, y = graph.input(node, 1).shape, graph.output(node)
     groups = max(words_of(node.attrs.channels) // weight_words(graph, node), 1)
     return math.prod((*y.shape[:-1], *weights[:-1])) * (node.attrs.channels // groups)
+
+
+def _turn_macs(graph: Graph, node: Node) -> int:
+    """Of one turn: how many there are is known only while the model runs."""
+    return sum(map(total_macs, node.attrs.parts))
 
 
 _ELEMENTWISE = (same_shape, pointwise_need)
@@ -263,6 +269,8 @@ OPERATORS: Mapping[str, Operator] = {
     # inputs: x, the part, where it begins
     "update_slice": Operator(NoAttrs, general.update_slice_shapes),
     "unstack": Operator(general.Axis, general.unstack_shapes),
+    # inputs: the states at first; outputs: those in the end
+    WHILE: Operator(WhileLoop, while_shapes, None, _turn_macs),
 }
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from . import room
 from .backend import Backend, find_backend
-from .errors import PlanError, UnsupportedModel
+from .errors import PlanError, Refusal, UnsupportedModel
 from .feeding import FEED, feed_call, feed_input
 from .flash import check_flash, spend
 from .frames import take_frames
-from .graph import Graph
+from .graph import Graph, Node
 from .importers import read_model
 from .limits import in_memories, within
-from .lowering import Lowered
+from .lowering import NUMPY_CALL, Lowered
 from .options import Options
 from .order import best_order
 from .passes import PASSES
@@ -31,6 +31,7 @@ from .program import Program
 from .rounding import in_fixed_point
 from .strips import Point
 from .verify import verify
+from .while_loop import WHILE, in_parts, lower_while
 
 
 def compile_model(
@@ -70,6 +71,7 @@ def _compile_graph(graph: Graph, target: str, options: Options, name: str) -> Pr
         )
     _check_extra_macs(options, own is not None, target)
     _check_memories(options, backend)
+    _check_loops(graph, options)
     planner = _planner(feed_input(graph) if options.input_by_row else graph, backend, options)
     if options.segments:
         return planner.segments(options.segments)
@@ -116,7 +118,7 @@ def _by_rule_of(backend: Backend, graph: Graph, options: Options) -> Graph:
     """The graph with the rounding that the target has, or that all have."""
     if backend.rounds_in_floats and not options.fixed_point:
         return graph
-    return in_fixed_point(graph)
+    return in_parts(in_fixed_point(graph), in_fixed_point)
 
 
 def _check_extra_macs(options: Options, streams: bool, target: str) -> None:
@@ -145,6 +147,17 @@ def _check_memories(options: Options, backend: Backend) -> None:
         )
     if any(grant.bytes <= 0 for grant in options.memories):
         raise PlanError("a memory has one byte or more; leave those out that have none")
+
+
+def _check_loops(graph: Graph, options: Options) -> None:
+    if not any(node.op == WHILE for node in graph.nodes):
+        return
+    for asked, name in ((options.input_by_row, "input by row"), (options.memories, "--memory")):
+        if asked:
+            raise PlanError(
+                "the model has a loop that asks while it runs whether it goes on; such a model is "
+                f"planned for whole inputs in one memory: leave out {name}"
+            )
 
 
 def _planner(graph: Graph, backend: Backend, options: Options) -> Planner:
@@ -190,7 +203,7 @@ def lower_nodes(graph: Graph, backend: Backend, flash: int | None = None) -> dic
     calls = {
         i: feed_call(graph, node, backend.progress_bytes if i == feeds[0] else 0)
         if node.op == FEED
-        else backend.lower(graph, node)
+        else lower_node(graph, node, backend)
         for i, node in enumerate(graph.nodes)
         if not is_alias(graph, i)
     }
@@ -199,8 +212,21 @@ def lower_nodes(graph: Graph, backend: Backend, flash: int | None = None) -> dic
     return {last: calls.pop(last)} | calls if feeds == [last] else calls
 
 
+def lower_node(graph: Graph, node: Node, backend: Backend) -> Lowered:
+    """The kernel call of a node; that of a loop is two programs, planned layer by layer."""
+    if node.op != WHILE:
+        return backend.lower(graph, node)
+    parts = [
+        replace(_planner(best_order(part), backend, Options()).plan("layers"), name=name)
+        for part, name in zip(node.attrs.parts, ("condition", "body"), strict=True)
+    ]
+    native = all(call.kernel != NUMPY_CALL for part in parts for call in part.calls())
+    return lower_while(graph, node, parts) if native else backend.lower(graph, node)
+
+
 def rewrite(graph: Graph, options: Options) -> Graph:
-    """All passes, the graph verified after each."""
+    """All passes, the graph verified after each; in the parts of loops, too."""
+    graph = in_parts(graph, lambda part: rewrite(part, replace(options, int8_io=False)))
     graph = verify(fold_constants(verify(graph), _evaluate()))
     for apply in PASSES:
         graph = verify(apply(graph))
@@ -216,16 +242,22 @@ def _evaluate() -> Evaluate:
 
 def refuse_unsupported(graph: Graph, backend: Backend, name: str) -> None:
     """Raise with every node that the backend refuses."""
-    found = []
+    found = list(_refused(graph, backend))
+    if found:
+        raise UnsupportedModel(name, found, by=f"target {backend.name}")
+
+
+def _refused(graph: Graph, backend: Backend) -> Iterator[Refusal]:
     for index, node in enumerate(graph.nodes):
         if node.op != "reshape" and is_alias(graph, index):  # a part of a tensor has no kernel
             continue
         refusal = backend.refuse(graph, node)
-        if refusal is not None:  # passes move nodes; the user knows the model file's numbers
-            number = refusal.node if node.origin is None else node.origin
-            found.append(replace(refusal, node=number))
-    if found:
-        raise UnsupportedModel(name, found, by=f"target {backend.name}")
+        found = [] if refusal is None else [refusal]
+        if node.op == WHILE and not found:
+            found = [refusal for part in node.attrs.parts for refusal in _refused(part, backend)]
+        # Passes move nodes, and a loop's parts have their own; the user knows the file's numbers.
+        number = index if node.origin is None else node.origin
+        yield from (replace(refusal, node=number) for refusal in found)
 
 
 def is_alias(graph: Graph, index: int) -> bool:

@@ -21,11 +21,15 @@ UNNAMED = "model"
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One kernel call. `args` holds an int32 for each of the kernel's fields, in their order."""
+    """One kernel call. `args` holds an int32 for each of the kernel's fields, in their order.
+
+    `parts` are the condition and the body of a loop of the model (`while_loop.py`).
+    """
 
     kernel: str
     args: Mapping[str, int]
     node: int  # index into the program's graph
+    parts: tuple[Program, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,12 @@ class Program:
         """Every call of the program text once, loops entered."""
         for item in self.items:
             yield from item.body if isinstance(item, Loop) else (item,)
+
+    @property
+    def kernels(self) -> frozenset[str]:
+        """The kernels of all calls, those of loops' parts for the loops'."""
+        own = {call.kernel for call in self.calls() if not call.parts}
+        return frozenset(own.union(*(p.kernels for call in self.calls() for p in call.parts)))
 
     def passes(self) -> Iterator[tuple[Call, int]]:
         """Each of `calls` with the number of times that an inference makes it."""

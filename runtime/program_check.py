@@ -32,6 +32,7 @@ from .pipeline import lower_nodes
 from .places import is_view, row_bytes
 from .program import Call, Loop, Program
 from .schedule import output_rows
+from .while_loop import lower_while
 
 MOST_BYTES = 2**31 - 1  # of arena and constants: offsets are int32
 TABLE_ENTRY = 4  # bytes of a row table's int32
@@ -127,6 +128,7 @@ class _Checker:
         whole = len(self.constants) // TABLE_ENTRY * TABLE_ENTRY
         self.tables = np.frombuffer(self.constants[:whole], "<i4")
         self.known: set[tuple[int, int]] = set()  # constants that were compared: (offset, array)
+        self.held: list[Lowered] = []  # so that no other array gets the number of one of these
 
     def check(self, call: Call) -> None:
         """Raise `ValueError` for the first word that can't be right."""
@@ -154,6 +156,8 @@ class _Checker:
 
         A kernel may be one more than once, by numbers that decide on its scratch.
         """
+        if call.parts:
+            return self._loop(call)
         choices = list(self.lowered[call.node].ways) if call.node in self.lowered else []
         found = next((each for each in choices if _is_made_of(each, call)), None)
         if found is None and choices and self.graph.nodes[call.node].op != FEED:
@@ -163,6 +167,18 @@ class _Checker:
         if found is None:
             raise ValueError(f"node {call.node} is not made by {call.kernel}")
         return found
+
+    def _loop(self, call: Call) -> Lowered:
+        """The call of a loop of these parts, which are programs of their own."""
+        for part in call.parts:
+            if part.target != self.backend.name or part.regions or part.state:
+                raise ValueError(f"a part of node {call.node} is for another target or memory")
+            if any(isinstance(item, Loop) for item in part.items):
+                raise ValueError(f"a part of node {call.node} is not planned layer by layer")
+            check_program(part, "a part of it")
+        how = lower_while(self.graph, self.graph.nodes[call.node], call.parts)
+        self.held.append(how)
+        return how
 
     def _rows(self, call: Call, how: Lowered) -> int:
         """The rows that a call makes or takes; never more than there are."""

@@ -24,9 +24,10 @@ from .graph import DTYPES, Graph, Node, Quantization, Tensor
 from .ops import OPERATORS
 from .places import whole_inputs
 from .program import Buffer, Call, Loop, Program, Region, Spread, Step
+from .while_loop import WHILE, WhileLoop
 
 MAGIC = b"MIDGEPRG"
-VERSION = 5
+VERSION = 6
 Built = TypeVar("Built")
 _PREFIX = struct.Struct("<8sIQ")
 _DIGEST = hashlib.sha256().digest_size
@@ -111,16 +112,20 @@ def _unpacked(content: bytes, name: str, build: Callable[[dict[str, Any], bytes]
     try:
         header = json.loads(body[_PREFIX.size : _PREFIX.size + length])
         return build(header, body[_PREFIX.size + length :])
-    except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError, GraphError) as error:
         raise ProgramError(f"{name}: its content contradicts itself ({error})") from None
 
 
 def _check_limits(program: Program, name: str) -> None:
+    for call in program.calls():
+        for part in call.parts:
+            _check_limits(part, name)
     for buffer in program.buffers:
         if buffer.offset < 0 or buffer.offset + buffer.size > program.arena_bytes:
             raise ProgramError(f"{name}: buffer {buffer.name!r} lies outside the arena")
     inputs = whole_inputs(program.graph)
-    for index in (*inputs, *program.graph.outputs, *program.state):
+    outputs = [tensor.index for tensor in program.outputs if not tensor.constant]
+    for index in (*inputs, *outputs, *program.state):
         tensor, at = program.graph.tensors[index], program.addresses.get(index, -1)
         if at < 0 or at + tensor.bytes > program.arena_bytes:
             raise ProgramError(f"{name}: tensor {tensor.name!r} lies outside the arena")
@@ -144,11 +149,15 @@ class _Blobs:
 
 
 def _describe(program: Program, blobs: _Blobs) -> dict[str, Any]:
+    return {**_describe_plan(program, blobs), "graph": _describe_graph(program.graph, blobs)}
+
+
+def _describe_plan(program: Program, blobs: _Blobs) -> dict[str, Any]:
+    """All but the graph: a loop's node has those of its parts."""
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return {
         **{name: getattr(program, name) for name in (*plain, "alignment", "name", "extra_macs")},
-        "graph": _describe_graph(program.graph, blobs),
-        "items": [_describe_item(item) for item in program.items],
+        "items": [_describe_item(item, blobs) for item in program.items],
         "constants": blobs.put(program.constants),
         "addresses": list(program.addresses.items()),
         "buffers": [dataclasses.astuple(buffer) for buffer in program.buffers],
@@ -163,12 +172,14 @@ def _describe_spread(spread: Spread) -> list[Any]:
     return [regions, spread.cost, spread.least_cost, spread.row_tables, words]
 
 
-def _describe_item(item: Call | Loop) -> dict[str, Any]:
+def _describe_item(item: Call | Loop, blobs: _Blobs) -> dict[str, Any]:
     if isinstance(item, Call):
-        return {"kernel": item.kernel, "args": dict(item.args), "node": item.node}
+        parts = [_describe_plan(part, blobs) for part in item.parts]
+        described = {"kernel": item.kernel, "args": dict(item.args), "node": item.node}
+        return {**described, "parts": parts} if parts else described
     return {
         "count": item.count,
-        "body": [_describe_item(call) for call in item.body],
+        "body": [_describe_item(call, blobs) for call in item.body],
         "steps": [dataclasses.astuple(step) for step in item.steps],
     }
 
@@ -180,7 +191,7 @@ def _describe_graph(graph: Graph, blobs: _Blobs) -> dict[str, Any]:
                 node.op,
                 node.inputs,
                 node.outputs,
-                dataclasses.asdict(node.attrs),
+                _describe_attrs(node.attrs, blobs),
                 node.name,
                 node.origin,
             ]
@@ -195,6 +206,12 @@ def _describe_graph(graph: Graph, blobs: _Blobs) -> dict[str, Any]:
             [index, np.asarray(value).tolist()] for index, value in graph.fixed_inputs.items()
         ],
     }
+
+
+def _describe_attrs(attrs: Any, blobs: _Blobs) -> dict[str, Any]:
+    if isinstance(attrs, WhileLoop):
+        return {"parts": [_describe_graph(part, blobs) for part in attrs.parts]}
+    return dataclasses.asdict(attrs)
 
 
 def _describe_tensor(tensor: Tensor, blobs: _Blobs) -> dict[str, Any]:
@@ -219,12 +236,15 @@ def _describe_tensor(tensor: Tensor, blobs: _Blobs) -> dict[str, Any]:
 
 
 def _build(header: Mapping[str, Any], blobs: bytes) -> Program:
-    graph = _build_graph(header["graph"], blobs)
+    return _build_plan(header, _build_graph(header["graph"], blobs), blobs)
+
+
+def _build_plan(header: Mapping[str, Any], graph: Graph, blobs: bytes) -> Program:
     plain = ("target", "arena_bytes", "strategy", "lower_bound", "live_set_bytes", "planner")
     return Program(
         **{name: header[name] for name in (*plain, "alignment", "name", "extra_macs")},
         graph=graph,
-        items=tuple(_build_item(item) for item in header["items"]),
+        items=tuple(_build_item(item, graph, blobs) for item in header["items"]),
         constants=_blob(blobs, header["constants"]),
         addresses={int(tensor): int(offset) for tensor, offset in header["addresses"]},
         buffers=tuple(Buffer(*fields) for fields in header["buffers"]),
@@ -261,22 +281,25 @@ def _array(content: bytes, dtype: str) -> np.ndarray:
     return np.frombuffer(content, DTYPES[dtype])
 
 
-def _build_item(item: Mapping[str, Any]) -> Call | Loop:
+def _build_item(item: Mapping[str, Any], graph: Graph, blobs: bytes) -> Call | Loop:
     if "kernel" in item:
-        return _build_call(item)
-    body = tuple(_build_call(call) for call in item["body"])
+        return _build_call(item, graph, blobs)
+    body = tuple(_build_call(call, graph, blobs) for call in item["body"])
     return Loop(item["count"], body, tuple(Step(*fields) for fields in item["steps"]))
 
 
-def _build_call(item: Mapping[str, Any]) -> Call:
-    return Call(item["kernel"], dict(item["args"]), item["node"])
+def _build_call(item: Mapping[str, Any], graph: Graph, blobs: bytes) -> Call:
+    described = item.get("parts", ())
+    graphs = getattr(graph.nodes[item["node"]].attrs, "parts", ()) if described else ()
+    parts = (_build_plan(one, part, blobs) for one, part in zip(described, graphs, strict=True))
+    return Call(item["kernel"], dict(item["args"]), item["node"], tuple(parts))
 
 
 def _build_graph(description: Mapping[str, Any], blobs: bytes) -> Graph:
     tensors = [_build_tensor(tensor, blobs) for tensor in description["tensors"]]
     known = {tensor.index: tensor for tensor in tensors}
     nodes = [
-        Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs), name, origin)
+        Node(op, tuple(inputs), tuple(outputs), _build_attrs(op, attrs, blobs), name, origin)
         for op, inputs, outputs, attrs, name, origin in description["nodes"]
     ]
     return Graph(
@@ -304,7 +327,10 @@ def _build_tensor(fields: Mapping[str, Any], blobs: bytes) -> Tensor:
     )
 
 
-def _build_attrs(op: str, fields: Mapping[str, Any]) -> Any:
+def _build_attrs(op: str, fields: Mapping[str, Any], blobs: bytes) -> Any:
+    if op == WHILE:
+        condition, body = fields["parts"]
+        return WhileLoop(_build_graph(condition, blobs), _build_graph(body, blobs))
     values = {name: _tupled(value) for name, value in fields.items()}
     if "padding" in values:
         values["padding"] = Padding(**fields["padding"])

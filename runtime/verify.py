@@ -10,6 +10,7 @@ from .attributes import NoAttrs, Shape
 from .errors import GraphError
 from .graph import DTYPES, Graph, Node, Tensor
 from .ops import OPERATORS
+from .while_loop import WhileLoop
 
 
 def verify(graph: Graph) -> Graph:
@@ -103,6 +104,9 @@ def _check_operator(graph: Graph, node: Node, title: str) -> None:
     if not plain and not isinstance(node.attrs, operator.attrs):
         found = type(node.attrs).__name__
         raise GraphError(f"{title} carries {found}, needed are {operator.attrs.__name__}")
+    if isinstance(node.attrs, WhileLoop):
+        for part in node.attrs.parts:
+            verify(part)
     needed = _shapes(graph, node, title)
     found_shapes = tuple(graph.tensors[index].shape for index in node.outputs)
     if found_shapes != needed:

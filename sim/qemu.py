@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,12 +69,13 @@ def run_firmware(
     icount_shift: int | None = None,
     timeout_s: float = 300.0,
     arguments: Sequence[str] = (),
+    meanings: Mapping[int, str] | None = None,
 ) -> str:
     """Run `elf` to its end and return what it said by semihosting.
 
     Files that the firmware opens are relative to `folder`. With `icount_shift` an instruction takes
     exactly 2**icount_shift ns of the emulated time. Raises `ExecutionError` if the firmware reports
-    failure or does not end in time.
+    failure, by the sentence that `meanings` has for its code, or does not end in time.
     """
     icount = [] if icount_shift is None else ["-icount", f"shift={icount_shift}"]
     command = [
@@ -101,6 +102,8 @@ def run_firmware(
             f"the firmware did not end within {timeout_s:g} s on the emulated {machine}; "
             "raise the time limit if the model is that large"
         ) from None
+    if meanings and done.returncode in meanings:
+        raise ExecutionError(meanings[done.returncode])
     if done.returncode:
         said = " ".join(done.stderr.split()) or "nothing"
         raise ExecutionError(

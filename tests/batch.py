@@ -66,7 +66,7 @@ def write_batch(
     kernels: set[str] = set()
     for number, program in enumerate(programs):
         texts |= print_model(replace(program, name=f"case_{number}"))
-        kernels |= {call.kernel for call in program.calls()} - {FEED}
+        kernels |= program.kernels - {FEED}
     texts |= sources(kernels, texts.values())
     texts["batch_models.h"] = _table(programs, inferences, names)
     for name, text in texts.items():

@@ -184,6 +184,10 @@ CASES: list[Line] = [
       for name, each in (("tensor", False), ("channels", True))),
     case("if", g.choice),
     *(case(f"while_{passes}", g.loop, passes=passes) for passes in (0, 3)),
+    *(case(f"while_shrinking_{name}", g.shrinking, dtype=dtype, shape=shape)
+      for name, dtype, shape in ((g.F, g.F, (2, 5)), ("int8", "int8", (7,)),
+                                 ("images", "int8", (2, 3, 4, 5)))),
+    case("while_in_while", g.counted),
     *(case(f"dynamic_update_slice_{name}", g.updated, shape=shape, part=part, dtype=dtype,
            first=first, index=index) for name, shape, part, dtype, first, index in (
         ("computed", (3, 5, 4), (2, 2, 4), g.F, None, g.INT),

@@ -315,9 +315,6 @@ UNSUPPORTED: list[tuple[Callable[[], bytes], str]] = [
     (lambda: one_node(y={"dtype": "int32"}), "it mixes float32 and int32"),
     (lambda: one_node(inputs=(0,), graph_inputs=(), x={"variable": True}),
      "it reads the variable tensor 0"),
-    (lambda: build_general.loop(computed=True),
-     "how often it runs is known only while it does"),
-    (lambda: build_general.loop(step=0), "its passes are more than 5000 operators"),
 ]  # fmt: skip
 
 

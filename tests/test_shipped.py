@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from midge.kernels.native import cache, library, processor, shipped
-from midge.kernels.stretches import NUMPY_CALL
 from midge.kernels.vector.table import native_module, native_names
 from midge.runtime.errors import MissingTool
+from midge.runtime.lowering import NUMPY_CALL
 
 NAMES = ("dispatch", "softmax_s8")
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..kernels.operation import Operation
-from ..kernels.stretches import NUMPY_CALL
 from ..kernels.table import OPERATIONS
+from ..runtime.lowering import NUMPY_CALL
+from ..runtime.while_loop import WHILE
 from ..targets.cortex_m.access import RULES
 from ..targets.cortex_m.sources import c_kernels
 from ..targets.fpga.layers import ON_THE_ARRAY
@@ -54,6 +55,9 @@ MOVERS = frozenset(
 )
 
 
+LOOPS = "any: `reference`, `host`, the microcontrollers, `split`, `fpga-sim`"
+
+
 def page() -> str:
     lines = [HEAD, *(f"| {' | '.join(row)} |\n" for row in _types())]
     lines += tflm_table.table()
@@ -65,6 +69,9 @@ def _types() -> Iterator[tuple[str, ...]]:
     for name, operation in sorted(OPERATIONS.items()):
         kernels = _kernels(operation)
         of_type = [_cell(operation, kernels, dtype) for dtype in TYPES]
+        if name == WHILE:
+            yield f"`{name}`", *[""] * len(TYPES), LOOPS, "", ""
+            continue
         moved = any(kernel in MOVERS for kernel in kernels)
         other = "any: all" if moved else "NumPy" if _in_numpy(operation) else ""
         other = other or _unsigned(kernels) or ("" if any(of_type) else "binary: all")

@@ -21,9 +21,9 @@ from rich.console import Console
 from ..kernels.native.library import images
 from ..kernels.native.processor import SETS
 from ..kernels.native.shipped import file_name, sources_digest, to_bytes
-from ..kernels.stretches import NUMPY_CALL
 from ..kernels.vector.table import native_names
 from ..runtime.errors import MidgeError, ToolError
+from ..runtime.lowering import NUMPY_CALL
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT = ("__pycache__", ".*", "build", "dist", "*.egg-info", "tests", "docs")

@@ -6,8 +6,35 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .memory import INT8_POINTER, INT32_POINTER, INT64_POINTER, pointer_to
-from .opcodes import CALL, CALL_HEADER, LOOP, LOOP_HEADER, STEP_WORDS
+from .memory import (
+    INT8_POINTER,
+    INT32_POINTER,
+    INT64_POINTER,
+    copy_bytes,
+    int8_at,
+    pointer_to,
+)
+from .opcodes import (
+    CALL,
+    CALL_HEADER,
+    COPY,
+    COPY_WORDS,
+    GOTO,
+    LEFT,
+    LOOP,
+    LOOP_HEADER,
+    MOVE,
+    MOVE_WORDS,
+    NEXT,
+    OVER,
+    STEP_WORDS,
+    TURN,
+    TURN_WORDS,
+    TURNS,
+    TURNS_WORDS,
+    UNLESS,
+    UNLESS_WORDS,
+)
 from .registry import native
 
 
@@ -50,7 +77,7 @@ def dispatch(descriptor):  # type: ignore[no-untyped-def]
             while step < pc:
                 words[words[step]] = words[step + 1]
                 step += STEP_WORDS
-        else:
+        elif code == NEXT:
             loop = words[pc + 1]
             pc += 2
             words[loop + 2] -= 1
@@ -60,3 +87,27 @@ def dispatch(descriptor):  # type: ignore[no-untyped-def]
                 while step < pc:
                     words[words[step]] += words[step + 2]
                     step += STEP_WORDS
+        elif code == COPY:
+            origin = constants if words[pc + 4] else arena
+            target, source = int8_at(arena, words[pc + 1]), int8_at(origin, words[pc + 2])
+            copy_bytes(target, source, words[pc + 3])
+            pc += COPY_WORDS
+        elif code == MOVE:
+            arena = int8_at(arena, words[pc + 1])
+            constants = int8_at(constants, words[pc + 2])
+            pc += MOVE_WORDS
+        elif code == TURNS:
+            words[pc + LEFT] = words[pc + 1]
+            pc += TURNS_WORDS
+        elif code == TURN:
+            turns = words[pc + 1]
+            if words[turns + LEFT] > 0:
+                words[turns + LEFT] -= 1
+                pc += TURN_WORDS
+            else:
+                words[turns + OVER] = 1
+                pc = words[pc + 2]
+        elif code == UNLESS:
+            pc = pc + UNLESS_WORDS if arena[words[pc + 1]] else words[pc + 2]
+        elif code == GOTO:
+            pc = words[pc + 1]

@@ -7,11 +7,10 @@ from dataclasses import replace
 from types import ModuleType
 
 from ...runtime.graph import Graph, Node
-from ...runtime.lowering import Lowered
+from ...runtime.lowering import NUMPY_CALL, Lowered
 from ...runtime.room import scratch_bytes
 from .. import table
 from ..native import processor
-from ..stretches import NUMPY_CALL
 from . import (
     add,
     bconv2d,

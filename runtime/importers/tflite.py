@@ -167,15 +167,20 @@ class _Import:
     """One file's nodes, read in order; `tensors` grows with the shapes that follow."""
 
     def __init__(
-        self, model: FileModel, label: str | Path, input_shapes: Mapping[int, Shape]
+        self,
+        model: FileModel,
+        label: str | Path,
+        input_shapes: Mapping[int, Shape],
+        depth: int = 0,
     ) -> None:
-        self.model, self.label = model, label
+        self.model, self.label, self.depth = model, label, depth
         self.refusals: list[Refusal] = []
         self.fixed: dict[int, np.ndarray] = {}
         self.states: set[int] = set()
         self.graph_inputs = frozenset(model.inputs)
         check_order(model)
-        check_outputs(model)
+        if not depth:
+            check_outputs(model)
         produced = {t for op in model.operators for t in op.outputs}
         self.tensors = {
             t.index: tensor for t in model.tensors if (tensor := _tensor(t, produced)) is not None
@@ -183,7 +188,9 @@ class _Import:
         for index, shape in input_shapes.items():
             self.tensors[index] = replace(self.tensors[index], shape=shape)
         self.files = list(model.tensors)
-        self.loops = Loops(model, self.files, self.tensors, _tensor, self.pass_of_loop)
+        self.loops = Loops(
+            model, self.files, self.tensors, _tensor, self.pass_of_loop, self.part_of_loop, depth
+        )
 
     def graph(self) -> Graph:
         nodes = [node for op in self.model.operators for node in self.nodes(op)]
@@ -207,7 +214,7 @@ class _Import:
             if operator.code == "WHILE":
                 for index in (*operator.operands, *operator.outputs):
                     self.check_tensor(self.files[index])
-                return self.loops.write_out(operator)
+                return self.loops.nodes(operator)
             node = self.read(operator)
             return [] if node is None else [node]
         except Unsupported as error:
@@ -229,6 +236,16 @@ class _Import:
             if self.refusals:
                 return None
         return nodes
+
+    def part_of_loop(
+        self, number: int, part: FileModel, shapes: Mapping[int, Shape]
+    ) -> Graph | None:
+        """Condition or body of operator `number`; None where some of it is refused."""
+        try:
+            return _Import(part, self.label, shapes, self.loops.depth).graph()
+        except UnsupportedModel as error:
+            self.refusals += (replace(refusal, node=number) for refusal in error.refusals)
+            return None
 
     def read(self, operator: FileOperator) -> Node | None:
         """The node; None for one whose answers are known, which are constants from now on."""
@@ -260,7 +277,7 @@ class _Import:
 
     def know(self, operator: FileOperator, values: Sequence[np.ndarray]) -> None:
         """Outputs become constants: shapes, mostly, and what is computed from them."""
-        if set(operator.outputs) & set(self.model.outputs):
+        if set(operator.outputs) & set(self.model.outputs) and not self.depth:
             raise Unsupported(
                 "it makes an output of the model that never changes", "leave that output out"
             )
@@ -269,7 +286,7 @@ class _Import:
 
     def make_states(self, operator: FileOperator, parts: Parts, name: str) -> Iterator[int]:
         """Tensors behind the file's own, for what an operator keeps within itself."""
-        if parts.states and operator.outputs[0] >= len(self.model.tensors):
+        if parts.states and (self.depth or operator.outputs[0] >= len(self.model.tensors)):
             raise Unsupported("it keeps a state inside a loop", "pass the state in and out instead")
         for shape, dtype in parts.states:
             index, name = len(self.files), f"{name}/state"

@@ -1,19 +1,20 @@
-"""WHILE as its passes, one after the other: how many there are is known before the model runs.
+"""WHILE as its passes, one after the other, where it is known beforehand how many there are.
 
-Condition and body are read as often as they run, each time with tensors of their own. What is
-computed from constants is a constant at once, as a counter is, and a condition on it.
-(tensorflow/lite/kernels/while.cc.)
+Condition and body are then read as often as they run, each time with tensors of their own. What is
+computed from constants is a constant at once, as a counter is, and a condition on it. Any other
+loop is one node over two graphs, `runtime/while_loop.py`. (tensorflow/lite/kernels/while.cc.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import count
 
-from ..attributes import Reshape
-from ..graph import Node, Tensor
-from .known import limited
+from ..attributes import Reshape, Shape
+from ..graph import Graph, Node, Tensor
+from ..while_loop import WHILE, WhileLoop
+from .known import MOST_PASSES
 from .tflite_branches import moved, with_choices
 from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
 from .tflite_order import check_order
@@ -21,14 +22,19 @@ from .tflite_reading import Unsupported
 from .tflite_sums import with_chains
 
 MOST_DEPTH = 16  # of loops within loops
-MOST_OPERATORS = 5_000  # of all passes of all loops
+MOST_OPERATORS = 5_000  # of all passes of all loops that are written out
+
+
+class _Unknown(Exception):
+    """How often a loop runs isn't known, or is too often to write it out."""
 
 
 class Loops:
     """The loops of one model, while it is read.
 
     `files` and `tensors` are those of the model, and grow. `read` answers the nodes of operators,
-    and None once one of them is refused.
+    and None once one of them is refused; `graph` that of an operator's subgraph with these
+    shapes of inputs.
     """
 
     def __init__(
@@ -38,20 +44,70 @@ class Loops:
         tensors: dict[int, Tensor],
         convert: Callable[[FileTensor, Set[int]], Tensor | None],
         read: Callable[[Sequence[FileOperator]], list[Node] | None],
+        graph: Callable[[int, FileModel, Mapping[int, Shape]], Graph | None],
+        depth: int,
     ) -> None:
         self.model, self.files, self.tensors = model, files, tensors
-        self.convert, self.read = convert, read
-        self.depth = self.operators = 0
+        self.convert, self.read, self.graph = convert, read, graph
+        self.depth, self.operators = depth, 0
 
-    def write_out(self, operator: FileOperator) -> list[Node]:
-        """The nodes of all passes; none if one of their operators is refused."""
+    def nodes(self, operator: FileOperator) -> list[Node]:
+        """The nodes of all passes, or the loop's own; none if one of its operators is refused."""
         if self.depth == MOST_DEPTH:
             raise Malformed(f"its loops lie more than {MOST_DEPTH} deep in one another")
         self.depth += 1
+        known, spent = len(self.files), self.operators
         try:
             return self._passes(operator)
+        except _Unknown:
+            for index in range(known, len(self.files)):
+                self.tensors.pop(index, None)
+            self.operators = spent
+            return self._node(operator)
         finally:
             self.depth -= 1
+
+    def _node(self, operator: FileOperator) -> list[Node]:
+        """A loop that asks while it runs."""
+        states = [self.tensors[index] for index in operator.inputs]
+        ends = len(states)
+        condition, body = [
+            self._graph(operator.index, self._subgraph(operator, which, ends, made), states)
+            for which, made in (("Cond", 1), ("Body", ends))
+        ]
+        if condition is None or body is None:
+            return []
+        answer = condition.tensors[condition.outputs[0]]
+        if answer.constant:
+            raise Unsupported("its condition never changes", "leave the loop out")
+        for number, (state, index) in enumerate(zip(states, body.outputs, strict=True)):
+            made = body.tensors[index]
+            if _kind(made) != _kind(state) or made.shape != state.shape:
+                raise Unsupported(
+                    f"its state {number} is {state.dtype}{list(state.shape)} first and "
+                    f"{made.dtype}{list(made.shape)} after a turn, or has another scale then",
+                    "give each state one shape, one type and one scale",
+                )
+        for index, state in zip(operator.outputs, states, strict=True):
+            named = replace(state, index=index, name=self.files[index].name)
+            self.tensors[index] = replace(named, data=None, variable=False, initial=None)
+        name, attrs = self.files[operator.outputs[0]].name, WhileLoop(condition, body)
+        return [Node(WHILE, operator.inputs, operator.outputs, attrs, name, operator.index)]
+
+    def _graph(self, number: int, part: FileModel, states: Sequence[Tensor]) -> Graph | None:
+        self.check_states(part, states)
+        shapes = (state.shape for state in states)
+        return self.graph(number, part, dict(zip(part.inputs, shapes, strict=True)))
+
+    def check_states(self, part: FileModel, states: Sequence[Tensor | None]) -> None:
+        """A part's inputs are of the states' types."""
+        for number, (index, found) in enumerate(zip(part.inputs, states, strict=True)):
+            wanted = self.convert(part.tensors[index], set())
+            if found is None or wanted is None or _kind(found) != _kind(wanted):
+                raise Unsupported(
+                    f"its state {number} comes in another type or scale than it is read in",
+                    "give each state one type and one scale",
+                )
 
     def _passes(self, operator: FileOperator) -> list[Node]:
         ends = len(operator.inputs)
@@ -67,7 +123,8 @@ class Loops:
                 return []
             if not self._goes_on(asked[1][0]):
                 return nodes + self._ends(operator, state)
-            limited(passes)
+            if passes > MOST_PASSES:
+                raise _Unknown
             made = body.run(state)
             if made is None:
                 return []
@@ -80,9 +137,7 @@ class Loops:
         if answer.dtype != "bool" or answer.elements != 1:
             raise Malformed(f"its condition must be one bool, not {answer.dtype}{answer.shape}")
         if answer.data is None:
-            raise Unsupported(
-                "how often it runs is known only while it does", "export it with a fixed count"
-            )
+            raise _Unknown
         return bool(answer.data.reshape(-1)[0])
 
     def _subgraph(self, operator: FileOperator, which: str, inputs: int, outputs: int) -> FileModel:
@@ -107,10 +162,7 @@ class Loops:
     def spend(self, operators: int) -> None:
         self.operators += operators
         if self.operators > MOST_OPERATORS:
-            raise Unsupported(
-                f"its passes are more than {MOST_OPERATORS} operators",
-                "let it run fewer times, or make the body a model of its own",
-            )
+            raise _Unknown
 
     def _ends(self, operator: FileOperator, state: Sequence[int]) -> list[Node]:
         """The loop's outputs are the states after the last pass."""
@@ -160,7 +212,7 @@ class _Part:
         loops = self.loops
         loops.spend(1 + len(self.model.operators))
         places = dict(zip(self.model.inputs, state, strict=True)) | self.constants
-        self._check_states(places)
+        loops.check_states(self.model, [loops.tensors.get(index) for index in state])
         begin = len(loops.files)
         for tensor in self.model.tensors:
             if tensor.index not in places:
@@ -174,16 +226,6 @@ class _Part:
             if index not in used:
                 loops.tensors.pop(index, None)
         return nodes, outputs
-
-    def _check_states(self, places: dict[int, int]) -> None:
-        for number, index in enumerate(self.model.inputs):
-            wanted = self.loops.convert(self.model.tensors[index], self.produced)
-            found = self.loops.tensors.get(places[index])
-            if found is None or wanted is None or _kind(found) != _kind(wanted):
-                raise Unsupported(
-                    f"its state {number} comes in another type or scale than it is read in",
-                    "give each state one type and one scale",
-                )
 
 
 def _kind(tensor: Tensor) -> tuple[object, ...]:

@@ -13,21 +13,28 @@ from pathlib import Path
 import numpy as np
 
 from ...kernels import table
-from ...kernels.stretches import NUMPY_CALL
 from ...runtime.backend import CallCost, Measurement, Profile, check_inputs
 from ...runtime.errors import ExecutionError, Refusal
 from ...runtime.feeding import FEED, is_fed
 from ...runtime.graph import DTYPES, Graph, Node
-from ...runtime.lowering import Lowered
+from ...runtime.lowering import NUMPY_CALL, Lowered
 from ...runtime.pipeline import is_alias
 from ...runtime.program import Program
+from ...runtime.while_loop import ENDLESS, WHILE
 from ...sim.cycles import traced_cost
 from ...sim.qemu import run_firmware
 from ..boards import Board, Emulator, emulated_board
 from .addresses import memory_symbols
 from .fed import PROGRESS_BYTES
 from .lowering import lower
-from .printer import PROFILE, PROFILE_PAIRS, TRACE, model_under_test, print_model
+from .printer import (
+    ENDLESS_STATUS,
+    PROFILE,
+    PROFILE_PAIRS,
+    TRACE,
+    model_under_test,
+    print_model,
+)
 from .sources import c_kernels, sources
 from .toolchain import (
     FIRMWARE,
@@ -46,6 +53,7 @@ HARNESS = ("main.c",)
 # has less says so (`--ram`).
 STRATEGIES = {"cortex-m7": "layers", "cortex-m55": "layers", "rv32imc": "layers"}
 TIMEOUT_S = 600.0
+MODEL_ERROR = 20  # what main.c adds to a model's status
 
 _REQUEST = struct.Struct("<III")  # struct request of main.c
 _ANSWER = struct.Struct("<QII")  # struct answer
@@ -58,6 +66,7 @@ class CBackend:
     progress_bytes = PROGRESS_BYTES
     several_memories = False
     rounds_in_floats = False
+    says_endless = True  # whoever runs the C is told if a loop of the model does not end
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -69,11 +78,14 @@ class CBackend:
         if is_alias(graph, index):
             return None
         refused = table.refusal(graph, node, index)
-        if refused is not None:
+        if refused is not None or (node.op == WHILE and self.says_endless):
             return refused
         kernel = lower(graph, node, self.name).kernel
         if kernel in c_kernels():
             return None
+        if node.op == WHILE:
+            why = f"a library for {self.name} can't say that a loop does not end"
+            return Refusal(index, node.op, why, "run it on host, or export it with a fixed count")
         if kernel == NUMPY_CALL:
             why = f"{node.op} of these types and shapes runs in NumPy, which {self.name} hasn't"
             return Refusal(index, node.op, why, f"{table.operands(graph, node)}; run it on host")
@@ -118,7 +130,7 @@ class Report:
 def write_sources(program: Program, folder: Path, hook: str | None = None) -> tuple[Path, ...]:
     """Write the model's C files and all that they need to `folder`."""
     printed = print_model(program, hook)
-    kernels = {call.kernel for call in program.calls()} - {FEED}
+    kernels = program.kernels - {FEED}
     texts = printed | sources(kernels, printed.values())
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sorted(texts.items()):
@@ -282,6 +294,7 @@ class CortexMExecutor:
                 emulator.icount_shift,
                 TIMEOUT_S,
                 emulator.arguments,
+                {MODEL_ERROR + ENDLESS_STATUS: ENDLESS},
             )
             answer = (folder / "output.bin").read_bytes()
         if self.program.state:

@@ -17,11 +17,11 @@ from ...runtime.graph import Graph
 from ...runtime.program import Call, Loop, Program
 from .addresses import Addresses
 from .sources import c_field, c_name, params_type
+from .turns import FAILED, loop_function
 
 Steps = Sequence[tuple[str, int]]  # (field, by) of a call in a loop
 ROWS = "rows"
 FEWEST_STEPS = 8  # calls that are worth a table
-MADE_WITH = "int8_t *arena, const struct node *node, int32_t at, int32_t rows"
 
 
 @dataclass
@@ -81,11 +81,18 @@ def _multiple(move: Mapping[str, int], unit: Mapping[str, int]) -> int | None:
 
 @dataclass(frozen=True)
 class CallPrinter:
-    """Prints the calls of one program; `wrapped` may put something round a call's statement."""
+    """Prints the calls of one program; `wrapped` may put something round a call's statement.
+
+    `constants` is the variable that holds them, `endless` what a function answers in which a loop
+    of the model does not end. What is defined is called by names that begin with `prefix`.
+    """
 
     program: Program
     wrapped: Callable[[Call, str], str]
     addresses: Addresses
+    endless: str
+    constants: str = "constants"
+    prefix: str = ""
 
     @property
     def _graph(self) -> Graph:
@@ -98,7 +105,7 @@ class CallPrinter:
         for item in self.program.items:
             for position, call in enumerate(item.body if isinstance(item, Loop) else (item,)):
                 if call.kernel != FEED:
-                    name = f"{c_name(self._graph.nodes[call.node].op)}_{call.node}"
+                    name = f"{self.prefix}{c_name(self._graph.nodes[call.node].op)}_{call.node}"
                     uses = found.setdefault((call.node, call.kernel), _Uses(name, call.kernel))
                     uses.calls.append((call, steps_of(item, position)))
         return found
@@ -114,10 +121,11 @@ class CallPrinter:
 
     def definitions(self) -> Iterator[str]:
         """The parameters, and how nodes are called that are called more than once."""
+        node = f"{self.prefix}node"
         if self._moved:
             most = max(1, *(len(names) for names in self._moved.values()))
             yield "/* A node that is called more than once: fields move by `at` times `moves`. */"
-            yield "struct node {"
+            yield f"struct {node} {{"
             yield "    int32_t kernel;"
             yield "    const void *params;"
             yield f"    int32_t moves[{most}];"
@@ -127,12 +135,12 @@ class CallPrinter:
             yield from self._maker(kernel, names)
         if self._moved:
             # No pointers to functions: what may call what is plain to the linker and to readers.
-            yield f"static void make({MADE_WITH})"
+            yield f"static void {self.prefix}make({self._made_with})"
             yield "{"
             yield "    switch (node->kernel) {"
             for number, kernel in enumerate(self._moved):
                 yield f"    case {number}:"
-                yield f"        make_{kernel}(arena, node, at, rows);"
+                yield f"        {self.prefix}make_{kernel}(arena, {self._passed}node, at, rows);"
                 yield "        break;"
             yield "    default:"
             yield "        break;"
@@ -145,13 +153,16 @@ class CallPrinter:
                 yield from self._params(f"params_{uses.name}", call)
                 moves = [(uses.direction or {}).get(name, 0) for name in self._moved[uses.kernel]]
                 yield f"/* {self.describe(call)} */"
-                yield f"static const struct node {uses.name} = {{"
+                yield f"static const struct {node} {uses.name} = {{"
                 by = ", ".join(map(str, moves or [0]))
                 number = list(self._moved).index(uses.kernel)
                 yield f"    {number}, &params_{uses.name}, {{{by}}}}};"
                 yield ""
                 continue
             for number, (call, _) in enumerate(uses.calls):
+                if call.parts:
+                    yield from loop_function(uses.name, call, list(self._parts(uses.name, call)))
+                    continue
                 yield from self._params(_params_name(uses, number), call)
 
     def _params(self, name: str, call: Call) -> Iterator[str]:
@@ -168,7 +179,7 @@ class CallPrinter:
             if uses.kernel == kernel
             for call, _ in uses.calls
         )
-        yield f"static void make_{kernel}({MADE_WITH})"
+        yield f"static void {self.prefix}make_{kernel}({self._made_with})"
         yield "{"
         yield f"    {params_type(kernel)} here = *(const {params_type(kernel)} *)node->params;"
         yield "    here.rows = rows;" if has_rows else "    (void)rows;"
@@ -176,9 +187,29 @@ class CallPrinter:
             yield "    (void)at;"
         for i, name in enumerate(names):
             yield f"    here.{c_field(name)} += at * node->moves[{i}];"
-        yield f"    midge_{kernel}(arena, constants, &here);"
+        yield f"    midge_{kernel}(arena, {self.constants}, &here);"
         yield "}"
         yield ""
+
+    @property
+    def _made_with(self) -> str:
+        """Parameters of what makes a node; those of a loop's part are given their constants."""
+        given = f"const int8_t *{self.constants}, " if self.prefix else ""
+        node = f"const struct {self.prefix}node *node"
+        return f"int8_t *arena, {given}{node}, int32_t at, int32_t rows"
+
+    @property
+    def _passed(self) -> str:
+        return f"{self.constants}, " if self.prefix else ""
+
+    def _parts(self, name: str, call: Call) -> Iterator[CallPrinter]:
+        """Printers of a loop's condition and body."""
+        for part, kind in zip(call.parts, ("condition", "body"), strict=True):
+            constants = f"of_{kind}"
+            addresses = Addresses(part, self.addresses.alignment)
+            yield CallPrinter(
+                part, lambda _, line: line, addresses, str(FAILED), constants, f"{name}_{kind}_"
+            )
 
     def sequences(self, items: Sequence[Call | Loop]) -> Iterator[list[Call] | Call | Loop]:
         """The items, with neighbouring calls of repeated nodes as lists that a table can hold."""
@@ -204,7 +235,7 @@ class CallPrinter:
         made = list(dict.fromkeys((call.node, call.kernel) for call in calls))
         number = {key: at for at, key in enumerate(made)}
         yield "{"
-        yield "    static const struct node *const nodes[] = {"
+        yield f"    static const struct {self.prefix}node *const nodes[] = {{"
         yield from (f"        &{self._uses[key].name}," for key in made)
         yield "    };"
         yield "    static const struct {"
@@ -219,8 +250,8 @@ class CallPrinter:
             yield f"        {step} /* {self._uses[key].name} */"
         yield "    };"
         yield f"    for (int i = 0; i < {len(calls)}; i++) {{"
-        yield "        const struct node *const node = nodes[steps[i].node];"
-        yield "        make(arena, node, steps[i].at, steps[i].rows);"
+        yield f"        const struct {self.prefix}node *const node = nodes[steps[i].node];"
+        yield f"        {self.prefix}make(arena, {self._passed}node, steps[i].at, steps[i].rows);"
         yield "    }"
         yield "}"
 
@@ -233,21 +264,26 @@ class CallPrinter:
         number = next(n for n, (other, _) in enumerate(uses.calls) if other is call)
         name = _params_name(uses, number)
         yield f"/* {self.describe(call)} */"
+        if call.parts:
+            run = f"if ({uses.name}(arena, {self.constants}) != 0) return {self.endless};"
+            yield self.wrapped(call, run)
+            return
         if not any(by for _, by in steps):
-            yield self.wrapped(call, f"midge_{call.kernel}(arena, constants, &{name});")
+            yield self.wrapped(call, f"midge_{call.kernel}(arena, {self.constants}, &{name});")
             return
         yield "{"
         yield f"    {params_type(call.kernel)} here = {name};"
         for field_name, by in steps:
             yield f"    here.{c_field(field_name)} += pass * {by};"
-        yield "    " + self.wrapped(call, f"midge_{call.kernel}(arena, constants, &here);")
+        yield "    " + self.wrapped(call, f"midge_{call.kernel}(arena, {self.constants}, &here);")
         yield "}"
 
     def _function_call(self, uses: _Uses, call: Call, steps: Steps) -> str:
         begin, by = uses.numbers(call, steps)
         step = "pass" if by == 1 else f"pass * {by}"
         at = " + ".join([str(begin)] * (not by or begin != 0) + [step] * (by != 0))
-        return f"make(arena, &{uses.name}, {at}, {call.args.get(ROWS, 0)});"
+        made = f"{self._passed}&{uses.name}, {at}, {call.args.get(ROWS, 0)}"
+        return f"{self.prefix}make(arena, {made});"
 
     def describe(self, call: Call) -> str:
         """Node, operator and where its operands lie."""

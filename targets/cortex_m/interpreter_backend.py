@@ -21,6 +21,7 @@ from ...runtime.graph import DTYPES, Graph, Node
 from ...runtime.lowering import Lowered
 from ...runtime.places import is_view
 from ...runtime.program import Program
+from ...runtime.while_loop import WHILE
 from ...sim.qemu import find_tool, run_tool
 from .access import RULES
 from .interpreted import ALIGNMENT, interpreter_sources, library, to_image
@@ -54,7 +55,7 @@ class InterpreterBackend:
         refused = table.refusal(graph, node, index)
         if refused is not None:
             return refused
-        kernel = self.lower(graph, node).kernel
+        kernel = WHILE if node.op == WHILE else self.lower(graph, node).kernel
         if kernel in RULES:
             return None
         return Refusal(

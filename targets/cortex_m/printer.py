@@ -18,6 +18,7 @@ from ...runtime.errors import TargetError
 from ...runtime.feeding import is_fed
 from ...runtime.graph import Graph, Tensor
 from ...runtime.program import Call, Loop, Program
+from ...runtime.while_loop import MOST_TURNS
 from .addresses import Addresses
 from .calls import CallPrinter, Steps, quoted, steps_of
 from .fed import FedPrinter
@@ -36,6 +37,7 @@ C_TYPES = {
 
 
 TRACE, PROFILE = "trace", "profile"  # hooks of printed models
+ENDLESS_STATUS = 7  # of a printed model's run
 PROFILE_PAIRS = 1000  # hooks with nothing between, by which the hooks' own cost is found
 
 
@@ -98,7 +100,7 @@ class _Printer:
 
     @cached_property
     def calls(self) -> CallPrinter:
-        return CallPrinter(self.program, self._hooked, self.addresses)
+        return CallPrinter(self.program, self._hooked, self.addresses, f"{self.macro}_ENDLESS")
 
     @property
     def addresses(self) -> Addresses:
@@ -142,6 +144,10 @@ class _Printer:
             more.append(f"{macro}_NOT_THE_ARENA = 5 /* it isn't the first memory */")
             more.append(
                 f"{macro}_OUT_OF_REACH = 6  /* a memory isn't in the 2 GB from the base on */"
+            )
+        if any(call.parts for call in self.program.calls()):
+            more.append(
+                f"{macro}_ENDLESS = {ENDLESS_STATUS} /* a loop went on after {MOST_TURNS} turns */"
             )
         yield from _enumerated(more)
         yield "};"

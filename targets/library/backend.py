@@ -15,14 +15,14 @@ import numpy as np
 from ...kernels import table, tuning
 from ...kernels.host import ALIGNMENT
 from ...kernels.native import processor
-from ...kernels.stretches import NUMPY_CALL
 from ...kernels.vector import table as vector
 from ...runtime.backend import Measurement, check_inputs
 from ...runtime.errors import Refusal, TargetError
 from ...runtime.feeding import is_fed
 from ...runtime.graph import DTYPES, Graph, Node, Tensor
-from ...runtime.lowering import Lowered
+from ...runtime.lowering import NUMPY_CALL, Lowered
 from ...runtime.program import Program
+from ...runtime.while_loop import WHILE
 from .build import Library, build_library
 from .emulated import EmulatedModel
 from .loader import Model
@@ -49,6 +49,8 @@ class LibraryBackend:
         refused = table.refusal(graph, node, index)
         if refused is None and self.lower(graph, node).kernel == NUMPY_CALL:
             why = f"{node.op} runs in NumPy, which a library doesn't have"
+            if node.op == WHILE:
+                why = "a library can't say that a loop does not end"
             return Refusal(index, node.op, why, "run it on target host")
         return refused
 

@@ -29,6 +29,8 @@ TIMEOUT_S = 300.0
 class FromCBackend(CBackend):
     """A computer that runs Linux on Armv7-A, emulated to run."""
 
+    says_endless = False
+
     def build(self, program: Program, out: Path | None = None) -> FromCExecutor:
         """Compile and link; library, header and loader are written to `out` if it is given."""
         return FromCExecutor(program, compiled_library(program, COMPILER, FLAGS, ARMV7), out)

@@ -10,10 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ...runtime.graph import Graph, Tensor
+from ...runtime.graph import Graph, Node, Tensor
 from ...runtime.importers import read_model
 from ...runtime.ops import macs
 from ...runtime.passes.recognise_bits import recognised
+from ...runtime.while_loop import WhileLoop
 from ..arguments import add_model
 from ..graph_page import graph_page
 from ..plan_page import short_name
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "operators": _operators(graph),
         "tensors": [_tensor(t) for t in graph.tensors.values()],
         "macs": sum(macs(graph, node) for node in graph.nodes),
-        "parameter_bytes": sum(t.bytes for t in graph.tensors.values() if t.constant),
+        "parameter_bytes": _parameter_bytes(graph),
         "inputs": [_tensor(graph.tensors[i]) for i in graph.inputs],
         "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
         "sha256": graph.sha256,
@@ -52,12 +53,26 @@ def _operators(graph: Graph) -> list[dict[str, Any]]:
             "name": node.name,
             "inputs": node.inputs,
             "outputs": node.outputs,
-            "attributes": dataclasses.asdict(node.attrs),
+            "attributes": _attributes(node),
             "output_shape": graph.output(node).shape,
             "macs": macs(graph, node),
         }
         for i, node in enumerate(graph.nodes)
     ]
+
+
+def _attributes(node: Node) -> dict[str, Any]:
+    if isinstance(node.attrs, WhileLoop):
+        condition, body = map(_operators, node.attrs.parts)
+        return {"condition": condition, "body": body}
+    return dataclasses.asdict(node.attrs)
+
+
+def _parameter_bytes(graph: Graph) -> int:
+    """Of all constants, those of loops' parts too."""
+    own = sum(tensor.bytes for tensor in graph.tensors.values() if tensor.constant)
+    loops = [node.attrs for node in graph.nodes if isinstance(node.attrs, WhileLoop)]
+    return own + sum(_parameter_bytes(part) for loop in loops for part in loop.parts)
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
