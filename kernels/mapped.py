@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 
-from .endless import guarded
 from .native.loader import load_code
 
 TYPE_CHECKING = False
@@ -42,9 +41,12 @@ class MappedModel:
         }
         words = [base + header[f"words{thread}"][0] for thread in range(header["threads"])]
         self.close: Callable[[], object] = _nothing
-        run = self._team(base, code, words) if len(words) > 1 else self._alone(words[0])
-        own = (ctypes.c_int32 * (header["words0"][1] // 4)).from_address(words[0])
-        self.invoke = guarded(run, own, header["endless"])
+        self.invoke = self._team(base, code, words) if len(words) > 1 else self._alone(words[0])
+        if header["endless"]:
+            from .endless import guarded  # only loops of the model need it
+
+            own = (ctypes.c_int32 * (header["words0"][1] // 4)).from_address(words[0])
+            self.invoke = guarded(self.invoke, own, header["endless"])
         self.reset()
 
     def reset(self) -> None:

@@ -50,7 +50,7 @@ def test_foreign_file_and_other_version() -> None:
         from_bytes(b"hello")
     content = bytearray(to_bytes(compile_model(b.reshape(), "host")))
     content[8] = 9
-    with pytest.raises(ProgramError, match=r"program version 9, this midge reads 5"):
+    with pytest.raises(ProgramError, match=r"program version 9, this midge reads 6"):
         from_bytes(bytes(content))
 
 
