@@ -127,9 +127,16 @@ def same_dtype(graph: Graph, node: Node) -> bool:
     return graph.input(node).dtype == graph.output(node).dtype
 
 
+def at_most_six_cuts(graph: Graph, node: Node) -> bool:
+    """Tensors must have at most six axes, those counted as one that are taken whole together."""
+    attrs, steps = node.attrs, element_steps(graph.input(node).shape, 1)
+    taken = [stride * step for stride, step in zip(attrs.strides, steps, strict=True)]
+    return len(merge_axes(attrs.sizes, taken)[0]) <= AXES
+
+
 def at_most_six_axes(graph: Graph, node: Node) -> bool:
     """Tensors must have at most six axes."""
     return all(len(graph.tensors[t].shape) <= AXES for t in (*node.operands, *node.outputs))
 
 
-OPERATION = Operation(reference, lower, (ROWS, COPY), (same_dtype, at_most_six_axes))
+OPERATION = Operation(reference, lower, (ROWS, COPY), (same_dtype, at_most_six_cuts))

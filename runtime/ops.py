@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import general, signal
+from . import general, narrow, sampling, signal
 from .attributes import (
     Arithmetic,
     BConv2D,
@@ -237,7 +237,12 @@ OPERATORS: Mapping[str, Operator] = {
     "gather": Operator(general.Axis, general.gather_shapes),
     "gather_elements": Operator(general.Axis, general.second_shape),
     "gather_nd": Operator(general.Axis, general.gather_nd_shapes),
+    # inputs: x in NCHW, where to look
+    "grid_sample": Operator(sampling.GridSample, sampling.grid_sample_shapes),
+    # inputs: x in NCHW, regions, the image of each
+    "roi_align": Operator(sampling.RoiAlign, sampling.roi_align_shapes),
     "matmul": Operator(general.MatMul, general.matmul_shapes, None, general.matmul_macs),
+    "narrow": Operator(narrow.Narrow, *_ELEMENTWISE),
     "rearrange": Operator(general.Rearrange, general.rearrange_shapes),
     "repeat": Operator(general.Repeats, general.repeat_shapes),
     # inputs: x, indices, updates

@@ -23,6 +23,7 @@ import numpy as np
 from ..runtime.backend import find_backend
 from ..runtime.errors import MidgeError, UnsupportedModel
 from ..runtime.importers.onnx import read_onnx
+from ..runtime.narrow import carried
 from ..runtime.pipeline import compile_graph
 
 PAGE = Path(__file__).parent.parent / "docs" / "onnx.md"
@@ -103,8 +104,8 @@ def _array(value: Any) -> Any:
     from onnx import TensorProto, numpy_helper
 
     if isinstance(value, TensorProto):
-        return numpy_helper.to_array(value)
-    return None if value is None or isinstance(value, list) else np.asarray(value)
+        return carried(numpy_helper.to_array(value))
+    return None if value is None or isinstance(value, list) else carried(np.asarray(value))
 
 
 def _agree(answer: np.ndarray, wanted: np.ndarray, rtol: float) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError, MidgeError, MissingTool, ModelError, Refusal, UnsupportedModel
 from ..graph import Graph
+from ..narrow import CARRIERS
 from ..rounding import in_floats
 from .known import graph_of
 from .onnx_building import Builder
@@ -86,7 +87,7 @@ def _parse(content: bytes, label: str, folder: Path | None) -> Any:
         raise ModelError(label, f"this is no ONNX model ({_first_line(error)})") from None
     _load_external(model, label, folder)
     opset = max((o.version for o in model.opset_import if o.domain in OWN_DOMAINS), default=0)
-    if opset < LEAST_OPSET:
+    if opset < LEAST_OPSET and not _unchanged(model, opset):
         raise ModelError(
             label,
             f"it has opset {opset}; {LEAST_OPSET} is the least that is read",
@@ -99,6 +100,19 @@ def _parse(content: bytes, label: str, folder: Path | None) -> Any:
     except Exception as error:
         raise ModelError(label, f"the onnx package finds it broken: {_first_line(error)}") from None
     return model
+
+
+def _unchanged(model: Any, opset: int) -> bool:
+    """Whether all operators of an older model mean what they do since `LEAST_OPSET`."""
+    schema = _onnx().defs.get_schema
+    try:
+        return opset > 0 and all(
+            schema(node.op_type, opset, "").since_version
+            == schema(node.op_type, LEAST_OPSET, "").since_version
+            for node in model.graph.node
+        )
+    except Exception:  # the package has no such operator
+        return False
 
 
 def _first_line(error: Exception) -> str:
@@ -193,11 +207,13 @@ class _Import:
         kind = value.type.tensor_type
         if not kind.elem_type:
             raise ModelError(self.label, f"input {value.name!r} is no tensor", "pass tensors only")
-        dtype = self._onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        dtype = np.dtype(self._onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
         shape = tuple(d.dim_value for d in kind.shape.dim)
-        made = self.build.input(value.name, shape, np.dtype(dtype).name)
+        made = self.build.input(value.name, shape, CARRIERS.get(dtype.name, dtype.name))
         if made is None:
-            raise ModelError(self.label, f"input {value.name!r} has the type {np.dtype(dtype)}")
+            raise ModelError(self.label, f"input {value.name!r} has the type {dtype}")
+        if dtype.name in CARRIERS:
+            self.build.narrow[value.name] = dtype
         return made
 
     def _nodes(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..attributes import NoAttrs, Reshape, Shape, Transpose
 from ..graph import DTYPES, Graph, Node, Quantization, Tensor
+from ..narrow import CARRIERS, carried
 from ..ops import OPERATORS
 from .tflite_file import MAX_ELEMENTS, MAX_RANK
 from .tflite_reading import Unsupported
@@ -49,7 +50,8 @@ class Builder:
     `scales` has the quantization of constants that were dequantized, by name. A float constant made
     of one carries it, so that `onnx_qdq` finds its integers again. `offers` has values of inputs
     that may be taken for constants where an operator needs one, `fixed` those that were; `makers`
-    tries to make a constant of what was computed from them.
+    tries to make a constant of what was computed from them. `narrow` has the types of tensors whose
+    numbers stand in a wider one.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class Builder:
         self.offers: dict[str, np.ndarray] = {}
         self.fixed: dict[int, np.ndarray] = {}
         self.makers: dict[str, Callable[[], None]] = {}
+        self.narrow: dict[str, np.dtype] = {}
 
     # ---- tensors ----
 
@@ -87,7 +90,7 @@ class Builder:
     def constant(
         self, data: np.ndarray, name: str = "", quantization: Quantization | None = None
     ) -> int:
-        data = np.asarray(data)
+        data = carried(np.asarray(data))
         if data.dtype.name not in DTYPES:
             raise Unsupported(
                 f"a constant has the type {data.dtype}", "export the model in float32 or int8"
@@ -134,11 +137,19 @@ class Builder:
         """
         if name in self.offers:
             value = self.offers.pop(name)
-            self.fixed[self.values.pop(name).index] = value
+            value = value.astype(self.narrow.get(name, value.dtype))
+            self.fixed[self.values.pop(name).index] = carried(value)
             self.constants[name] = value
         elif insist and name not in self.constants and name in self.makers:
             self.makers.pop(name)()
         return self.constants.get(name)
+
+    def narrow_of(self, name: str) -> np.dtype | None:
+        """The type of a tensor whose numbers stand in a wider one."""
+        data = self.constants.get(name)
+        if data is not None:
+            return data.dtype if data.dtype.name in CARRIERS else None
+        return self.narrow.get(name)
 
     # ---- values ----
 

@@ -1,4 +1,4 @@
-"""Readers of the ONNX operators that compute: convolutions, products, pools, activations, means.
+"""Readers of the ONNX operators that compute: activations, softmax, normalizations, means.
 
 Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 """
@@ -6,162 +6,17 @@ Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from ..attributes import (
-    Arithmetic,
-    Concatenation,
-    Conv2D,
-    DepthwiseConv2D,
-    Mean,
-    Padding,
-    Pair,
-    Relu,
-    Shape,
-    Softmax,
-    Split,
-    TransposeConv,
-)
+from ..attributes import Mean, NoAttrs, Relu, Shape, Softmax
 from ..general import Function, Reduce
-from ..graph import DTYPES, Quantization
-from ..shapes import effective
-from .onnx_building import IMAGE, PLAIN, TO_NHWC, Value
+from ..graph import DTYPES
+from .onnx_building import IMAGE, PLAIN, Value
 from .onnx_general import pair, reduced_axes
-from .onnx_reading import REFIT, Made, NodeReading, OnnxReader, aligned, in_own_type
-from .onnx_windows import as_given, image_of, window_of
+from .onnx_reading import Made, NodeReading, OnnxReader, aligned, in_own_type
 from .tflite_reading import Unsupported
-
-# ---- convolutions and products ----
-
-
-def conv(node: NodeReading) -> Made:
-    """Of images; of sequences as images of one row."""
-    node.build.known(node.inputs[1])
-    _, depth, *kernel = node.shape(1)
-    groups, filters = node.attribute("group", 1), node.shape(1)[0]
-    if node.shape(0)[1] != depth * groups or filters % groups:
-        raise ValueError(f"weights {list(node.shape(1))} don't fit {node.shape(0)[1]} channels")
-    window = window_of(node, kernel)
-    x, weights = image_of(node), node.build.plain(node.inputs[1])
-    if len(kernel) == 1:
-        weights = node.build.reshaped(weights, (filters, depth, 1, *kernel))
-    bias = _bias(node, 2, filters)
-    if groups > 1 and depth == 1:
-        weights = node.build.transposed(weights, (1, 2, 3, 0))
-        attrs = DepthwiseConv2D(
-            window.stride, window.dilation, window.padding, multiplier=filters // groups
-        )
-        made = node.emit("depthwise_conv2d", [x, weights, bias], attrs)[0]
-    else:
-        weights = node.build.transposed(weights, TO_NHWC)
-        single = Conv2D(window.stride, window.dilation, window.padding)
-        made = _grouped(node, x, weights, bias, single, groups)
-    return [as_given(node, made)]
-
-
-def _grouped(
-    node: NodeReading, x: int, weights: int, bias: int | None, attrs: Conv2D, groups: int
-) -> int:
-    if groups == 1:
-        return node.emit("conv2d", [x, weights, bias], attrs)[0]
-    build = node.build
-    share = build.tensors[x].shape[3] // groups
-    parts = node.emit("split", [x], Split(3, (share,) * groups), outputs=groups)
-    filters = build.tensors[weights].shape[0] // groups
-    kernels, biases = build.tensors[weights].data, None
-    if kernels is None:
-        raise Unsupported("its weights are computed", REFIT)
-    if bias is not None:
-        biases = build.tensors[bias].data
-    made = []
-    for i, part in enumerate(parts):
-        own = slice(i * filters, (i + 1) * filters)
-        operands = [part, build.constant(kernels[own])]
-        operands += [] if biases is None else [build.constant(biases[own])]
-        made.append(node.emit("conv2d", [*operands, *[None] * (3 - len(operands))], attrs)[0])
-    return node.emit("concatenation", made, Concatenation(3))[0]
-
-
-def conv_transpose(node: NodeReading) -> Made:
-    """Of images; dilated weights are written out with zeros between, groups run one by one."""
-    data = node.constant(1, "weights")
-    _, depth, *kernel = data.shape
-    if len(kernel) != 2:
-        raise Unsupported(f"its window has {len(kernel)} axes", "export it for images of two axes")
-    dilation = tuple(node.attribute("dilations", [1, 1]))
-    spread = np.zeros((*data.shape[:2], *effective(_two(kernel), _two(dilation))), data.dtype)
-    spread[:, :, :: dilation[0], :: dilation[1]] = data
-    weights = node.build.constant(
-        spread.transpose(1, 2, 3, 0), quantization=_moved_axis(node, node.inputs[1])
-    )
-    x, groups = node.build.image(node.inputs[0]), node.attribute("group", 1)
-    bias = _bias(node, 2, depth * groups)
-    attrs = _transposed_window(node, x, spread.shape[2:], depth)
-    if groups == 1:
-        return [Value(_transpose_conv(node, weights, x, bias, attrs), IMAGE)]
-    share = node.build.tensors[x].shape[3] // groups
-    parts = node.emit("split", [x], Split(3, (share,) * groups), outputs=groups)
-    made = []
-    for i, part in enumerate(parts):
-        own = spread[i * share : (i + 1) * share].transpose(1, 2, 3, 0)
-        values = None if bias is None else node.build.tensors[bias].data
-        piece = None if values is None else values[i * depth : (i + 1) * depth]
-        own_bias = None if piece is None else node.build.constant(piece)
-        made.append(_transpose_conv(node, node.build.constant(own), part, own_bias, attrs))
-    return [Value(node.emit("concatenation", made, Concatenation(3))[0], IMAGE)]
-
-
-def _two(values: Sequence[int]) -> Pair:
-    return int(values[0]), int(values[1])
-
-
-def _moved_axis(node: NodeReading, name: str) -> Quantization | None:
-    """Scales of ONNX's [in, out, h, w] weights along the first axis of TFLite's."""
-    scales = node.build.scales.get(name)
-    if scales is None or not scales.per_axis:
-        return scales
-    return Quantization(scales.scales, scales.zero_points, 0 if scales.axis == 1 else 3)
-
-
-def _transpose_conv(
-    node: NodeReading, weights: int, x: int, bias: int | None, attrs: TransposeConv
-) -> int:
-    return node.emit("transpose_conv", [x, weights, bias], attrs)[0]
-
-
-def _transposed_window(
-    node: NodeReading, x: int, extent: Sequence[int], filters: int
-) -> TransposeConv:
-    """Stride, padding and output shape, whichever of them the node states."""
-    stride = _two(node.attribute("strides", [1, 1]))
-    extra = node.attribute("output_padding", [0, 0])
-    batch, *size, _ = node.build.tensors[x].shape
-    full = [(n - 1) * s + k + e for n, s, k, e in zip(size, stride, extent, extra, strict=True)]
-    pads = [int(p) for p in node.attribute("pads", [0, 0, 0, 0])]
-    wanted, auto = node.attribute("output_shape"), node.attribute("auto_pad", "NOTSET")
-    if wanted is None and auto.startswith("SAME"):
-        wanted = [n * s for n, s in zip(size, stride, strict=True)]
-    if wanted is not None:
-        total = [max(f - w, 0) for f, w in zip(full, wanted[-2:], strict=True)]
-        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        pads = [*small, *large] if auto != "SAME_LOWER" else [*large, *small]
-        out = [int(w) for w in wanted[-2:]]
-    else:
-        out = [f - pads[i] - pads[i + 2] for i, f in enumerate(full)]
-    padding = Padding(pads[0], pads[2], pads[1], pads[3])
-    return TransposeConv(stride, padding, output_shape=(batch, out[0], out[1], filters))
-
-
-def _bias(node: NodeReading, place: int, count: int) -> int | None:
-    if not node.has(place):
-        return None
-    values = node.constant(place, "bias")
-    if values.shape != (count,):
-        raise ValueError(f"its bias has the shape {list(values.shape)}, needed is [{count}]")
-    return node.build.constant(values)
-
 
 # ---- elementwise ----
 
@@ -169,7 +24,7 @@ def _bias(node: NodeReading, place: int, count: int) -> int | None:
 def arithmetic(op: str) -> OnnxReader:
     def read(node: NodeReading) -> Made:
         image, operands = aligned(node)
-        return [Value(node.emit(op, operands, Arithmetic())[0], image)]
+        return [Value(pair(node, op, *operands), image)]
 
     return read
 
@@ -181,6 +36,22 @@ def unary(op: str, attrs: Callable[[NodeReading], object] = lambda node: None) -
         return [Value(made, value.layout, value.image)]
 
     return read
+
+
+def shrink(node: NodeReading) -> Made:
+    """Numbers nearer to zero than a limit are zero, others move towards it by a bias."""
+    value, build = in_own_type(node), node.build
+    x, kind = value.index, build.tensors[value.index].dtype
+    limit, bias = (float(node.attribute(n, d)) for n, d in (("lambd", 0.5), ("bias", 0.0)))
+
+    def number(of: float) -> int:
+        return build.constant(np.asarray(of, DTYPES[kind]))
+
+    below, above = pair(node, "less", x, number(-limit)), pair(node, "greater", x, number(limit))
+    up, down = pair(node, "add", x, number(bias)), pair(node, "sub", x, number(bias))
+    made = node.emit("select", [above, down, number(0)], NoAttrs(), dtype=kind)[0]
+    made = node.emit("select", [below, up, made], NoAttrs(), dtype=kind)[0]
+    return [Value(made, value.layout, value.image)]
 
 
 def clip(node: NodeReading) -> Made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from .known import limited
 from .tflite_reading import Unsupported
 
 CONTROL = ("If", "Loop", "Scan")
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """What a node reads and makes, by names."""
+
+    input: Sequence[str]
+    output: Sequence[str]
+
 
 # Writes a graph's nodes out with its inputs bound to names, and answers its outputs' names.
 Inline = Callable[[Any, Mapping[str, str]], list[str]]
@@ -33,6 +43,25 @@ class Control:
             self._loop(node, attributes["body"])
         else:
             self._scan(node, attributes, size)
+
+    def write_out_batches(
+        self, node: Any, attributes: Mapping[str, Any], size: Callable[..., int]
+    ) -> None:
+        """A Scan of opset 8: each sequence of the batch by itself."""
+        if node.input[0]:
+            raise Unsupported("it has the lengths of its sequences", "export it with opset 9")
+        operands = list(node.input[1:])
+        renamed = {"scan_input_directions": attributes.get("directions")}
+        made: list[list[str]] = [[] for _ in node.output]
+        for number in range(limited(size(operands[0], 0))):
+            own = [self._slice(name, 0, number) for name in operands]
+            found = [self.fresh("sequence") for _ in node.output]
+            single = _Operands(own, found)
+            self._scan(single, {**attributes, **renamed}, size)
+            for rows, name in zip(made, found, strict=True):
+                rows.append(name)
+        for rows, name in zip(made, node.output, strict=True):
+            self._stack(rows, name, 0)
 
     def _if(self, node: Any, attributes: Mapping[str, Any]) -> None:
         condition = self.known(node.input[0])

@@ -5,6 +5,7 @@ Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,10 +25,14 @@ from ..general import (
     TopK,
 )
 from ..graph import DTYPES
+from ..narrow import CARRIERS
 from .onnx_building import FLAT, IMAGE, TO_NHWC, Value
+from .onnx_narrow import narrowed
 from .onnx_reading import Made, NodeReading, OnnxReader, aligned, axes_of, in_own_type
 from .onnx_signs import where as signs_of
 from .tflite_reading import Unsupported
+
+MOST_AXES = 5  # that kernels of two operands take
 
 # ---- functions ---------------------------------------------------------------------------------
 
@@ -65,6 +70,13 @@ def pairs(op: str) -> OnnxReader:
 
 
 def pair(node: NodeReading, op: str, a: int, b: int) -> int:
+    """A function of two tensors; those of one shape with many axes as rows of numbers."""
+    shape, build = node.build.tensors[a].shape, node.build
+    if len(shape) > MOST_AXES and shape == build.tensors[b].shape:
+        flat = (math.prod(shape),)
+        return build.reshaped(
+            pair(node, op, build.reshaped(a, flat), build.reshaped(b, flat)), shape
+        )
     attrs: Any = Function() if op in (*BINARY, *PREDICATES) else Arithmetic()
     return node.emit(op, [a, b], attrs, dtype="bool" if op in PREDICATES else None)[0]
 
@@ -95,13 +107,16 @@ def where(node: NodeReading) -> Made:
 def cast(node: NodeReading) -> Made:
     import onnx
 
-    code = node.attribute("to")
-    kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)).name
+    code, bits = node.attribute("to"), node.op == "BitCast"
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
+    kind = dtype.name
+    if kind in CARRIERS and not bits:
+        return [narrowed(node, in_own_type(node), dtype)]
     if kind not in DTYPES or kind == "binary":
         name = onnx.TensorProto.DataType.Name(code)
         raise Unsupported(f"it makes {name} of its operand", "export it without that type")
     value = in_own_type(node)
-    attrs = Cast(bits=node.op == "BitCast")
+    attrs = Cast(bits=bits)
     made = node.emit("cast", [value.index], attrs, dtype=kind)[0]
     return [Value(made, value.layout, value.image)]
 

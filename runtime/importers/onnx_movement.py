@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..attributes import Concatenation, Pad, Shape, Split, StridedSlice
+from ..graph import DTYPES
 from .onnx_building import FLAT, IMAGE, PLAIN, TO_NHWC, Value
 from .onnx_placing import picked
 from .onnx_reading import Made, NodeReading, aligned, axes_of, in_own_type
@@ -21,7 +22,11 @@ def identity(node: NodeReading) -> Made:
 def dropout(node: NodeReading) -> Made:
     if node.has(2) and bool(node.constant(2, "training mode")):
         raise Unsupported("it is in training mode", "export the model for inference")
-    return identity(node)
+    kept = identity(node)
+    if len(node.outputs) < 2 or not node.outputs[1]:
+        return kept
+    kind = np.dtype(bool) if node.opset >= 10 else DTYPES[node.build.tensors[kept[0].index].dtype]
+    return [*kept, Value(node.build.constant(np.ones(node.shape(0), kind)))]
 
 
 def reshape(node: NodeReading) -> Made:

@@ -14,6 +14,7 @@ from .onnx_building import Builder
 from .onnx_control import CONTROL, Control
 from .onnx_folding import fold
 from .onnx_functions import bound, definition
+from .onnx_narrow import MOVERS, refuse_narrow
 from .onnx_operators import READERS
 from .onnx_qlinear import written_out
 from .onnx_reading import NodeReading
@@ -93,12 +94,15 @@ class Walk:
             self.build, number, node.op_type, list(node.input), list(node.output), attributes,
             opsets.get("", opsets.get("ai.onnx", 0)),
         )  # fmt: skip
+        narrow = refuse_narrow(reading)
         made = READERS[node.op_type](reading)
         missing = [name for name in node.output[len(made) :] if name]
         if missing and missing[0] not in self.build.constants:
             raise Unsupported(f"its output {missing[0]!r} is asked for", "leave that output out")
         for name, value in zip(node.output, made, strict=False):
             self.build.values[name] = value
+            if narrow is not None and node.op_type in MOVERS:
+                self.build.narrow[name] = narrow
 
     def _write_out(self, number: int, node: Any, opsets: Mapping[str, int]) -> bool:
         """Read ONNX's own definition of an operator instead of it, where it has one."""
@@ -155,7 +159,9 @@ class Walk:
         attributes = self._attributes(node)
         self._control_depth += 1
         try:
-            control.write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
+            batches = node.op_type == "Scan" and opsets.get("", opsets.get("ai.onnx", 0)) < 9
+            write_out = control.write_out_batches if batches else control.write_out
+            write_out(node, attributes, lambda name, axis: self.build.shape(name)[axis])
         finally:
             self._control_depth -= 1
         return True
@@ -169,8 +175,10 @@ class Walk:
         build = self.build
         if name not in build.constants and name not in build.values:
             return None
-        data = build.constants.get(name)
-        if data is None:
+        data, narrow = build.constants.get(name), build.narrow_of(name)
+        if narrow is not None:
+            kind = narrow
+        elif data is None:
             value = build.value(name)
             kind = DTYPES[build.tensors[value.index].dtype]
             kind = np.dtype(np.uint8) if value.shifted else kind

@@ -61,6 +61,25 @@ def scatter(op: str) -> Callable[[NodeReading], Made]:
     return read
 
 
+def tensor_scatter(node: NodeReading) -> Made:
+    """New rows of each sequence put into its cache, from an index on; round its end if asked."""
+    build = node.build
+    x, update = (build.plain(name) for name in node.inputs[:2])
+    shape, part = build.tensors[x].shape, build.tensors[update].shape
+    axis = _counted(node.attribute("axis", -2), len(shape))
+    along = tuple(-1 if i == axis else 1 for i in range(len(shape)))
+    places = build.constant(np.arange(part[axis]).reshape(along))
+    if node.has(2):
+        first = _whole(node, build.plain(node.inputs[2]))
+        first = build.reshaped(first, (shape[0], *(1 for _ in shape[1:])))
+        places = node.emit("add", [first, places], Arithmetic())[0]
+    if node.attribute("mode", "linear") == "circular":
+        size = build.constant(np.array(shape[axis]))
+        places = node.emit("floor_modulo", [places, size], Function())[0]
+    places = node.emit("broadcast_to", [places], Broadcast(part))[0]
+    return [Value(node.emit("scatter_elements", [x, places, update], Scatter(axis))[0])]
+
+
 def tile(node: NodeReading) -> Made:
     counts = tuple(int(n) for n in node.constant(1, "repeats"))
     x = node.build.plain(node.inputs[0])
@@ -235,6 +254,7 @@ READERS: Mapping[str, Callable[[NodeReading], Made]] = {
     "ScatterND": scatter("scatter_nd"),
     "Size": size_of,
     "SpaceToDepth": space_to_depth,
+    "TensorScatter": tensor_scatter,
     "Tile": tile,
     "Trilu": trilu,
 }

@@ -5,6 +5,8 @@ Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..attributes import FullyConnected
@@ -12,6 +14,7 @@ from ..graph import DTYPES
 from .onnx_building import FLAT, TO_NHWC, Value
 from .onnx_general import pair, product
 from .onnx_reading import Made, NodeReading
+from .tflite_reading import Unsupported
 
 
 def gemm(node: NodeReading) -> Made:
@@ -71,6 +74,43 @@ def matmul(node: NodeReading) -> Made:
     x, weights = _flat_operand(node, weights)
     attrs = FullyConnected(keep_dims=len(node.build.tensors[x].shape) > 2)
     return [Value(node.emit("fully_connected", [x, weights, None], attrs)[0])]
+
+
+def matmul_n_bits(node: NodeReading) -> Made:
+    """ONNX Runtime's product with weights of 2, 4 or 8 bits [columns, blocks, bytes], a scale and a
+    zero point for each block along the depth: as floats, which its own kernel rounds otherwise
+    unless its `accuracy_level` is that of float32."""
+    build = node.build
+    columns, depth, bits, block = (int(node.attribute(n)) for n in ("N", "K", "bits", "block_size"))
+    if node.has(4):
+        raise Unsupported("its depth is in another order (g_idx)", "quantize without it")
+    packed, scales = node.constant(1, "weights"), node.constant(2, "scales")
+    count = -(-depth // block)
+    steps = scales.reshape(columns, count, 1).astype(np.float64)
+    zeros = node.optional_constant(3, "zero points")
+    if zeros is None:
+        points = np.full((columns, count), 1 << (bits - 1), np.float64)
+    elif zeros.dtype == np.uint8:
+        points = _unpacked(zeros.reshape(columns, -1), bits)[:, :count].astype(np.float64)
+    else:
+        points = zeros.reshape(columns, count).astype(np.float64)
+    numbers = _unpacked(packed.reshape(columns, count, -1), bits)[..., :block]
+    real = ((numbers - points[..., None]) * steps).reshape(columns, -1)[:, :depth]
+    name = f"{node.outputs[0]}.weights"
+    build.constants[name] = np.ascontiguousarray(real.T.astype(scales.dtype))
+    (made,) = matmul(replace(node, inputs=[node.inputs[0], name]))
+    if not node.has(5):
+        return [made]
+    return [Value(pair(node, "add", made.index, build.plain(node.inputs[5])))]
+
+
+def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers of some bits, the first of each byte in its lowest."""
+    if bits not in (2, 4, 8) or packed.dtype != np.uint8:
+        raise Unsupported(f"its weights have {bits} bits", "quantize to 2, 4 or 8")
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    apart = (packed[..., None] >> shifts) & np.uint8((1 << bits) - 1)
+    return apart.reshape(*packed.shape[:-1], -1)
 
 
 def _flat_operand(node: NodeReading, weights: int) -> tuple[int, int]:

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..attributes import Shape
 from ..general import Cast, Function
 from ..graph import DTYPES, Quantization
+from ..narrow import CARRIERS, FLOATS, WHOLE, carried
 from .onnx_building import Builder, Value
 from .onnx_general import as_type, pair
+from .onnx_narrow import narrowed
 from .onnx_placing import picked
 from .onnx_reading import Made, NodeReading
 from .tflite_reading import Unsupported
@@ -25,8 +28,6 @@ def _numbers(node: NodeReading) -> tuple[np.ndarray, np.ndarray]:
     zeros = node.optional_constant(2, "zero point")
     if zeros is None:
         zeros = np.zeros(scales.shape, np.uint8 if node.op == "QuantizeLinear" else np.int8)
-    if scales.size > 1 and scales.ndim != 1:
-        raise Unsupported("it has a scale for each block", "quantize by tensor or by channel")
     return scales, zeros
 
 
@@ -45,28 +46,55 @@ def _quantized(node: NodeReading) -> Value:
     """round(x / scale) + zero point, held in the type's range: in floats, for any scale."""
     x = node.build.plain(node.inputs[0])
     kind = _kind(node)
+    limits = _limits(kind)
     scale = as_type(node, _along(node, 1, x), node.build.tensors[x].dtype)
-    y = node.emit("round", [pair(node, "divide", x, scale)], Function())[0]
+    y = pair(node, "divide", x, scale)
+    if limits is None:
+        return _quantized_floats(node, y, kind)
+    y = node.emit("round", [y], Function())[0]
     if node.has(2):
         zero = as_type(node, _along(node, 2, x), node.build.tensors[y].dtype)
         y = pair(node, "add", y, zero)
-    limits, real = np.iinfo(kind), DTYPES[node.build.tensors[y].dtype]
-    y = pair(node, "maximum", y, node.build.constant(np.asarray(limits.min, real)))
-    y = pair(node, "minimum", y, node.build.constant(np.asarray(limits.max, real)))
-    return Value(node.emit("cast", [y], Cast(), dtype=kind)[0])
+    real = DTYPES[node.build.tensors[y].dtype]
+    y = pair(node, "maximum", y, node.build.constant(np.asarray(limits[0], real)))
+    y = pair(node, "minimum", y, node.build.constant(np.asarray(limits[1], real)))
+    if kind.name in CARRIERS:
+        node.build.narrow[node.outputs[0]] = kind
+    carrier = CARRIERS.get(kind.name, kind.name)
+    return Value(node.emit("cast", [y], Cast(), dtype=carrier)[0])
 
 
-def _kind(node: NodeReading) -> str:
+def _require_no_zero_point(node: NodeReading) -> None:
+    zero = node.optional_constant(2, "zero point")
+    if zero is not None and carried(zero).any():
+        raise Unsupported("its zero point of floats isn't 0", "quantize without one")
+
+
+def _quantized_floats(node: NodeReading, y: int, kind: np.dtype) -> Value:
+    """Nearest numbers of a narrow type of floats."""
+    _require_no_zero_point(node)
+    return narrowed(node, Value(y), kind)
+
+
+def _limits(kind: np.dtype) -> tuple[int, int] | None:
+    """The least and the greatest number of a whole type, None for floats."""
+    if kind.name in WHOLE:
+        return WHOLE[kind.name].limits
+    return None if kind.name in CARRIERS else (np.iinfo(kind).min, np.iinfo(kind).max)
+
+
+def _kind(node: NodeReading) -> np.dtype:
     import onnx
 
     if node.has(2):
         known = node.build.known(node.inputs[2])
-        computed = node.build.tensors[node.build.plain(node.inputs[2])].dtype
-        kind = computed if known is None else known.dtype.name
+        narrow = node.build.narrow_of(node.inputs[2])
+        computed = DTYPES[node.build.tensors[node.build.plain(node.inputs[2])].dtype]
+        kind = narrow or (computed if known is None else known.dtype)
     else:
         code = node.attribute("output_dtype", 0) or onnx.TensorProto.UINT8
-        kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)).name
-    if kind not in KINDS:
+        kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
+    if kind.name not in (*KINDS, *CARRIERS):
         raise Unsupported(f"it quantizes to {kind}", "quantize to int8, uint8 or int16")
     return kind
 
@@ -87,8 +115,14 @@ def _along(node: NodeReading, place: int, x: int) -> int:
 
 def _dequantized(node: NodeReading) -> Value:
     """(x - zero point) * scale: in floats, for any scale."""
-    x = as_type(node, node.build.plain(node.inputs[0]), "int32")
-    if node.has(2):
+    narrow = node.build.narrow_of(node.inputs[0])
+    floats = narrow is not None and narrow.name not in WHOLE
+    x = node.build.plain(node.inputs[0])
+    if floats:
+        _require_no_zero_point(node)
+    else:
+        x = as_type(node, x, "int32")
+    if node.has(2) and not floats:
         x = pair(node, "sub", x, as_type(node, _along(node, 2, x), "int32"))
     scale = _along(node, 1, x)
     real = node.build.tensors[scale].dtype
@@ -112,14 +146,12 @@ def quantize_linear(node: NodeReading) -> Made:
 
 
 def dequantize_linear(node: NodeReading) -> Made:
-    name, build = node.inputs[0], node.build
-    data = build.constants.get(name)
-    by_channel = data is not None and not node.attribute("block_size", 0)
-    if not by_channel and not _is_by_tensor(node):
+    data, build = node.build.constants.get(node.inputs[0]), node.build
+    if data is not None and all(build.known(name) is not None for name in node.inputs[1:] if name):
+        return _dequantized_constant(node, data)
+    if not _is_by_tensor(node):
         return [_dequantized(node)]
     scales, zeros = _numbers(node)
-    if data is not None:
-        return _dequantized_constant(node, data, scales, zeros)
     stated = Quantization(scales.reshape(-1), zeros.astype(np.int64).reshape(-1))
     value = _with_scale(node, stated)
     if value is None:
@@ -159,21 +191,38 @@ def _state_source(build: Builder, index: int, stated: Quantization) -> None:
         build.tensors[table.index] = replace(table, quantization=stated)
 
 
-def _dequantized_constant(
-    node: NodeReading, data: np.ndarray, scales: np.ndarray, zeros: np.ndarray
-) -> Made:
-    """A float constant that remembers its quantization, unless it is a 32-bit bias."""
-    axis = int(node.attribute("axis", 1)) % max(data.ndim, 1)
-    along = [1] * data.ndim
-    if scales.size > 1:
-        along[axis] = -1
-        scales, zeros = scales.reshape(along), zeros.reshape(along)
+def _dequantized_constant(node: NodeReading, data: np.ndarray) -> Made:
+    """A float constant; it remembers its quantization by tensor or channel of at most 8 bits."""
+    scales, zeros = node.constant(1, "scale"), node.optional_constant(2, "zero point")
+    axis, block = (
+        int(node.attribute("axis", 1)) % max(data.ndim, 1),
+        node.attribute("block_size", 0),
+    )
+    steps = _spread(scales, data.shape, axis, block)
+    if data.dtype.name in FLOATS:
+        _require_no_zero_point(node)
+        numbers = data.astype(np.float64)
+    else:
+        points = np.zeros((), np.int64) if zeros is None else zeros.astype(np.int64)
+        numbers = (data.astype(np.int64) - _spread(points, data.shape, axis, block)).astype(float)
     name = node.outputs[0]
-    real = (data.astype(np.int64) - zeros.astype(np.int64)).astype(np.float64) * scales
-    node.build.constants[name] = real.astype(np.float32)
-    if data.dtype in (np.int8, np.uint8):
+    real = (numbers * steps.astype(np.float64)).astype(scales.dtype)
+    node.build.constants[name] = real
+    small = data.dtype in (np.int8, np.uint8) or data.dtype.name in WHOLE
+    if small and not block and real.dtype == np.float32:
         shift = 128 if data.dtype == np.uint8 else 0
         count = scales.size
-        points = np.broadcast_to(zeros.astype(np.int64).reshape(-1) - shift, (count,))
-        node.build.scales[name] = Quantization(scales.reshape(-1), points, axis if count > 1 else 0)
+        every = np.broadcast_to(points.reshape(-1) - shift, (count,))
+        node.build.scales[name] = Quantization(scales.reshape(-1), every, axis if count > 1 else 0)
     return []
+
+
+def _spread(values: np.ndarray, shape: Shape, axis: int, block: int) -> np.ndarray:
+    """A scale or zero point for each slice of an axis, or each block of one, shaped to fit."""
+    if block:
+        return np.repeat(values, block, axis).take(range(shape[axis]), axis)
+    if values.size == 1:
+        return values.reshape(())
+    if values.ndim != 1:
+        raise Unsupported("it has a scale for each block", "state the size of its blocks")
+    return values.reshape([-1 if i == axis else 1 for i in range(len(shape))])

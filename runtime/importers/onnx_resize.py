@@ -14,7 +14,7 @@ import numpy as np
 from ..attributes import Resize
 from ..graph import DTYPES
 from .onnx_building import IMAGE, Value
-from .onnx_general import product
+from .onnx_general import pair, product
 from .onnx_placing import picked
 from .onnx_reading import REFIT, Made, NodeReading
 from .tflite_reading import Unsupported
@@ -104,22 +104,25 @@ def _along(
     node: NodeReading, x: int, axis: int, size: int, scale: float, region: tuple[float, float]
 ) -> int:
     before = node.build.tensors[x].shape[axis]
-    matrix = _matrix(node, before, size, scale, region)
+    matrix, filled = _matrix(node, before, size, scale, region)
     rows, places = (matrix != 0).sum(0), matrix.argmax(0)
-    if (rows == 1).all() and (matrix.max(0) == 1).all():
+    if (rows == 1).all() and (matrix.max(0) == 1).all() and not filled.any():
         return picked(node, x, places, axis)
     if node.build.tensors[x].dtype not in ("float32", "float64", "float16"):
         raise Unsupported("it interpolates whole numbers", REFIT)
     order = tuple(i for i in range(len(node.build.tensors[x].shape)) if i != axis) + (axis,)
     kind = DTYPES[node.build.tensors[x].dtype]
     last = product(node, node.build.transposed(x, order), node.build.constant(matrix.astype(kind)))
+    if filled.any():
+        last = pair(node, "add", last, node.build.constant(filled.astype(kind)))
     return node.build.transposed(last, tuple(order.index(i) for i in range(len(order))))
 
 
 def _matrix(
     node: NodeReading, before: int, size: int, scale: float, region: tuple[float, float]
-) -> np.ndarray:
-    """[before, size]: what each number of an axis gives to each number of the resized one."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """[before, size]: what each number of an axis gives to each number of the resized one; and
+    [size] what stands there where they lie outside."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 
@@ -146,7 +149,5 @@ def _matrix(
     )
     evaluator = ReferenceEvaluator(model)
     (matrix,) = evaluator.run(None, given)
-    (nothing,) = evaluator.run(None, given | {"x": np.zeros((before, before))})
-    if np.any(nothing):
-        raise Unsupported("it fills in what lies outside", "crop inside the image")
-    return np.asarray(matrix, np.float64)
+    (filled,) = evaluator.run(None, given | {"x": np.zeros((before, before))})
+    return np.asarray(matrix - filled, np.float64), np.asarray(filled[0], np.float64)

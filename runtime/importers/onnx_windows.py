@@ -1,88 +1,50 @@
-"""Windows of ONNX's convolutions and pools: strides, dilations, padding; images of two axes or one.
+"""Pools of ONNX, and windows over images of two axes or one as TFLite's kernels take them.
 
 Rules are those of https://onnx.ai/onnx/operators/ for opset 7 and newer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..attributes import Mean, Pad, Padding, Pair, Pool2D
-from ..general import Function
+from ..general import Axis, Extreme, Function, Reduce, Scatter
 from ..graph import DTYPES
 from .onnx_building import IMAGE, TO_NHWC, Value
-from .onnx_general import as_type, pair, product
-from .onnx_placing import picked
+from .onnx_general import pair
 from .onnx_reading import REFIT, Made, NodeReading, OnnxReader
+from .onnx_taps import OUTSIDE, Geometry, geometry, spans, table, taken
 from .tflite_reading import Unsupported
+
+MAX_POOLED = ("int8", "int16", "float32")  # types that the kernel takes
 
 
 @dataclass(frozen=True)
 class Window:
+    """A window over two axes."""
+
     size: Pair
     stride: Pair
     dilation: Pair
     padding: Padding
-    rounded_up: bool  # `ceil_mode` added some of the padding
 
 
-def window_of(node: NodeReading, kernel: Sequence[int]) -> Window:
-    """A window over two axes; over one, the first is of size 1."""
-    rank = len(node.shape(0)) - 2
-    if len(kernel) != rank or rank not in (1, 2):
-        raise Unsupported(f"its window has {len(kernel)} axes", "export it for images of two axes")
-    stride, dilation = (_each(node, name, rank) for name in ("strides", "dilations"))
-    begin, end, up = _padding(node, kernel, stride, dilation)
-    ones, zeros = [1] * (2 - rank), [0] * (2 - rank)
-    size, step, apart = ((*ones, *v) for v in (kernel, stride, dilation))
-    (top, left), (bottom, right) = (*zeros, *begin), (*zeros, *end)
-    padding = Padding(top, bottom, left, right)
-    return Window(_two(size), _two(step), _two(apart), padding, up)
+def window_of(stated: Geometry) -> Window:
+    """Over two axes; over one, the first is of size 1."""
+    missing = 2 - len(stated.size)
+    ones, zeros = (1,) * missing, (0,) * missing
+    end = tuple(map(sum, zip(stated.end, stated.added, strict=True)))
+    size, step, apart = ((*ones, *v) for v in (stated.size, stated.stride, stated.dilation))
+    (top, left), (bottom, right) = (*zeros, *stated.begin), (*zeros, *end)
+    return Window(_two(size), _two(step), _two(apart), Padding(top, bottom, left, right))
 
 
-def _two(values: Sequence[int]) -> Pair:
-    return int(values[0]), int(values[1])
-
-
-def _each(node: NodeReading, name: str, rank: int) -> list[int]:
-    values = [int(v) for v in node.attribute(name) or [1] * rank]
-    if len(values) != rank or min(values) < 1:
-        raise Unsupported(f"its {name} are {values}, needed are {rank}", REFIT)
-    return values
-
-
-def _padding(
-    node: NodeReading, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[list[int], list[int], bool]:
-    """Padding before and after each axis, and whether `ceil_mode` added some of it."""
-    size, rank = node.shape(0)[2:], len(kernel)
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    auto = node.attribute("auto_pad", "NOTSET")
-    pads = [int(p) for p in node.attribute("pads") or [0] * 2 * rank]
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [
-            max((-(-size[i] // stride[i]) - 1) * stride[i] + extent[i] - size[i], 0)
-            for i in range(rank)
-        ]
-        small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
-        pads = [*small, *large] if auto == "SAME_UPPER" else [*large, *small]
-    elif auto == "VALID":
-        pads = [0] * 2 * rank
-    if len(pads) != 2 * rank or min(pads) < 0:
-        raise Unsupported(f"its padding is {pads}", REFIT)
-    begin, end, added = pads[:rank], pads[rank:], False
-    for i in range(rank) if node.attribute("ceil_mode", 0) else ():
-        space = size[i] + begin[i] + end[i] - extent[i]
-        last = -(-space // stride[i])
-        if last * stride[i] >= size[i] + begin[i]:
-            last -= 1  # a window must begin inside the image or its first padding
-        missing = last * stride[i] - space
-        added |= missing > 0
-        end[i] += max(missing, 0)
-    return begin, end, added
+def _two(values: tuple[int, ...]) -> Pair:
+    return values[0], values[1]
 
 
 # ---- images ------------------------------------------------------------------------------------
@@ -106,82 +68,105 @@ def as_given(node: NodeReading, made: int) -> Value:
     return Value(node.build.transposed(flat, (0, 2, 1)))
 
 
-def conv_integer(node: NodeReading) -> Made:
-    """int32 sums of products of bytes less their zero points: windows as rows of a matrix.
-
-    A sequence is an image of one row.
-    """
-    build, (filters, depth, *kernel) = node.build, node.shape(1)
-    window = window_of(node, kernel)
-    if node.attribute("group", 1) != 1:
-        raise Unsupported("it has groups", REFIT)
-    operands = []
-    for place in (0, 1):
-        operand = as_type(node, build.plain(node.inputs[place]), "int32")
-        if node.has(place + 2):
-            zero = as_type(node, build.plain(node.inputs[place + 2]), "int32")
-            count = build.tensors[zero].elements
-            each = (count, 1, *(1 for _ in kernel))
-            zero = build.reshaped(zero, each if place and count > 1 else ())
-            operand = pair(node, "sub", operand, zero)
-        operands.append(operand)
-    if len(kernel) == 1:
-        batch, _, length = build.tensors[operands[0]].shape
-        operands[0] = build.reshaped(operands[0], (batch, depth, 1, length))
-    pad = window.padding
-    x = node.emit(
-        "pad", operands[:1], Pad((0, 0, pad.top, pad.left), (0, 0, pad.bottom, pad.right), 0)
-    )[0]
-    batch, _, height, width = build.tensors[x].shape
-    places, size = _places((height, width), window)
-    columns = picked(node, build.reshaped(x, (batch, depth, height * width)), places.reshape(-1), 2)
-    split = build.reshaped(columns, (batch, depth, *places.shape))
-    moved = build.transposed(split, (0, 2, 1, 3))
-    rows = build.reshaped(moved, (batch, places.shape[0], depth * places.shape[1]))
-    matrix = build.transposed(
-        build.reshaped(operands[1], (filters, depth * places.shape[1])), (1, 0)
-    )
-    made = build.transposed(product(node, rows, matrix), (0, 2, 1))
-    return [Value(build.reshaped(made, (batch, filters, *size[-len(kernel) :])))]
-
-
-def _places(image: Pair, window: Window) -> tuple[np.ndarray, Pair]:
-    """[windows, numbers of one]: where in the flat image each stands; and how many windows."""
-    spans = [
-        np.arange((n - (k - 1) * d - 1) // s + 1)[:, None] * s + np.arange(k) * d
-        for n, k, s, d in zip(image, window.size, window.stride, window.dilation, strict=True)
-    ]
-    rows, columns = spans
-    grid = rows[:, None, :, None] * image[1] + columns[None, :, None, :]
-    size = (len(rows), len(columns))
-    return grid.reshape(size[0] * size[1], -1), size
+def own_type(node: NodeReading) -> str:
+    """The type of the first operand as ONNX has it."""
+    value = node.build.value(node.inputs[0])
+    return "uint8" if value.shifted else node.build.tensors[value.index].dtype
 
 
 # ---- pools -------------------------------------------------------------------------------------
 
 
-def pool(op: str) -> OnnxReader:
-    def read(node: NodeReading) -> Made:
-        window = window_of(node, [int(k) for k in node.attribute("kernel_shape", [])])
-        if window.dilation != (1, 1) or len(node.outputs) > 1:
-            raise Unsupported("it has dilations or indices", REFIT)
-        x = image_of(node)
-        padding = window.padding
-        counted = op == "average_pool2d" and node.attribute("count_include_pad", 0)
-        if counted and padding != Padding():
-            if window.rounded_up:
-                raise Unsupported("it counts its padding and rounds its size up", REFIT)
-            x, padding = padded(node, x, padding), Padding()
-        attrs = Pool2D(window.size, window.stride, padding)
-        return [as_given(node, node.emit(op, [x], attrs)[0])]
-
-    return read
+def _stated(node: NodeReading) -> Geometry:
+    return geometry(node, [int(k) for k in node.attribute("kernel_shape", [])])
 
 
-def padded(node: NodeReading, x: int, padding: Padding) -> int:
-    """The image with its padding as zeros."""
-    attrs = Pad((0, padding.top, padding.left, 0), (0, padding.bottom, padding.right, 0), 0.0)
-    return node.emit("pad", [x], attrs)[0]
+def _of_images(stated: Geometry) -> bool:
+    """Whether it is a window as kernels have it: of images, without holes."""
+    return len(stated.size) < 3 and set(stated.dilation) == {1}
+
+
+def max_pool(node: NodeReading) -> Made:
+    """The greatest of each window, and its place in the whole tensor where that is asked for."""
+    stated = _stated(node)
+    indices = len(node.outputs) > 1 and bool(node.outputs[1])
+    if _of_images(stated) and not indices and own_type(node) in MAX_POOLED:
+        return [_pooled(node, "max_pool2d", stated)]
+    image = node.shape(0)[2:]
+    places = table(image, spans(image, stated))
+    if (places == OUTSIDE).all(axis=1).any():
+        raise Unsupported("a window lies in its padding alone", REFIT)
+    # Instead of numbers outside, the window's first one again: it changes neither answer.
+    first = np.take_along_axis(places, (places != OUTSIDE).argmax(axis=1)[:, None], 1)
+    places = np.where(places == OUTSIDE, first, places)
+    x = node.build.plain(node.inputs[0])
+    seen = taken(node, x, places)
+    batch, channels = node.shape(0)[:2]
+    shape = (batch, channels, *stated.windows(image))
+    greatest = node.build.reshaped(node.emit("reduce_max", [seen], Reduce((3,)))[0], shape)
+    if not indices:
+        return [Value(greatest)]
+    found = _flat_places(node, seen, places, image)
+    return [Value(greatest), Value(node.build.reshaped(found, shape))]
+
+
+def _flat_places(node: NodeReading, seen: int, places: np.ndarray, image: tuple[int, ...]) -> int:
+    """Where in the whole tensor the first of the greatest of each window stands."""
+    build, (windows, numbers) = node.build, places.shape
+    batch, channels = node.shape(0)[:2]
+    if node.attribute("storage_order", 0):  # the first axis runs fastest
+        places = np.ravel_multi_index(np.unravel_index(places, image)[::-1], image[::-1])
+    which = node.emit("arg_max", [seen], Extreme(3), dtype="int64")[0]
+    rows = build.constant(np.arange(windows, dtype=np.int64) * numbers)
+    flat = build.constant(places.reshape(-1).astype(np.int64))
+    within = node.emit("gather", [flat, pair(node, "add", which, rows)], Axis(0))[0]
+    images = np.arange(batch * channels, dtype=np.int64) * math.prod(image)
+    return pair(node, "add", within, build.constant(images.reshape(batch, channels, 1)))
+
+
+def average_pool(node: NodeReading) -> Made:
+    """The mean of each window, of its padding too with `count_include_pad`."""
+    stated = _stated(node)
+    counted = bool(node.attribute("count_include_pad", 0)) and any((*stated.begin, *stated.end))
+    if _of_images(stated) and own_type(node) == "float32" and not (counted and any(stated.added)):
+        return [_pooled(node, "average_pool2d", stated, counted)]
+    image = node.shape(0)[2:]
+    along = spans(image, stated)
+    places = table(image, along)
+    end = [n + behind for n, behind in zip(image, stated.end, strict=True)]
+    padded = table(end, [np.maximum(part, 0) for part in along])  # what lies before counts
+    counts = ((padded if counted else places) != OUTSIDE).sum(axis=1)
+    total = _total(node, taken(node, node.build.plain(node.inputs[0]), places))
+    kind = DTYPES[node.build.tensors[total].dtype]
+    mean = pair(node, "divide", total, node.build.constant(counts.astype(kind)))
+    return [Value(node.build.reshaped(mean, (*node.shape(0)[:2], *stated.windows(image))))]
+
+
+def _total(node: NodeReading, seen: int) -> int:
+    return node.emit("sum", [seen], Reduce((3,)))[0]
+
+
+def _pooled(node: NodeReading, op: str, stated: Geometry, counted: bool = False) -> Value:
+    """By the kernel of images; padding that is counted is zeros of the image."""
+    window, x = window_of(stated), image_of(node)
+    padding = window.padding
+    if counted:
+        before, after = (0, padding.top, padding.left, 0), (0, padding.bottom, padding.right, 0)
+        x, padding = node.emit("pad", [x], Pad(before, after, 0.0))[0], Padding()
+    attrs = Pool2D(window.size, window.stride, padding)
+    return as_given(node, node.emit(op, [x], attrs)[0])
+
+
+def lp_pool(node: NodeReading) -> Made:
+    """The pth root of the sum of the pth powers in each window."""
+    power, stated, image = float(node.attribute("p", 2)), _stated(node), node.shape(0)[2:]
+    x = node.build.plain(node.inputs[0])
+    kind = DTYPES[node.build.tensors[x].dtype]
+    exponent, root = (node.build.constant(np.asarray(p, kind)) for p in (power, 1 / power))
+    powered = pair(node, "power", node.emit("abs", [x], Function())[0], exponent)
+    total = _total(node, taken(node, powered, table(image, spans(image, stated))))
+    made = pair(node, "power", total, root)
+    return [Value(node.build.reshaped(made, (*node.shape(0)[:2], *stated.windows(image))))]
 
 
 def global_average_pool(node: NodeReading) -> Made:
@@ -194,26 +179,46 @@ def global_average_pool(node: NodeReading) -> Made:
 
 
 def global_max_pool(node: NodeReading) -> Made:
+    if len(node.shape(0)) not in (3, 4):
+        x = node.build.plain(node.inputs[0])
+        axes = tuple(range(2, len(node.shape(0))))
+        return [Value(node.emit("reduce_max", [x], Reduce(axes, True))[0])]
     x = image_of(node)
     _, height, width, _ = node.build.tensors[x].shape
     return [as_given(node, node.emit("max_pool2d", [x], Pool2D((height, width), (1, 1)))[0])]
 
 
-def lp_pool(node: NodeReading) -> Made:
-    """The pth root of the sum of the pth powers in each window."""
-    power = float(node.attribute("p", 2))
-    window = window_of(node, [int(k) for k in node.attribute("kernel_shape", [])])
-    if window.dilation != (1, 1) or window.rounded_up:
-        raise Unsupported("it has dilations or rounds its size up", REFIT)
-    x = image_of(node)
-    kind = DTYPES[node.build.tensors[x].dtype]
+def max_unpool(node: NodeReading) -> Made:
+    """Zeros with each number where its index says: in the image that the window was moved over,
+    which a larger output has at its beginning."""
+    build, shape = node.build, node.shape(0)
+    stated = _stated(node)
+    image = tuple(
+        (n - 1) * s + k - b - e
+        for n, s, k, b, e in zip(
+            shape[2:], stated.stride, stated.size, stated.begin, stated.end, strict=True
+        )
+    )
+    x, indices = (build.plain(name) for name in node.inputs[:2])
+    count = math.prod((*shape[:2], *image))
+    zeros = build.constant(np.zeros(count, DTYPES[build.tensors[x].dtype]))
+    flat = [build.reshaped(index, (math.prod(shape),)) for index in (indices, x)]
+    made = node.emit("scatter_elements", [zeros, *flat], Scatter(0))[0]
+    made = build.reshaped(made, (*shape[:2], *image))
+    wanted = node.optional_constant(2, "output shape")
+    if wanted is None:
+        return [Value(made)]
+    after = tuple(int(w) - n for w, n in zip(wanted, (*shape[:2], *image), strict=True))
+    if min(after) < 0:
+        raise Unsupported(f"its output is smaller than {list(image)}", REFIT)
+    return [Value(node.emit("pad", [made], Pad((0,) * len(shape), after, 0))[0])]
 
-    def number(value: float) -> int:
-        return node.build.constant(np.asarray(value, kind))
 
-    size = node.emit("abs", [x], Function())[0]
-    powered = pair(node, "power", size, number(power))
-    full = padded(node, powered, window.padding) if window.padding != Padding() else powered
-    mean = node.emit("average_pool2d", [full], Pool2D(window.size, window.stride))[0]
-    total = pair(node, "mul", mean, number(window.size[0] * window.size[1]))
-    return [as_given(node, pair(node, "power", total, number(1 / power)))]
+READERS: Mapping[str, OnnxReader] = {
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": global_max_pool,
+    "LpPool": lp_pool,
+    "MaxPool": max_pool,
+    "MaxUnpool": max_unpool,
+}
