@@ -46,7 +46,7 @@ def reference(graph: Graph, node: Node, arrays: Sequence[np.ndarray | None]) -> 
 def _taps(
     places: np.ndarray, axis: int, image: Sequence[int], attrs: GridSample
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each pixel that a place needs along an axis: its index and its weight, [batch, places]."""
+    """For each pixel that places need along an axis: its index and its weight, [batch, places]."""
     size, corners = image[axis], attrs.places == "corners"
     given = places[..., axis if attrs.places == "pixels" else len(image) - 1 - axis]
     with np.errstate(all="ignore"):

@@ -53,15 +53,29 @@ def agree(
     op: str, inputs: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray] | None = None,
     **more: Any
 ) -> None:  # fmt: skip
-    """The reference's answers are ONNX Runtime's, but for the rounding of floats."""
+    """One node has ONNX Runtime's answers."""
+    agree_model(network(op, inputs, constants or {}, **more), inputs)
+
+
+def agree_model(
+    model: bytes, inputs: Mapping[str, np.ndarray], step: float = 0, tolerance: float = 2e-5
+) -> None:
+    """The reference's answers are ONNX Runtime's, but for the rounding of floats; two in a hundred
+    may be a `step` away. Its optimizations are off: one of them quantizes what MatMul is given."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = network(op, inputs, constants or {}, **more)
-    theirs = onnxruntime.InferenceSession(model).run(None, dict(inputs))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    theirs = onnxruntime.InferenceSession(model, options).run(None, dict(inputs))
     graph = read_model(model)
     ours = find_backend("reference").build(compile_graph(graph, "reference"))
     for answer, wanted in zip(ours.run(list(inputs.values())), theirs, strict=True):
         assert answer.dtype == wanted.dtype
-        np.testing.assert_allclose(answer, wanted, rtol=2e-5, atol=2e-5)
+        if step:
+            ties = np.rint((answer - wanted) / step)
+            assert np.abs(ties).max() <= 1
+            assert np.mean(ties != 0) <= 0.02
+            answer = answer - (ties * step).astype(answer.dtype)
+        np.testing.assert_allclose(answer, wanted, rtol=tolerance, atol=tolerance)
 
 
 POOLS: Mapping[str, dict[str, Any]] = {

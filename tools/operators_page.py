@@ -47,6 +47,8 @@ Users are told these sentences, with the operands that broke them.
 SUFFIXES = {"s8": "int8", "s16": "int16", "s32": "int32", "f32": "float32"}
 UNSIGNED = {"_u32": "uint32", "_u64": "uint64"}
 TYPES = ("int8", "int16", "int32", "float32")
+# Of operators in NumPy, those that don't take every type.
+ONLY = {"grid_sample": ("float32",), "narrow": ("int8", "float32"), "roi_align": ("float32",)}
 # Kernels that move bytes, whatever they are.
 MOVERS = frozenset(
     "strided_copy strided_slice_rows table_copy split_flat concatenation_flat concatenation_rows "
@@ -68,7 +70,8 @@ def page() -> str:
 def _types() -> Iterator[tuple[str, ...]]:
     for name, operation in sorted(OPERATIONS.items()):
         kernels = _kernels(operation)
-        of_type = [_cell(operation, kernels, dtype) for dtype in TYPES]
+        taken = ONLY.get(name, TYPES)
+        of_type = [_cell(operation, kernels, t) if t in taken else "" for t in TYPES]
         if name == WHILE:
             yield f"`{name}`", *[""] * len(TYPES), LOOPS, "", ""
             continue

@@ -132,8 +132,8 @@ def conv_integer(node: NodeReading) -> Made:
 
 def conv_transpose(node: NodeReading) -> Made:
     """Of images, of sequences as images of one row; groups run one by one."""
-    channels, depth, *kernel = node.shape(1)
-    if node.shape(0)[1] != channels or len(kernel) != len(node.shape(0)) - 2:
+    kernel = node.shape(1)[2:]
+    if node.shape(0)[1] != node.shape(1)[0] or len(kernel) != len(node.shape(0)) - 2:
         raise ValueError(f"weights {list(node.shape(1))} don't fit {list(node.shape(0))}")
     stated, out = _transposed_window(node, kernel)
     if not _has_kernel(node, kernel):

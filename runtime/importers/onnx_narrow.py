@@ -1,8 +1,8 @@
 """Types of ONNX that the graph doesn't have: int4, int2, bfloat16, float8, float4.
 
 Their numbers are kept in a wider type (`narrow`): a model's input of int4 takes int8, an output of
-float8 gives float32. They are moved, cast, quantized and dequantized; an operator that computes with
-them is refused, since its answers would have to be rounded as no kernel does.
+float8 gives float32. They are moved, cast, quantized and dequantized; an operator that computes
+with them is refused, since its answers would have to be rounded as no kernel does.
 """
 
 from __future__ import annotations

@@ -148,6 +148,8 @@ def _matrix(
         graph, opset_imports=[onnx.helper.make_opsetid("", max(node.opset, 13))]
     )
     evaluator = ReferenceEvaluator(model)
-    (matrix,) = evaluator.run(None, given)
-    (filled,) = evaluator.run(None, given | {"x": np.zeros((before, before))})
-    return np.asarray(matrix - filled, np.float64), np.asarray(filled[0], np.float64)
+    filled, matrix = (
+        np.asarray(evaluator.run(None, given | {"x": x})[0], np.float64)
+        for x in (np.zeros((before, before)), np.eye(before))
+    )
+    return matrix - filled, filled[0]
