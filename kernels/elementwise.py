@@ -78,9 +78,10 @@ def lower_binary(graph: Graph, node: Node, layouts: BinaryLayouts, words: Words)
 
 
 def lower_flat(graph: Graph, node: Node, kernel: Layout, words: Words) -> Lowered:
-    """The call of a kernel whose words begin with `FLAT`: one walk over y, of at most `AXES`."""
+    """The call of a kernel whose words begin with `FLAT`: one walk over y, of at most `AXES`.
+    What `words` says of these goes before."""
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
-    return kernel.lowered(ELEMENT, **_broadcast_fields(a, b, y), **words)
+    return kernel.lowered(ELEMENT, **{**_broadcast_fields(a, b, y), **words})
 
 
 def _exchanged(words: Words) -> Words:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..runtime.errors import InputError
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.rearranging import FILL, sources
 from .general_functions import not_quantized, one_dtype
@@ -154,15 +153,8 @@ def _nearest(indices: np.ndarray, size: int) -> np.ndarray:
     return np.clip(np.where(wide < 0, wide + size, wide), 0, size - 1)
 
 
-def _written(indices: np.ndarray, size: int) -> np.ndarray:
-    """Indices from 0 on, to write at: those outside are an error."""
-    if indices.size and (indices.min() < -size or indices.max() >= size):
-        span = f"{int(indices.min())} to {int(indices.max())}"
-        raise InputError(f"indices from {span} came, an axis of {size} has {-size} to {size - 1}")
-    return _nearest(indices, size)
-
-
-Places = Callable[[np.ndarray, int], np.ndarray]
+def _inside(indices: np.ndarray, size: int) -> np.ndarray:
+    return (indices >= -size) & (indices < size)
 
 
 def gather_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
@@ -181,14 +173,12 @@ def gather_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarra
 def gather_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     """For every place of `indices` the number of x there, but along the axis at the index."""
     (x, indices), axis = _given(arrays), node.attrs.axis
-    return [x[_along(x, indices, axis, _nearest)]]
+    return [x[_along(x, indices, axis)]]
 
 
-def _along(
-    x: np.ndarray, indices: np.ndarray, axis: int, counted: Places
-) -> tuple[np.ndarray, ...]:
-    places = list(np.indices(indices.shape, sparse=True))
-    places[axis] = counted(indices, x.shape[axis])
+def _along(x: np.ndarray, indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
+    places = list(np.indices(indices.shape))
+    places[axis] = _nearest(indices, x.shape[axis])
     return tuple(places)
 
 
@@ -197,12 +187,12 @@ def gather_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nda
     (x, indices), batch = _given(arrays), node.attrs.batch_dims
     y = np.empty(graph.output(node).shape, x.dtype)
     for place in np.ndindex(*indices.shape[:batch]):
-        y[place] = x[place][_tuples(x[place].shape, indices[place], _nearest)]
+        y[place] = x[place][_tuples(x[place].shape, indices[place])]
     return [y]
 
 
-def _tuples(shape: Sequence[int], indices: np.ndarray, counted: Places) -> tuple[np.ndarray, ...]:
-    return tuple(counted(indices[..., i], shape[i]) for i in range(indices.shape[-1]))
+def _tuples(shape: Sequence[int], indices: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(_nearest(indices[..., i], shape[i]) for i in range(indices.shape[-1]))
 
 
 _COMBINE: Mapping[str, Callable[..., None]] = {
@@ -221,18 +211,22 @@ def _put(y: np.ndarray, places: tuple[np.ndarray, ...], values: np.ndarray, how:
 
 
 def scatter_elements_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
-    """x with each update put (or combined) at its place, along the axis at its index."""
+    """x with each update put (or combined) at its place, along the axis at its index; an update
+    whose index is outside is left out."""
     (x, indices, updates), attrs = _given(arrays), node.attrs
-    y = x.copy()
-    _put(y, _along(x, indices, attrs.axis, _written), updates, attrs.combine)
+    y, kept = x.copy(), _inside(indices, x.shape[attrs.axis])
+    places = tuple(each[kept] for each in _along(x, indices, attrs.axis))
+    _put(y, places, updates[kept], attrs.combine)
     return [y]
 
 
 def scatter_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
-    """x with slices put (or combined) at the index tuples in the last axis of `indices`."""
+    """x with slices put (or combined) at the index tuples in the last axis of `indices`; a slice of
+    which an index is outside is left out."""
     x, indices, updates = _given(arrays)
-    y = x.copy()
-    _put(y, _tuples(x.shape, indices, _written), updates, node.attrs.combine)
+    sizes = np.array(x.shape[: indices.shape[-1]], np.int64)
+    y, kept = x.copy(), _inside(indices, sizes).all(axis=-1)
+    _put(y, _tuples(x.shape, indices[kept]), updates[kept], node.attrs.combine)
     return [y]
 
 
@@ -268,8 +262,15 @@ def broadcast_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nda
 
 
 def whole_indices(graph: Graph, node: Node) -> bool:
-    """Indices must be int32 or int64."""
+    """Indices must be int32 or int64, and inside if they are known before the model runs. Negative
+    ones count from the end. Computed ones that are outside take the nearest slice."""
     return graph.input(node, 1).dtype in ("int32", "int64")
+
+
+def whole_places(graph: Graph, node: Node) -> bool:
+    """Indices must be int32 or int64, and inside if they are known before the model runs. Negative
+    ones count from the end. Updates whose computed indices are outside are left out."""
+    return whole_indices(graph, node)
 
 
 def moved_dtype(graph: Graph, node: Node) -> bool:
@@ -290,6 +291,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "top_k": _operation(top_k_reference),
     "einsum": _operation(einsum_reference, one_dtype),
     "gather_elements": _movement(gather_elements_reference, whole_indices),
-    "scatter_elements": _movement(scatter_elements_reference, whole_indices),
-    "scatter_nd": _movement(scatter_nd_reference, whole_indices),
+    "scatter_elements": _movement(scatter_elements_reference, whole_places),
+    "scatter_nd": _movement(scatter_nd_reference, whole_places),
 }

@@ -2,7 +2,8 @@
 
 What has a kernel of its own (`add`, `mul`) doesn't come here. Numbers as they are, and of int8:
 squared differences brought to a common scale (TFLite squared_difference.cc; int16 as in TFLM's),
-prelu by two multipliers (TFLite reference/prelu.h). Types that have no kernel run in NumPy.
+prelu by two multipliers (TFLite reference/prelu.h; int16 with int8 slopes as in TFLM's). Types
+that have no kernel run in NumPy.
 """
 
 from __future__ import annotations
@@ -51,10 +52,9 @@ PLAIN: Mapping[str, Layout] = {
     for op, suffixes in _TYPES.items()
     for suffix in suffixes
 }
-PRELU_S8 = layout(
-    "prelu_s8",
-    f"{FLAT} a_offset b_offset y_offset multiplier shift negative_multiplier negative_shift",
-)
+_SLOPED = f"{FLAT} a_offset b_offset y_offset multiplier shift negative_multiplier negative_shift"
+PRELU_S8 = layout("prelu_s8", _SLOPED)
+PRELU_S16 = layout("prelu_s16", _SLOPED)  # of slopes that are kept as int16
 _SQUARED = (
     f"{FLAT} a_offset a_multiplier a_shift b_offset b_multiplier b_shift "
     "y_offset y_multiplier y_shift"
@@ -66,6 +66,15 @@ DIVIDE_S8 = layout(
     "divide_s8",
     f"{FLAT} a_offset b_offset y_offset multiplier shift inverses places",
 )
+
+
+_SCALED = {
+    ("divide", "int8"): DIVIDE_S8,
+    ("prelu", "int8"): PRELU_S8,
+    ("prelu", "int16"): PRELU_S16,
+    ("squared_difference", "int8"): SQUARED_DIFFERENCE_S8,
+    ("squared_difference", "int16"): SQUARED_DIFFERENCE_S16,
+}
 
 
 def plain(graph: Graph, node: Node) -> bool:
@@ -151,8 +160,9 @@ def _words(graph: Graph, node: Node) -> dict[str, int]:
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
     offsets = {"a_offset": -a.zero_point, "b_offset": -b.zero_point, "y_offset": y.zero_point}
     if node.op == "prelu":
-        ratio = np.float32(a.scale) / np.float32(y.scale)
-        sloped = np.float32(a.scale) * np.float32(b.scale) / np.float32(y.scale)
+        real = np.float64 if a.dtype == "int16" else np.float32  # TFLM's and TFLite's
+        x_scale, slope_scale, y_scale = (real(np.float32(each.scale)) for each in (a, b, y))
+        ratio, sloped = x_scale / y_scale, x_scale * slope_scale / y_scale
         multiplier, shift = quantize_multiplier(float(ratio))
         negative, negative_shift = quantize_multiplier(float(sloped))
         return {
@@ -181,12 +191,13 @@ def lower(graph: Graph, node: Node) -> Lowered:
         return IN_NUMPY.lowered()
     if not plain(graph, node):
         words: dict[str, Field] = dict(_words(graph, node))
-        squared = SQUARED_DIFFERENCE_S8 if a.dtype == "int8" else SQUARED_DIFFERENCE_S16
-        kernel = {"prelu": PRELU_S8, "divide": DIVIDE_S8}.get(node.op, squared)
         if node.op == "divide":
             table, places = inverses(_words(graph, node)["b_offset"])
             words |= {"inverses": Constant(table), "places": Constant(places)}
-        return lower_flat(graph, node, kernel, words)
+        slopes = graph.input(node, 1).data
+        if node.op == "prelu" and a.dtype == "int16" and slopes is not None:
+            words["b"] = Constant(slopes.astype(np.int16))
+        return lower_flat(graph, node, _SCALED[node.op, a.dtype], words)
     op = _BOOLEAN.get(node.op, node.op)
     kernel_or_none = PLAIN.get(f"{op}_{_SUFFIXES.get(a.dtype)}")
     if kernel_or_none is None:
@@ -198,6 +209,15 @@ def int8_if_quantized(graph: Graph, node: Node) -> bool:
     """Quantized operands and output must be int8."""
     tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
     return plain(graph, node) or all(t.dtype == "int8" for t in tensors)
+
+
+def slopes_as_known(graph: Graph, node: Node) -> bool:
+    """Input, slopes and output must be of one dtype, int8 if they are quantized; or input and
+    output int16 with zero points of 0, and the slopes constant and int8."""
+    x, slopes, y = (graph.tensors[t] for t in (*node.operands, *node.outputs))
+    if x.dtype == y.dtype == "int16" and x.quantization is not None:
+        return slopes.dtype == "int8" and slopes.constant and x.zero_point == y.zero_point == 0
+    return one_dtype(graph, node) and int8_if_quantized(graph, node)
 
 
 def squares_if_quantized(graph: Graph, node: Node) -> bool:
@@ -230,8 +250,6 @@ def _layouts(op: str) -> tuple[Layout, ...]:
     return tuple(PLAIN[f"{op}_{suffix}"] for suffix in _TYPES[op])
 
 
-_QUANTIZED = (one_dtype, int8_if_quantized, is_quantized, scales_in_range)
-
 OPERATIONS: Mapping[str, Operation] = {
     **{
         op: Operation(two_reference, lower, (*_layouts(op), IN_NUMPY), (one_dtype, one_scale))
@@ -256,7 +274,12 @@ OPERATIONS: Mapping[str, Operation] = {
         )
         for op, of in _BOOLEAN.items()
     },
-    "prelu": Operation(reference, lower, (*_layouts("prelu"), PRELU_S8, IN_NUMPY), _QUANTIZED),
+    "prelu": Operation(
+        reference,
+        lower,
+        (*_layouts("prelu"), PRELU_S8, PRELU_S16, IN_NUMPY),
+        (slopes_as_known, is_quantized, scales_in_range),
+    ),
     "squared_difference": Operation(
         reference,
         lower,

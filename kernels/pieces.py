@@ -79,7 +79,7 @@ def _some_rows(call: Call, begin: int, end: int) -> Call:
 def _duration_ns(program: Program, call: Call) -> int:
     node = program.graph.nodes[call.node]
     y = program.graph.output(node)
-    elements = y.elements // y.shape[0]
+    elements = y.elements // (y.shape[0] if y.shape else 1)
     if "conv2d" not in node.op:
         return elements // ELEMENTS
     weights = program.graph.input(node, 1)

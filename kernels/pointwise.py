@@ -2,7 +2,8 @@
 
 Numbers as they are, of types that have a kernel; all others run in NumPy. int8 ones are a table of
 256 bytes, filled by TFLite's own rule: `abs` and `rsqrt` in fixed point (elementwise.cc), `exp`,
-`elu` and `log` in float32, rounded (activations.cc, exp.cc). `abs` has int16, too.
+`elu` and `log` in float32, rounded (activations.cc, exp.cc). `abs` has int16, too, and `rsqrt` as
+TFLM has it, with a multiplier from doubles (micro/kernels/elementwise.cc).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
 from .activations import LOOKUP_S8, lower_lookup, table_s8
-from .elementwise import ROWS, is_quantized, unary_rows
+from .elementwise import ROWS, int16_is_symmetric, is_quantized, unary_rows
 from .exponential import power_table
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from .general_functions import one_dtype, one_reference
@@ -48,6 +49,8 @@ ANGLES_F32 = {op: layout(f"{op}_f32", f"{ROWS} x y words") for op in ("sin", "co
 ELU_F32 = layout("elu_f32", f"{ROWS} x y powers alpha")
 EXP_F32 = layout("exp_f32", f"{ROWS} x y powers")
 ABS_S16 = layout("abs_s16", f"{ROWS} x y x_offset multiplier shift y_offset")
+RSQRT_S16 = layout("rsqrt_s16", f"{ROWS} x y multiplier shift")
+_OF_INT16 = {"abs": ABS_S16, "rsqrt": RSQRT_S16}
 
 _IN_FLOATS = {"elu": ELU_F32, "exp": EXP_F32, "log": LOG_F32, **ANGLES_F32}
 
@@ -61,7 +64,7 @@ def reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndarray]:
     if node.op == "abs":
         return [_abs(values, x, y)]
     if node.op == "rsqrt":
-        return [_rsqrt_table(x, y)[values.astype(np.int64) + 128]]
+        return [_rsqrt(values, x, y)]
     return [table_s8(_FLOAT[node.op], x, y)[values.astype(np.int64) + 128]]
 
 
@@ -79,17 +82,24 @@ def _abs(q: np.ndarray, x: Tensor, y: Tensor) -> np.ndarray:
     return _clamped(scaled.astype(np.int64) + y.zero_point, y)
 
 
-def _rsqrt_table(x: Tensor, y: Tensor) -> np.ndarray:
-    """What each int8 number becomes; 0 and below, which have no root, the greatest."""
-    real = np.sqrt(np.float32(x.scale)) * np.float32(y.scale)
-    multiplier, shift = quantize_multiplier(1.0 / float(real))
-    answers = np.full(256, 127, np.int64)
-    for q in range(max(x.zero_point + 1, -128), 128):
-        root, root_shift = inverse_root(q - x.zero_point)
-        fine = multiply_by_quantized_multiplier(1, root, root_shift + ROOT_BITS)
-        scaled = multiply_by_quantized_multiplier(fine, multiplier, shift - ROOT_BITS)
-        answers[q + 128] = int(scaled) + y.zero_point
-    return _clamped(answers, y)
+def _rsqrt(values: np.ndarray, x: Tensor, y: Tensor) -> np.ndarray:
+    """1 / sqrt; 0 and below, which have no root, become the greatest number."""
+    multiplier, shift = _rsqrt_ratio(x, y)
+    different, places = np.unique(values, return_inverse=True)
+    answers = np.full(different.shape, np.iinfo(values.dtype).max, np.int64)
+    for i, value in enumerate(int(q) - x.zero_point for q in different):
+        if value > 0:
+            root, root_shift = inverse_root(value)
+            fine = multiply_by_quantized_multiplier(1, root, root_shift + ROOT_BITS)
+            scaled = multiply_by_quantized_multiplier(fine, multiplier, shift - ROOT_BITS)
+            answers[i] = int(scaled) + y.zero_point
+    return _clamped(answers, y)[places].reshape(values.shape)
+
+
+def _rsqrt_ratio(x: Tensor, y: Tensor) -> tuple[int, int]:
+    if x.dtype == "int16":
+        return quantize_multiplier(1.0 / (math.sqrt(np.float32(x.scale)) * np.float32(y.scale)))
+    return quantize_multiplier(1.0 / float(np.sqrt(np.float32(x.scale)) * np.float32(y.scale)))
 
 
 _FLOAT: Mapping[str, Callable[[float], float]] = {
@@ -104,6 +114,9 @@ def lower(graph: Graph, node: Node) -> Lowered:
     if x.dtype in ("int8", "bool") and x.itemsize == y.itemsize:
         return lower_lookup(graph, node, reference)
     fields = unary_rows(graph, node)
+    if x.quantization is not None and node.op == "rsqrt":
+        multiplier, shift = _rsqrt_ratio(x, y)
+        return RSQRT_S16.lowered(ELEMENT, **fields, multiplier=multiplier, shift=shift)
     if x.quantization is not None:
         multiplier, shift = _ratio(x, y)
         return ABS_S16.lowered(
@@ -135,24 +148,30 @@ def _in_floats(node: Node, fields: dict[str, Field]) -> Lowered:
 
 
 def quantized_as_known(graph: Graph, node: Node) -> bool:
-    """Quantized numbers may be int8 in abs, elu, exp and rsqrt, int16 in abs; no others."""
+    """Quantized numbers may be int8 in abs, elu, exp and rsqrt, int16 in abs and, with zero points
+    of 0, in rsqrt; no others."""
     x, y = graph.input(node), graph.output(node)
     if x.quantization is None and y.quantization is None:
         return True
-    kinds = {"abs": ("int8", "int16"), "rsqrt": ("int8",), "elu": ("int8",), "exp": ("int8",)}
-    return x.dtype in kinds.get(node.op, ()) and None not in (x.quantization, y.quantization)
+    both = ("int8", "int16")
+    kinds = {"abs": both, "rsqrt": both, "elu": ("int8",), "exp": ("int8",)}
+    known = x.dtype in kinds.get(node.op, ()) and None not in (x.quantization, y.quantization)
+    return known and (node.op != "rsqrt" or int16_is_symmetric(graph, node))
 
 
 def scale_ratio_in_range(graph: Graph, node: Node) -> bool:
-    """Input scale / output scale must be under 2**30."""
+    """Input scale / output scale must be under 2**30, and of rsqrt 1 / (root of the input scale
+    times output scale)."""
     x, y = graph.input(node), graph.output(node)
-    return x.quantization is None or y.quantization is None or _ratio(x, y)[1] <= 30
+    if x.quantization is None or y.quantization is None:
+        return True
+    return (_rsqrt_ratio if node.op == "rsqrt" else _ratio)(x, y)[1] <= 30
 
 
 def _operation(op: str) -> Operation:
     kernels = [PLAIN[f"{op}_{suffix}"] for suffix in _TYPES.get(op, ())]
     kernels += [_IN_FLOATS[op]] if op in _IN_FLOATS else []
-    kernels += [ABS_S16] if op == "abs" else []
+    kernels += [_OF_INT16[op]] if op in _OF_INT16 else []
     return Operation(
         reference,
         lower,

@@ -80,7 +80,8 @@ def part_of_one_type(graph: Graph, node: Node) -> bool:
 
 
 def whole_indices(graph: Graph, node: Node) -> bool:
-    """Indices must be int32 or int64."""
+    """Indices must be int32 or int64. Those with which the part would not fit into x are moved to
+    the nearest with which it does."""
     return graph.input(node, 2).dtype in ("int32", "int64")
 
 

@@ -188,8 +188,27 @@ def _known_inside(indices: Tensor, sizes: Shape) -> None:
         raise ValueError(f"indices from {span} in axes of {list(sizes)}")
 
 
-def second_shape(graph: Graph, node: Node) -> tuple[Shape, ...]:
-    return (graph.input(node, 1).shape,)
+def gather_elements_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, indices = graph.input(node, 0).shape, graph.input(node, 1)
+    _known_inside(indices, (x[node.attrs.axis],))
+    return (indices.shape,)
+
+
+def scatter_elements_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, indices, updates = (graph.input(node, i) for i in range(3))
+    if indices.shape != updates.shape or len(x.shape) != len(indices.shape):
+        raise ValueError(f"{list(updates.shape)} in {list(x.shape)} by {list(indices.shape)}")
+    _known_inside(indices, (x.shape[node.attrs.axis],))
+    return (x.shape,)
+
+
+def scatter_nd_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
+    x, indices, updates = (graph.input(node, i) for i in range(3))
+    depth = indices.shape[-1]
+    if depth > len(x.shape) or updates.shape != indices.shape[:-1] + x.shape[depth:]:
+        raise ValueError(f"{list(updates.shape)} in {list(x.shape)} by {list(indices.shape)}")
+    _known_inside(indices, x.shape[:depth])
+    return (x.shape,)
 
 
 def repeat_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:

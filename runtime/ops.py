@@ -235,7 +235,7 @@ OPERATORS: Mapping[str, Operator] = {
     "detection": Operator(Detection, detection_shapes),
     "einsum": Operator(general.Einsum, general.einsum_shapes, None, general.einsum_macs),
     "gather": Operator(general.Axis, general.gather_shapes),
-    "gather_elements": Operator(general.Axis, general.second_shape),
+    "gather_elements": Operator(general.Axis, general.gather_elements_shapes),
     "gather_nd": Operator(general.Axis, general.gather_nd_shapes),
     # inputs: x in NCHW, where to look
     "grid_sample": Operator(sampling.GridSample, sampling.grid_sample_shapes),
@@ -246,8 +246,8 @@ OPERATORS: Mapping[str, Operator] = {
     "rearrange": Operator(general.Rearrange, general.rearrange_shapes),
     "repeat": Operator(general.Repeats, general.repeat_shapes),
     # inputs: x, indices, updates
-    "scatter_elements": Operator(general.Scatter, same_shape),
-    "scatter_nd": Operator(general.Scatter, same_shape),
+    "scatter_elements": Operator(general.Scatter, general.scatter_elements_shapes),
+    "scatter_nd": Operator(general.Scatter, general.scatter_nd_shapes),
     # inputs: condition, a, b
     "select": Operator(NoAttrs, general.broadcast_all_shapes, pointwise_need),
     "stack": Operator(general.Axis, general.stack_shapes),

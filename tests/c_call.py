@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import hashlib
+import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from guarded import guarded
 from native_call import Lower
 
 from midge.runtime.assemble import assemble
+from midge.runtime.folders import cache_root
 from midge.runtime.graph import DTYPES, Graph, Node
 from midge.runtime.program import Call, Loop, Program
 from midge.runtime.schedule import layer_by_layer
@@ -23,7 +28,7 @@ from midge.targets.cortex_m.sources import c_kernels, sources
 # Undefined behaviour stops the process where it happens; a float product is never fused.
 HOST_FLAGS = (
     "-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror",
-    "-ffp-contract=off", "-fPIC", "-shared", "-fsanitize=undefined", "-fno-sanitize-recover=all",
+    "-ffp-contract=off", "-fPIC", "-fsanitize=undefined", "-fno-sanitize-recover=all",
 )  # fmt: skip
 LINE = 64
 
@@ -33,16 +38,33 @@ def compile_library(texts: dict[str, str], folder: Path) -> ctypes.CDLL:
     for name, text in texts.items():
         (folder / name).write_text(text)
     files = sorted(name for name in texts if name.endswith(".c"))
-    library = folder / "library.so"
-    run_tool([find_tool("gcc"), *HOST_FLAGS, "-o", library, *files], folder, timeout_s=300)
+    gcc, library = find_tool("gcc"), folder / "library.so"
+
+    def compile_one(name: str) -> str:
+        run_tool([gcc, *HOST_FLAGS, "-c", "-o", f"{name}.o", name], folder, timeout_s=600)
+        return f"{name}.o"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, files))
+    run_tool([gcc, *HOST_FLAGS, "-shared", "-o", library, *objects], folder, timeout_s=600)
     return ctypes.CDLL(str(library))
 
 
 @lru_cache(maxsize=1)
 def kernel_library() -> ctypes.CDLL:
-    """All C kernels."""
-    with tempfile.TemporaryDirectory() as folder:
-        return compile_library(sources(c_kernels().keys()), Path(folder))
+    """All C kernels: compiled once for these sources and this gcc, by one process of all."""
+    texts = sources(c_kernels().keys())
+    compiler = run_tool([find_tool("gcc"), "--version"], Path.cwd(), timeout_s=60)
+    known = repr((compiler, HOST_FLAGS, sorted(texts.items()))).encode()
+    kept = cache_root() / "c-twins" / f"{hashlib.sha256(known).hexdigest()[:20]}.so"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with open(kept.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+                compile_library(texts, Path(folder))
+                os.replace(Path(folder) / "library.so", kept)
+    return ctypes.CDLL(str(kept))
 
 
 def aligned(size: int, fill: int = 0) -> np.ndarray:

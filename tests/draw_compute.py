@@ -167,8 +167,12 @@ def unary(op: str, version: int = 1, options: str | None = None) -> Any:
             named = {"alpha": d.scale(0.01, 2.0) * d.one_of(1, 1, -1)}
         if op == "SOFTMAX":
             named = {"beta": d.one_of(1.0, 1.0, d.scale(0.1, 4.0))}
+        if op == "RSQRT" and dtype == "int16":  # TFLM ends where a number has no root
+            d.limits[dtype] = (0, 32767)
         fixed = FIXED_OUTPUTS.get(op, {}).get(dtype)
         y = (dtype, *fixed) if fixed else d.numbers(dtype)
+        if op == "RSQRT" and dtype == "int16":
+            y = (dtype, d.scale(0.3, 30.0) / (32767 * math.sqrt(x[1])), 0)
         if dtype == "int16" and op in ("TANH", "LOGISTIC"):
             x = (dtype, d.one_of(2.0**-12, x[1]), 0)
         made = (shape, *y)
@@ -207,15 +211,16 @@ def l2_normalization(d: Draws, dtype: str) -> bytes:
 def prelu(d: Draws, dtype: str) -> bytes:
     shape = d.shape(2, 4)
     slopes = tuple(1 if d.flag() else n for n in shape[1:-1]) + shape[-1:]
-    alpha = d.constant(slopes, d.numbers(dtype))
+    alpha = d.constant(slopes, d.numbers("int8" if dtype == "int16" else dtype))  # as in TFLM
     x, y = d.numbers(dtype), d.numbers(dtype)
     return g.general("PRELU", [(shape, *x), alpha], (shape, *y))
 
 
 def batch_matmul(d: Draws, dtype: str) -> bytes:
     lead, turned = d.broadcast(most=2), (d.flag(), d.flag())
-    if all(turned):  # where TFLite reads beside one that is broadcast
-        lead = lead[:1] * 2
+    # TFLite turns as many matrices of the first operand as the second has, and reads what it never
+    # wrote where those are fewer.
+    d.by_tflm = turned[0] and lead[0][-1:] not in ((), (1,)) and lead[1][-1:] == (1,)
     rows, depth, columns = d.between(1, 6), d.one_of(1, 3, 8, 17, 40), d.one_of(1, 2, 5, 16, 17)
     a = (depth, rows) if turned[0] else (rows, depth)
     b = (columns, depth) if turned[1] else (depth, columns)
@@ -303,7 +308,7 @@ COMPUTE = {
     "LEAKY_RELU": Sweep(unary("LEAKY_RELU", 2, "LeakyReluOptions"), USUAL),
     "RELU": Sweep(unary("RELU", 3), USUAL),
     "RELU6": Sweep(unary("RELU6", 3), USUAL),
-    "PRELU": Sweep(prelu, ("int8", "uint8", "float32")),
+    "PRELU": Sweep(prelu, USUAL, by_tflm=("int16",)),
     "ELU": Sweep(unary("ELU"), ("int8", "float32"), apart=("int8", "float32")),
     "LOG_SOFTMAX": Sweep(unary("LOG_SOFTMAX", 2), ("int8", "uint8", "float32"), near=2),
     "L2_NORMALIZATION": Sweep(l2_normalization, ("int8", "uint8", "float32")),

@@ -78,7 +78,9 @@ COMPARED = ("float32", "int32", "int64", "int8", "uint8")
 GENERAL = {
     "ABS": Sweep(unary("ABS", 3), ("int8", "int16", "float32")),
     "EXP": Sweep(unary("EXP", 2), ("int8", "float32")),
-    "RSQRT": Sweep(unary("RSQRT", 2), ("int8", "float32"), apart=("int8",)),
+    "RSQRT": Sweep(
+        unary("RSQRT", 2), ("int8", "int16", "float32"), apart=("int8",), by_tflm=("int16",)
+    ),
     "CEIL": Sweep(same("CEIL"), ("float32",), apart=("float32",)),
     "COS": Sweep(same("COS"), ("float32",), near=1),
     "FLOOR": Sweep(same("FLOOR"), ("float32",)),

@@ -17,12 +17,16 @@ MOST_AXES = 4
 
 
 class Draws:
-    """Choices of one case. `limits` bounds the numbers that its inputs of a type may have."""
+    """Choices of one case. `limits` bounds the numbers that its inputs of a type may have.
+
+    `by_tflm` is set where TFLite's own answer is wrong and TFLM's is not.
+    """
 
     def __init__(self, operator: str, dtype: str, seed: int) -> None:
         self.seed = seed
         self.rng = np.random.default_rng([seed, zlib.crc32(f"{operator} {dtype}".encode())])
         self.limits: dict[str, tuple[float, float]] = {}
+        self.by_tflm = False
 
     def one_of(self, *choices: Any) -> Any:
         return choices[self.rng.integers(len(choices))]

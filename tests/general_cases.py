@@ -20,7 +20,7 @@ OWN = (
     "div_int8 div_uint8 add_n_int8 cumsum_int8 squared_difference_int16 sum_int8 sum_int16 "
     "circular_buffer detection_fast detection_regular detection_uint8 "
     "dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
-    "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm "
+    "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm rsqrt_int16_tflm prelu_int16_tflm "
     "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
 ).split()
 
@@ -225,4 +225,9 @@ CASES: list[Line] = [
          outputs=((5, 60), "int8", 0.03, 0)),
     case("rsqrt_int8_tflm", g.general, op="RSQRT", version=2,
          operands=[((5, 60), "int8", 0.05, -128)], outputs=((5, 60), "int8", 0.03, -128)),
+    case("rsqrt_int16_tflm", g.general, op="RSQRT", version=2,
+         operands=[((5, 60), "int16", 0.001, 0)], outputs=((5, 60), "int16", 0.0005, 0)),
+    case("prelu_int16_tflm", g.general, op="PRELU",
+         operands=[((5, 3, 20), "int16", 0.001, 0), g.Constant((1, 20), "int8", 0.03, -7)],
+         outputs=((5, 3, 20), "int16", 0.002, 0)),
 ]  # fmt: skip

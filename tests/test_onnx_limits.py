@@ -9,8 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from midge.runtime.backend import find_backend
 from midge.runtime.errors import ModelError, UnsupportedModel
 from midge.runtime.importers import read_model
+from midge.runtime.pipeline import compile_model
 
 HUGE = np.array([1 << 20, 1 << 20], np.int64)
 make = helper.make_node
@@ -103,3 +105,38 @@ def test_operators_of_unknown_domains_are_refused() -> None:
     content.opset_import.append(helper.make_opsetid("somebody", 1))
     with pytest.raises(UnsupportedModel, match="the operator QLinearAdd is not supported"):
         read_model(content.SerializeToString())
+
+
+OUTSIDE = np.array([[5], [1], [-5], [-1], [2**40]], np.int64)  # of an axis of four
+SCATTERED = {"ScatterND": (5, 3), "ScatterElements": (5, 1)}  # the updates' shapes
+
+
+def scattering(op: str, **constants: np.ndarray) -> bytes:
+    """x [4, 3] with 1, 2, ... put or added, where the input or the constant `where` says."""
+    updates = np.arange(1, 1 + np.prod(SCATTERED[op])).reshape(SCATTERED[op]).astype("f")
+    held = {"updates": updates, **constants}
+    info = helper.make_tensor_value_info
+    inputs = [info("x", TensorProto.FLOAT, (4, 3)), info("where", TensorProto.INT64, OUTSIDE.shape)]
+    graph = helper.make_graph(
+        [make(op, ["x", "where", "updates"], ["y"], reduction="add")], "network",
+        inputs[: 2 - len(constants)], [info("y", TensorProto.FLOAT, (4, 3))],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    made.ir_version = 8
+    return made.SerializeToString()
+
+
+@pytest.mark.parametrize("op", SCATTERED)
+def test_updates_outside_are_left_out(op: str) -> None:
+    """Whoever runs them; indices that are known beforehand are refused."""
+    x = np.zeros((4, 3), np.float32)
+    wanted = x.copy()
+    columns = slice(SCATTERED[op][1])
+    updates = np.arange(1, 1 + np.prod(SCATTERED[op])).reshape(SCATTERED[op])
+    wanted[1, columns], wanted[3, columns] = updates[1], updates[3]
+    for target in ("reference", "host", "split"):
+        executor = find_backend(target).build(compile_model(scattering(op), target))
+        np.testing.assert_array_equal(executor.run([x, OUTSIDE])[0], wanted)
+    with pytest.raises(ModelError, match=r"indices from -5 to 1099511627776 in axes of \[4\]"):
+        read_model(scattering(op, where=OUTSIDE))

@@ -24,6 +24,15 @@ def test_random_geometry(operator: str) -> None:
             assert ran or dtype not in sweep.apart, f"{dtype} was compared with nothing"
 
 
+@pytest.mark.parametrize(
+    ("operator", "dtype", "seed", "by"),
+    [("SUB", "uint8", 14, "host"), ("RELU6", "float32", 7, "C")],
+)
+def test_what_a_sweep_found(operator: str, dtype: str, seed: int, by: str) -> None:
+    """An output without axes, whose rows were counted; -0.0 in C."""
+    assert run_case(operator, dtype, seed, [by]) == [by]
+
+
 def test_the_table_is_of_what_was_run() -> None:
     run = {(operator, dtype) for operator, types in sweeps().items() for dtype in types}
     assert run == {(op, dtype) for op, sweep in SWEEPS.items() for dtype in sweep.types}

@@ -11,6 +11,7 @@ from ..pairwise import (
     LEFT_SHIFT,
     PLAIN,
     PRELU_S8,
+    PRELU_S16,
     SQUARED_DIFFERENCE_S8,
     SQUARED_DIFFERENCE_S16,
 )
@@ -141,16 +142,19 @@ def _load_prelu(P: Any) -> Native:
     return load
 
 
-@inline
-def _prelu_s8(words, x, slope):  # type: ignore[no-untyped-def]
-    (a_offset, b_offset, y_offset), positive, negative = words
-    value = x + a_offset
-    if value >= 0:
-        scaled = multiply_by_quantized_multiplier(value, positive[0], positive[1])
-    else:
-        sloped = value * (slope + b_offset)
-        scaled = multiply_by_quantized_multiplier(sloped, negative[0], negative[1])
-    return clamp(scaled + y_offset, -128, 127)
+def _quantized_prelu(least: int) -> Native:
+    @inline
+    def prelu(words, x, slope):  # type: ignore[no-untyped-def]
+        (a_offset, b_offset, y_offset), positive, negative = words
+        value = x + a_offset
+        if value >= 0:
+            scaled = multiply_by_quantized_multiplier(value, positive[0], positive[1])
+        else:
+            sloped = value * (slope + b_offset)
+            scaled = multiply_by_quantized_multiplier(sloped, negative[0], negative[1])
+        return clamp(scaled + y_offset, least, -1 - least)
+
+    return prelu
 
 
 def _load_squared(P: Any) -> Native:
@@ -183,7 +187,8 @@ def _quantized_square(dtype: str) -> Native:
     return square
 
 
-register_flat(PRELU_S8, int8_at, int8_at, _load_prelu, _prelu_s8)
+register_flat(PRELU_S8, int8_at, int8_at, _load_prelu, _quantized_prelu(-128))
+register_flat(PRELU_S16, int16_at, int16_at, _load_prelu, _quantized_prelu(-32768))
 register_flat(SQUARED_DIFFERENCE_S8, int8_at, int8_at, _load_squared, _quantized_square("int8"))
 register_flat(SQUARED_DIFFERENCE_S16, int16_at, int16_at, _load_squared, _quantized_square("int16"))
 

@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..operation import Layout
-from ..pointwise import ABS_S16, ANGLES_F32, ELU_F32, EXP_F32, LOG_F32, PLAIN
+from ..pointwise import (
+    ABS_S16,
+    ANGLES_F32,
+    ELU_F32,
+    EXP_F32,
+    LOG_F32,
+    PLAIN,
+    ROOT_BITS,
+    RSQRT_S16,
+)
 from .elementwise import Native, register
 from .exponential import exp
 from .fixedpoint import clamp, inline, multiply_by_quantized_multiplier
+from .inverse_root import inverse_root
 from .memory import float32_at, float64_at, int16_at, int32_at
 from .registry import kernel
 from .transcendental import cos, expm1, log, sin
@@ -112,6 +122,28 @@ def abs_s16(arena, constants, p):  # type: ignore[no-untyped-def]
             size = abs(np.int64(x[i]) + p[A.x_offset])
             scaled = multiply_by_quantized_multiplier(size, p[A.multiplier], p[A.shift])
             y[i] = clamp(scaled + p[A.y_offset], -32768, 32767)
+
+
+R = RSQRT_S16.index
+
+
+@inline
+def _rsqrt_s16(q, multiplier, shift):  # type: ignore[no-untyped-def]
+    if q <= 0:
+        return np.int64(32767)
+    root, root_shift = inverse_root(np.int64(q))
+    fine = multiply_by_quantized_multiplier(np.int64(1), root, root_shift + ROOT_BITS)
+    scaled = multiply_by_quantized_multiplier(fine, multiplier, shift - ROOT_BITS)
+    return np.int64(clamp(scaled, -32768, 32767))
+
+
+@kernel
+def rsqrt_s16(arena, constants, p):  # type: ignore[no-untyped-def]
+    x_rows, y_rows = int32_at(constants, p[R.x]), int32_at(constants, p[R.y])
+    for row in range(p[R.rows]):
+        x, y = int16_at(arena, x_rows[row]), int16_at(arena, y_rows[row])
+        for i in range(p[R.count]):
+            y[i] = _rsqrt_s16(x[i], p[R.multiplier], p[R.shift])
 
 
 def _walk_angles(words: Layout, function: Native) -> Native:

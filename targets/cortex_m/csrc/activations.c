@@ -16,9 +16,15 @@ void midge_relu_s16(
     int8_t *arena, const int8_t *constants, const midge_relu_s16_params *p)
 MIDGE_UNARY_BODY(midge_relu_s16_params, midge_int16, midge_int16, RELU)
 
-#define RELU_FLOAT(p, x)                                                                          \
-    midge_clamp_float(x, midge_float_at(constants, (p)->limits)[0],                               \
-                      midge_float_at(constants, (p)->limits)[1])
+#define RELU_FLOAT(p, x) relu_float(midge_float_at(constants, (p)->limits), (p)->is_relu6, x)
+
+/* NaN and -0.0 stay, but not in RELU6. */
+MIDGE_INLINE float relu_float(const midge_float *limits, int32_t is_relu6, float x)
+{
+    if (is_relu6 && !(x > limits[0]))
+        return limits[0];
+    return midge_clamp_float(x, limits[0], limits[1]);
+}
 
 void midge_relu_f32(
     int8_t *arena, const int8_t *constants, const midge_relu_f32_params *p)

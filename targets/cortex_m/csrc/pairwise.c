@@ -66,18 +66,18 @@ static float modulo_f32(float a, float b)
     return rest != 0.0f && (b < 0.0f) != (rest < 0.0f) ? rest + b : rest;
 }
 
-MIDGE_INLINE int32_t prelu_s8(const midge_prelu_s8_params *p, int32_t x, int32_t slope)
-{
-    const int32_t value = x + p->a_offset;
-    const int32_t scaled =
-        value >= 0 ? midge_scale(value, p->multiplier, p->shift)
-                   : midge_scale(value * (slope + p->b_offset), p->negative_multiplier,
-                                 p->negative_shift);
-    return midge_clamp(scaled + p->y_offset, INT8_MIN, INT8_MAX);
-}
+/* The parameters of int8 and int16 have the same names. */
+#define SLOPED(p, x, slope, least)                                                                \
+    midge_clamp(((x) + (p)->a_offset >= 0                                                         \
+                     ? midge_scale((x) + (p)->a_offset, (p)->multiplier, (p)->shift)              \
+                     : midge_scale(((x) + (p)->a_offset) * ((slope) + (p)->b_offset),             \
+                                   (p)->negative_multiplier, (p)->negative_shift))                \
+                    + (p)->y_offset,                                                              \
+                least, -1 - (least))
+#define PRELU_S8(p, x, slope) SLOPED(p, x, slope, INT8_MIN)
+#define PRELU_S16(p, x, slope) SLOPED(p, x, slope, INT16_MIN)
 
-/* The parameters of int8 and int16 have the same names. `times`: what the operands are made larger
- * by before they are scaled. */
+/* `times`: what the operands are made larger by before they are scaled. */
 #define SQUARED(p, a, b, times, least)                                                            \
     squared(midge_scale(((a) + (p)->a_offset) * (times), (p)->a_multiplier, (p)->a_shift)         \
                 - midge_scale(((b) + (p)->b_offset) * (times), (p)->b_multiplier, (p)->b_shift),  \
@@ -190,7 +190,11 @@ MIDGE_BROADCAST_BODY(midge_squared_difference_f32_params, midge_float, SQUARED_F
 
 void midge_prelu_s8(
     int8_t *arena, const int8_t *constants, const midge_prelu_s8_params *p)
-MIDGE_BROADCAST_BODY(midge_prelu_s8_params, int8_t, prelu_s8)
+MIDGE_BROADCAST_BODY(midge_prelu_s8_params, int8_t, PRELU_S8)
+
+void midge_prelu_s16(
+    int8_t *arena, const int8_t *constants, const midge_prelu_s16_params *p)
+MIDGE_BROADCAST_BODY(midge_prelu_s16_params, midge_int16, PRELU_S16)
 
 void midge_squared_difference_s8(
     int8_t *arena, const int8_t *constants, const midge_squared_difference_s8_params *p)

@@ -1,6 +1,7 @@
 /* Functions of one number, by rows (kernels/pointwise.py). */
 #include "midge_elementwise.h"
 #include "midge_fixedpoint.h"
+#include "midge_inverse_root.h"
 #include "midge_kernels.h"
 #include "midge_root.h"
 
@@ -89,3 +90,18 @@ MIDGE_INLINE int32_t abs_s16(const midge_abs_s16_params *p, int32_t x)
 void midge_abs_s16(
     int8_t *arena, const int8_t *constants, const midge_abs_s16_params *p)
 MIDGE_UNARY_BODY(midge_abs_s16_params, midge_int16, midge_int16, abs_s16)
+
+/* 0 and below have no root. 20: bits after the point before the answer is rescaled. */
+MIDGE_INLINE int32_t rsqrt_s16(const midge_rsqrt_s16_params *p, int32_t x)
+{
+    int32_t shift;
+    if (x <= 0)
+        return INT16_MAX;
+    const int32_t root = midge_inverse_root(x, &shift);
+    const int32_t fine = midge_scale(1, root, shift + 20);
+    return midge_clamp(midge_scale(fine, p->multiplier, p->shift - 20), INT16_MIN, INT16_MAX);
+}
+
+void midge_rsqrt_s16(
+    int8_t *arena, const int8_t *constants, const midge_rsqrt_s16_params *p)
+MIDGE_UNARY_BODY(midge_rsqrt_s16_params, midge_int16, midge_int16, rsqrt_s16)
