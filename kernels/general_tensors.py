@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.rearranging import FILL, sources
@@ -153,7 +154,8 @@ def _nearest(indices: np.ndarray, size: int) -> np.ndarray:
     return np.clip(np.where(wide < 0, wide + size, wide), 0, size - 1)
 
 
-def _inside(indices: np.ndarray, size: int) -> np.ndarray:
+def _inside(indices: np.ndarray, size: ArrayLike) -> np.ndarray:
+    size = np.asarray(size, np.int64)
     return (indices >= -size) & (indices < size)
 
 
@@ -224,8 +226,7 @@ def scatter_nd_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.nd
     """x with slices put (or combined) at the index tuples in the last axis of `indices`; a slice of
     which an index is outside is left out."""
     x, indices, updates = _given(arrays)
-    sizes = np.array(x.shape[: indices.shape[-1]], np.int64)
-    y, kept = x.copy(), _inside(indices, sizes).all(axis=-1)
+    y, kept = x.copy(), _inside(indices, x.shape[: indices.shape[-1]]).all(axis=-1)
     _put(y, _tuples(x.shape, indices[kept]), updates[kept], node.attrs.combine)
     return [y]
 

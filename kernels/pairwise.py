@@ -160,8 +160,8 @@ def _words(graph: Graph, node: Node) -> dict[str, int]:
     a, b, y = graph.input(node, 0), graph.input(node, 1), graph.output(node)
     offsets = {"a_offset": -a.zero_point, "b_offset": -b.zero_point, "y_offset": y.zero_point}
     if node.op == "prelu":
-        real = np.float64 if a.dtype == "int16" else np.float32  # TFLM's and TFLite's
-        x_scale, slope_scale, y_scale = (real(np.float32(each.scale)) for each in (a, b, y))
+        kind = np.dtype("float64" if a.dtype == "int16" else "float32")  # TFLM's and TFLite's
+        x_scale, slope_scale, y_scale = np.array([a.scale, b.scale, y.scale], "f").astype(kind)
         ratio, sloped = x_scale / y_scale, x_scale * slope_scale / y_scale
         multiplier, shift = quantize_multiplier(float(ratio))
         negative, negative_shift = quantize_multiplier(float(sloped))

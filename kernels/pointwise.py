@@ -97,9 +97,10 @@ def _rsqrt(values: np.ndarray, x: Tensor, y: Tensor) -> np.ndarray:
 
 
 def _rsqrt_ratio(x: Tensor, y: Tensor) -> tuple[int, int]:
+    x_scale, y_scale = np.float32(x.scale), np.float32(y.scale)
     if x.dtype == "int16":
-        return quantize_multiplier(1.0 / (math.sqrt(np.float32(x.scale)) * np.float32(y.scale)))
-    return quantize_multiplier(1.0 / float(np.sqrt(np.float32(x.scale)) * np.float32(y.scale)))
+        return quantize_multiplier(1.0 / (math.sqrt(x_scale) * float(y_scale)))
+    return quantize_multiplier(1.0 / float(np.sqrt(x_scale) * y_scale))
 
 
 _FLOAT: Mapping[str, Callable[[float], float]] = {
