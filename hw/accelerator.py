@@ -144,8 +144,8 @@ class Accelerator(wiring.Component):
         field_bits = ceil_log2(PARAMETER_BYTES)
         tile_bits = ceil_log2(self.machine.parameter_tile_bytes)
         writes = self._is_request(Region.PARAMETERS, 1)
-        bias = Signal(32)
-        multiplier = Signal(31)
+        bias = Signal(32, reset_less=True)
+        multiplier = Signal(31, reset_less=True)
         field = address[2:field_bits]
         m.d.comb += [
             parameters.column.eq(address[field_bits:tile_bits]),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .machine import CHAIN
+from .multiply import Multiplier
 
 ACTIVATION = data.StructLayout({"value": signed(8), "swap": 1})
 
@@ -17,9 +18,13 @@ class ProcessingElement(wiring.Component):
     it came and leaves `south` after 3. With `swap` the spare weight becomes active for this
     activation and those after it. `load` makes `weight` the spare one and moves on as activations
     do. These are the registers of a DSP48E1: A1 spare, A2 active, B, M and P.
+
+    The multiplier of an ECP5 is made of adders: its DSP blocks lie in rows across the chip, and
+    the way there and back took longer than the product. M is then in the multiplier's middle.
     """
 
-    def __init__(self, sum_shape: Shape):
+    def __init__(self, sum_shape: Shape, technology: str = "generic"):
+        self.of_adders = technology == "ecp5"
         super().__init__(
             {
                 "west": In(ACTIVATION),
@@ -36,18 +41,33 @@ class ProcessingElement(wiring.Component):
         m = Module()
         spare = Signal(signed(8), reset_less=True)
         active = Signal(signed(8), reset_less=True)
-        product = Signal(signed(16), reset_less=True)
+        passed = Signal(signed(8), reset_less=True)
+        product = self._product(m, passed, active)
+        total = Signal(self.south.shape(), reset_less=True)
         with m.If(self.load):
             m.d.sync += spare.eq(self.weight)
         with m.If(self.west.swap):
             m.d.sync += active.eq(spare)
         m.d.sync += [
-            self.east.eq(self.west),
+            passed.eq(self.west.value),
+            self.east.swap.eq(self.west.swap),
             self.load_east.eq(self.load),
-            product.eq(self.east.value * active),
-            self.south.eq(self.north + product),
+            total.eq(self.north + product),
         ]
+        m.d.comb += [self.east.value.eq(passed), self.south.eq(total)]
         return m
+
+    def _product(self, m, a, b):
+        """a * b, with one register on the way."""
+        if not self.of_adders:
+            product = Signal(signed(16), reset_less=True)
+            m.d.sync += product.eq(a * b)
+            return product
+        m.submodules.multiplier = multiplier = Multiplier(
+            a.shape(), b.shape(), "fabric", registered=True
+        )
+        m.d.comb += [multiplier.a.eq(a), multiplier.b.eq(b)]
+        return multiplier.product
 
 
 def sum_shape(rows: int) -> Shape:
@@ -169,7 +189,7 @@ class SystolicArray(wiring.Component):
         for row in range(CHAIN):
             element = None
             for number, weight in enumerate(weights):
-                element = ProcessingElement(signed(16 + ceil_log2(CHAIN)))
+                element = ProcessingElement(signed(16 + ceil_log2(CHAIN)), self.technology)
                 m.submodules[f"{name}_{row}_{number}"] = element
                 m.d.comb += [
                     element.west.eq(from_west[row]),

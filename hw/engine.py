@@ -61,7 +61,7 @@ class Engine(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer()
         m.submodules.tiles = tiles = TileWalker(machine)
         m.submodules.pixels = pixels = PixelWalker(machine)
-        m.submodules.weights = weights = WeightLoader(machine)
+        m.submodules.weights = weights = WeightLoader(machine, self.technology)
         m.submodules.array = array = SystolicArray(
             machine.rows, machine.columns, tag_layout(machine),
             packed=bool(machine.packed) and self.technology == "xc7",

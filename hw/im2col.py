@@ -33,16 +33,19 @@ class TileWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job, tile = self.job, self.tiles.p
-        row = Signal(tile.row.shape())
-        row_address = Signal(ADDRESS_BITS)
-        position = Signal(tile.position.shape())
-        parameters = Signal(tile.parameters.shape())
-        channels = Signal(job.output_c.shape())  # still to be made, this tile's included
-        taps = Signal(job.kernel_h.shape())  # kernel rows still to come, this one included
-        segments = Signal(job.segments.shape())
-        left = Signal(job.segment_bytes.shape())
-        segment = Signal(signed(POSITION_BITS))  # position of the segment's first byte
-        first = Signal()
+        row = Signal(tile.row.shape(), reset_less=True)
+        row_address = Signal(ADDRESS_BITS, reset_less=True)
+        position = Signal(tile.position.shape(), reset_less=True)
+        parameters = Signal(tile.parameters.shape(), reset_less=True)
+        # Still to be made, this tile's included.
+        channels = Signal(job.output_c.shape(), reset_less=True)
+        # Kernel rows still to come, this one included.
+        taps = Signal(job.kernel_h.shape(), reset_less=True)
+        segments = Signal(job.segments.shape(), reset_less=True)
+        left = Signal(job.segment_bytes.shape(), reset_less=True)
+        # Position of the segment's first byte.
+        segment = Signal(signed(POSITION_BITS), reset_less=True)
+        first = Signal(reset_less=True)
 
         segment_ends = left <= self.machine.rows
         tap_ends = segment_ends & (segments == 1)
@@ -129,14 +132,15 @@ class PixelWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        tile = Signal(tile_layout(self.machine))
+        tile = Signal(tile_layout(self.machine), reset_less=True)
         active = Signal()
-        fresh = Signal()  # the tile's first vector is not yet read
-        pixel = Signal(range(self.machine.accumulators))
-        row = Signal(signed(ROW_BITS))
-        line = Signal(signed(POSITION_BITS))  # position of the output row's first byte
-        position = Signal(signed(POSITION_BITS))
-        row_address = Signal(ADDRESS_BITS)
+        fresh = Signal(reset_less=True)  # the tile's first vector is not yet read
+        pixel = Signal(range(self.machine.accumulators), reset_less=True)
+        row = Signal(signed(ROW_BITS), reset_less=True)
+        # position of the output row's first byte
+        line = Signal(signed(POSITION_BITS), reset_less=True)
+        position = Signal(signed(POSITION_BITS), reset_less=True)
+        row_address = Signal(ADDRESS_BITS, reset_less=True)
         step = Signal()
         row_ends = Signal()
         tile_ends = Signal()
@@ -180,8 +184,8 @@ class PixelWalker(wiring.Component):
 
     def _count(self, m, step, row_ends, tile_ends):
         """Counts the pixels of a row and the rows; both counters start at each job's first."""
-        columns = Signal(self.job.output_w.shape())
-        rows = Signal(self.job.output_h.shape())
+        columns = Signal(self.job.output_w.shape(), reset_less=True)
+        rows = Signal(self.job.output_h.shape(), reset_less=True)
         m.d.comb += [
             row_ends.eq(columns == 1),
             tile_ends.eq(row_ends & (rows == 1)),
@@ -196,7 +200,7 @@ class PixelWalker(wiring.Component):
     def _follow_read(self, m, step, tile, fresh, pixel, tile_ends):
         """Valid, swap and tag, as late as the scratchpad's data."""
         read = Signal(self.vectors.p.shape())
-        read_1 = Signal(self.vectors.p.shape())
+        read_1 = Signal(self.vectors.p.shape(), reset_less=True)
         valid_1 = Signal()
         m.d.comb += [
             read.swap.eq(fresh),
@@ -207,7 +211,7 @@ class PixelWalker(wiring.Component):
             read.tag.end.eq(tile_ends),
             read.tag.final.eq(tile.final),
         ]
-        late = Signal(self.vectors.p.shape())
+        late = Signal(self.vectors.p.shape(), reset_less=True)
         m.d.sync += [
             read_1.eq(read),
             late.eq(read_1),
@@ -220,11 +224,12 @@ class PixelWalker(wiring.Component):
         """Bytes before the row's first, after its last, or of no row get the zero point, and so do
         those that are not `used`, which in a convolution of bits no weight could undo."""
         count = range(self.machine.rows + 1)
-        before = Signal(count)  # bytes of the vector that lie before the row's first byte
-        inside = Signal(count)  # bytes that lie before the row's end
-        before_1 = Signal(count)
-        inside_1 = Signal(count)
-        used_1 = Signal(count)
+        # bytes of the vector that lie before the row's first byte
+        before = Signal(count, reset_less=True)
+        inside = Signal(count, reset_less=True)  # bytes that lie before the row's end
+        before_1 = Signal(count, reset_less=True)
+        inside_1 = Signal(count, reset_less=True)
+        used_1 = Signal(count, reset_less=True)
         to_end = self.job.row_bytes - position
         m.d.sync += [
             before.eq(_saturated_negative(position, self.machine.rows)),

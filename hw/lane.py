@@ -43,7 +43,7 @@ class Lane(wiring.Component):
         m = Module()
         parameters = self._read_parameters(m)
         total, tag, valid = self._accumulate(m, parameters)
-        late = Signal(PARAMETERS)
+        late = Signal(PARAMETERS, reset_less=True)
         m.d.sync += late.eq(parameters)
 
         m.submodules.requantize = requantize = Requantize(self.technology)
@@ -62,7 +62,8 @@ class Lane(wiring.Component):
         ]
         end, final = tag.end, tag.final
         for stage in range(Requantize.LATENCY):
-            end_later, final_later = Signal(name=f"end_{stage}"), Signal(name=f"final_{stage}")
+            end_later = Signal(name=f"end_{stage}", reset_less=True)
+            final_later = Signal(name=f"final_{stage}", reset_less=True)
             m.d.sync += [end_later.eq(end), final_later.eq(final)]
             end, final = end_later, final_later
         m.d.comb += [self.results.p.end.eq(end), self.results.p.final.eq(final)]
@@ -86,11 +87,11 @@ class Lane(wiring.Component):
         memory = Memory(shape=signed(32), depth=self.machine.accumulators, init=[])
         m.submodules.accumulators = memory
         reader, writer = memory.read_port(), memory.write_port()
-        sums_1 = Signal(self.sums.p.shape())
+        sums_1 = Signal(self.sums.p.shape(), reset_less=True)
         valid_1 = Signal()
         valid_2 = Signal()
-        total = Signal(signed(32))
-        tag = Signal(tag_layout(self.machine))
+        total = Signal(signed(32), reset_less=True)
+        tag = Signal(tag_layout(self.machine), reset_less=True)
         m.d.comb += [
             reader.addr.eq(self.sums.p.tag.pixel),
             writer.addr.eq(tag.pixel),

@@ -56,7 +56,7 @@ class Requantize(wiring.Component):
         value, multiplier, shift = (self.operands.p[name] for name in OPERANDS.members)
         left = Mux(shift < 0, 0, shift[:LEFT_BITS])
         right = Mux(shift < 0, -shift, 0)[:5]
-        rights = [Signal(5, name=f"right_{stage}") for stage in (1, 2, 3, 4)]
+        rights = [Signal(5, name=f"right_{stage}", reset_less=True) for stage in (1, 2, 3, 4)]
         shifted = Signal(signed(32), reset_less=True)
         factor = Signal(unsigned(31), reset_less=True)
         m.d.sync += [shifted.eq(value << left), factor.eq(multiplier)]
@@ -67,8 +67,10 @@ class Requantize(wiring.Component):
         return halves(m, shifted, factor, advance), rights[-1]
 
     def _product(self, m, shifted, factor, advance):
-        products = [Signal(signed(63), name=f"product_{stage}") for stage in (2, 3)]
-        high = Signal(signed(32))
+        products = [
+            Signal(signed(63), name=f"product_{stage}", reset_less=True) for stage in (2, 3)
+        ]
+        high = Signal(signed(32), reset_less=True)
         m.d.sync += [
             products[0].eq(shifted * factor),
             products[1].eq(products[0]),
@@ -81,13 +83,16 @@ class Requantize(wiring.Component):
         top, bottom, upper, lower = (
             shifted[16:].as_signed(), shifted[:16], factor[16:], factor[:16]
         )  # fmt: skip
-        sums = [Signal(signed(18), name=f"sum_of_{name}") for name in ("value", "factor")]
-        tops = Signal(signed(31))
-        bottoms = Signal(unsigned(32))
-        crossed = Signal(signed(35))
-        outer = Signal(signed(34))
-        both = Signal(signed(63))
-        high = Signal(signed(32))
+        sums = [
+            Signal(signed(18), name=f"sum_of_{name}", reset_less=True)
+            for name in ("value", "factor")
+        ]
+        tops = Signal(signed(31), reset_less=True)
+        bottoms = Signal(unsigned(32), reset_less=True)
+        crossed = Signal(signed(35), reset_less=True)
+        outer = Signal(signed(34), reset_less=True)
+        both = Signal(signed(63), reset_less=True)
+        high = Signal(signed(32), reset_less=True)
         m.d.sync += [
             sums[0].eq(top + bottom),
             sums[1].eq(upper + lower),
@@ -126,11 +131,11 @@ class Requantize(wiring.Component):
             m.submodules.upper = dsp = MultiplyAdd()
             m.d.comb += [dsp.a.eq(top), dsp.b.eq(upper), dsp.c.eq(rest), dsp.enable.eq(advance)]
             return dsp.total[10:42].as_signed()
-        top_2 = Signal(signed(25))
-        upper_2 = Signal(signed(18))
-        product = Signal(signed(43))
-        total = Signal(signed(43))
-        rest_3 = Signal(signed(28))
+        top_2 = Signal(signed(25), reset_less=True)
+        upper_2 = Signal(signed(18), reset_less=True)
+        product = Signal(signed(43), reset_less=True)
+        total = Signal(signed(43), reset_less=True)
+        rest_3 = Signal(signed(28), reset_less=True)
         m.d.sync += [
             top_2.eq(top),
             upper_2.eq(upper),
@@ -142,15 +147,15 @@ class Requantize(wiring.Component):
 
     def _round_and_clamp(self, m, high, right):
         """Stages 5 to 8: add the rounding constant, shift right, add the zero point and clamp."""
-        nudged = Signal(signed(33))
-        right_5 = Signal(5)
+        nudged = Signal(signed(33), reset_less=True)
+        right_5 = Signal(5, reset_less=True)
         m.d.sync += [nudged.eq(high + half_of_last(high[-1], right)), right_5.eq(right)]
         sign = nudged[-1]
         coarse = _shifted(Cat(nudged, sign.replicate(7)), right_5, (16, 8))
-        shifted = Signal(len(coarse))
-        right_6 = Signal(3)
-        sign_6 = Signal()
-        far = Signal()
+        shifted = Signal(len(coarse), reset_less=True)
+        right_6 = Signal(3, reset_less=True)
+        sign_6 = Signal(reset_less=True)
+        far = Signal(reset_less=True)
         m.d.sync += [
             shifted.eq(coarse),
             right_6.eq(right_5),
@@ -159,11 +164,12 @@ class Requantize(wiring.Component):
             far.eq(((nudged[9:32] ^ sign.replicate(23)) & ~below(right_5, 23)).any()),
         ]
         value = _shifted(shifted, right_6, (4, 2, 1))
-        rounded = Signal(signed(10))
+        rounded = Signal(signed(10), reset_less=True)
         m.d.sync += rounded.eq(Cat(Mux(far, (~sign_6).replicate(9), value[:9]), sign_6))
         result = Signal(signed(11))
-        m.d.comb += result.eq(rounded + self.zero_point)
-        m.d.sync += self.out.payload.eq(
+        clamped = Signal(signed(8), reset_less=True)
+        m.d.comb += [result.eq(rounded + self.zero_point), self.out.payload.eq(clamped)]
+        m.d.sync += clamped.eq(
             Mux(
                 result < self.minimum,
                 self.minimum,

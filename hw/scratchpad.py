@@ -71,17 +71,22 @@ class Scratchpad(wiring.Component):
 
     def _read(self, m, readers):
         even, odd, lanes, offset = self._split(self.read.address)
-        lanes_1 = Signal(self.width)
-        offset_1 = Signal(offset.shape())
+        lanes_1 = Signal(self.width, reset_less=True)
+        offset_1 = Signal(offset.shape(), reset_less=True)
         chosen = Cat(
             Mux(lanes_1[lane], *(reader.data.word_select(lane, 8) for reader in reversed(readers)))
             for lane in range(self.width)
         )
-        m.d.comb += [readers[0].addr.eq(even), readers[1].addr.eq(odd)]
+        data = Signal(8 * self.width, name="read_data", reset_less=True)
+        m.d.comb += [
+            readers[0].addr.eq(even),
+            readers[1].addr.eq(odd),
+            self.read.data.eq(data),
+        ]
         m.d.sync += [
             lanes_1.eq(lanes),
             offset_1.eq(offset),
-            self.read.data.eq(_rotated(chosen, offset_1, 8, self.width)),
+            data.eq(_rotated(chosen, offset_1, 8, self.width)),
         ]
 
     def _write(self, m, writers):

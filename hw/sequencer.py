@@ -37,7 +37,8 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words = Signal(range(JOB_WORDS + 1))
-        incoming = Signal(JOB)
+        incoming = Signal(JOB, reset_less=True)
+        job = Signal(JOB, name="job_taken", reset_less=True)
         cycles = Signal(32)
         running = Signal()
         take = Signal()
@@ -48,6 +49,7 @@ class Sequencer(wiring.Component):
             & (self.job.version == VERSION)
         )
         m.d.comb += [
+            self.job.eq(job),
             self.commands.ready.eq(~complete),
             self.progress.busy.eq(self.commands.valid | (words != 0) | running),
         ]
@@ -56,7 +58,7 @@ class Sequencer(wiring.Component):
             later = Cat(incoming.as_value()[32:], self.commands.payload)
             m.d.sync += [incoming.as_value().eq(later), words.eq(words + 1)]
         with m.If(take):
-            m.d.sync += [self.job.eq(incoming), words.eq(0), running.eq(1)]
+            m.d.sync += [job.eq(incoming), words.eq(0), running.eq(1)]
         with m.FSM():
             with m.State("wait"):
                 m.d.comb += take.eq(complete)

@@ -57,6 +57,7 @@ class VectorUnit(wiring.Component):
         job = data.View(VECTOR_JOB, self.job.as_value())
         columns = self._window_columns(m, job)
         taps = self._keep_weights(m)
+        used = self._keep_used(m)
         tag = self.pixels.p
         for number in range(self.machine.columns):
             m.submodules[f"lane_{number}"] = lane = VectorLane(self.technology)
@@ -67,8 +68,8 @@ class VectorUnit(wiring.Component):
                 lane.tag.starts.eq(tag.starts),
                 lane.tag.second.eq(tag.second),
                 lane.pixel.eq(self.data.word_select(number, 8)),
-                lane.rows_used.eq(Cat(tap[0] != 0 for tap in taps[::3])),
-                lane.columns_used.eq(Cat(tap[0] != 0 for tap in taps[:3])),
+                lane.rows_used.eq(Cat(used[::3])),
+                lane.columns_used.eq(Cat(used[:3])),
                 self.sums.p.sums[number].eq(lane.sum),
             ]
             m.d.comb += [a.eq(b[number]) for a, b in zip(lane.column, columns, strict=True)]
@@ -77,34 +78,50 @@ class VectorUnit(wiring.Component):
         return m
 
     def _pass_tags(self, m, job):
-        """As late as the sums of this opcode."""
+        """As late as the sums of this opcode: chosen a cycle before, to be there at its start."""
         chosen = Signal(self.pixels.p.shape())
         valid = Signal()
         tags = self._delay_tags(m)
-        opcode = Signal(job.opcode.shape())
+        opcode = Signal(job.opcode.shape(), reset_less=True)
         m.d.sync += opcode.eq(job.opcode)
         with m.Switch(opcode):
             for code, stage in VectorLane.LATENCY.items():
                 with m.Case(code):
-                    m.d.comb += [chosen.eq(tags[stage][0]), valid.eq(tags[stage][1])]
-        m.d.comb += [
-            self.sums.valid.eq(valid & chosen.emit & ((opcode != Opcode.ADD) | chosen.second)),
-            self.sums.p.tag.eq(chosen.tag),
-        ]
+                    m.d.comb += [chosen.eq(tags[stage - 1][0]), valid.eq(tags[stage - 1][1])]
+        is_result = chosen.emit & ((opcode != Opcode.ADD) | chosen.second)
+        tag = Signal(chosen.tag.shape(), reset_less=True)
+        m.d.sync += [self.sums.valid.eq(valid & is_result), tag.eq(chosen.tag)]
+        m.d.comb += self.sums.p.tag.eq(tag)
 
     def _keep_weights(self, m):
         """[tap][lane]; taps come in words of one tap a chain."""
         kept = []
         for tap in range(TAPS):
-            word, chain = divmod(tap, self.machine.chains)
+            comes, values = self._tap_of_word(tap)
             kept.append([])
-            for lane in range(self.machine.columns):
+            for lane, value in enumerate(values):
                 weight = Signal(signed(8), name=f"weight_{tap}_{lane}", reset_less=True)
-                value = self.words.p.values[chain * self.machine.columns + lane]
-                with m.If(self.words.valid & (self.words.p.row == word)):
+                with m.If(comes):
                     m.d.sync += weight.eq(value)
                 kept[tap].append(weight)
         return kept
+
+    def _keep_used(self, m):
+        """[tap]: it has a weight that is not 0, in lane 0 as in all."""
+        kept = [Signal(name=f"used_{tap}", reset_less=True) for tap in range(TAPS)]
+        for tap, is_used in enumerate(kept):
+            comes, values = self._tap_of_word(tap)
+            with m.If(comes):
+                m.d.sync += is_used.eq(values[0] != 0)
+        return kept
+
+    def _tap_of_word(self, tap):
+        """Whether the word that comes holds this tap, and its weights, lane by lane."""
+        columns = self.machine.columns
+        word, chain = divmod(tap, self.machine.chains)
+        first = chain * columns
+        values = [self.words.p.values[lane] for lane in range(first, first + columns)]
+        return self.words.valid & (self.words.p.row == word), values
 
     def _window_columns(self, m, job):
         """[row][lane]: the new column of the window, the zero point where there is no image."""
@@ -139,7 +156,7 @@ class VectorUnit(wiring.Component):
     def _delay_tags(self, m):
         """(tag, valid) so many cycles after the pixel."""
         tags = [(self.pixels.p, self.pixels.valid)]
-        for stage in range(1, max(VectorLane.LATENCY.values()) + 1):
+        for stage in range(1, max(VectorLane.LATENCY.values())):
             tag = Signal(self.pixels.p.shape(), name=f"tag_{stage}", reset_less=True)
             valid = Signal(name=f"valid_{stage}")
             m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]

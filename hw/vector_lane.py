@@ -47,7 +47,8 @@ class VectorLane(wiring.Component):
         m = Module()
         tags = [(self.tag, self.valid)]
         for stage in range(1, 6):
-            tag, valid = Signal(LANE_TAG, name=f"tag_{stage}"), Signal(name=f"valid_{stage}")
+            tag = Signal(LANE_TAG, name=f"tag_{stage}", reset_less=True)
+            valid = Signal(name=f"valid_{stage}")
             m.d.sync += [tag.eq(tags[-1][0]), valid.eq(tags[-1][1])]
             tags.append((tag, valid))
         window = self._window(m)
@@ -55,7 +56,7 @@ class VectorLane(wiring.Component):
         greatest = self._greatest(m, [row[-1] for row in window], tags)
         pooled = self._pool(m)
         rescaled = self._rescale(m, tags)
-        opcode = Signal(self.job.opcode.shape())
+        opcode = Signal(self.job.opcode.shape(), reset_less=True)
         m.d.sync += opcode.eq(self.job.opcode)
         with m.Switch(opcode):
             with m.Case(Opcode.POOL):
@@ -76,23 +77,23 @@ class VectorLane(wiring.Component):
     def _products(self, m, window, tag):
         """All nine taps times their weights, added up, 4 cycles after the pixel.
 
-        An ECP5-85 has DSP blocks for eight of them; the ninth is made of adders, in two cycles.
+        An ECP5's DSP blocks are left to the array: so many of them lie all over the chip. Its
+        products are made of adders, with the register in their middle.
         """
         rows = []
-        technology = "generic" if self.technology == "ecp5" else self.technology
+        of_adders = self.technology == "ecp5"
+        technology = "fabric" if of_adders else self.technology
         for row in range(3):
             products = []
             for column in range(3):
                 tap = Mux(tag.columns[column], window[row][column], self.job.input_zero_point)
-                is_ninth = self.technology == "ecp5" and row == column == 2
-                multiplier = Multiplier(
-                    signed(8), signed(8), "fabric" if is_ninth else technology, registered=is_ninth
-                )
+                multiplier = Multiplier(signed(8), signed(8), technology, registered=of_adders)
                 m.submodules[f"multiplier_{row}_{column}"] = multiplier
                 m.d.comb += [multiplier.a.eq(tap), multiplier.b.eq(self.weights[3 * row + column])]
                 product = Signal(signed(16), name=f"product_{row}_{column}", reset_less=True)
-                m.d.sync += product.eq(multiplier.product)
-                (rows if is_ninth else products).append(product)
+                later = m.d.comb if of_adders else m.d.sync
+                later += product.eq(multiplier.product)
+                products.append(product)
             part = Signal(signed(18), name=f"row_sum_{row}", reset_less=True)
             m.d.sync += part.eq(sum(products[1:], products[0]))
             rows.append(part)
@@ -130,7 +131,7 @@ class VectorLane(wiring.Component):
     def _rescale(self, m, tags):
         """Both operands rescaled and added, 6 cycles after the second pixel."""
         job = self.job
-        centred = Signal(signed(9))
+        centred = Signal(signed(9), reset_less=True)
         multiplier = Multiplier(
             signed(32), signed(9), self.technology, 1 << _ADD_FRACTION - 1, registered=True
         )

@@ -70,7 +70,7 @@ class VectorWalker(wiring.Component):
 
         valid = running & self.grant
         for stage in range(Scratchpad.LATENCY):  # as late as the scratchpad's data
-            later = Signal(tag.shape(), name=f"tag_{stage}")
+            later = Signal(tag.shape(), name=f"tag_{stage}", reset_less=True)
             later_valid = Signal(name=f"valid_{stage}")
             m.d.sync += [later.eq(tag), later_valid.eq(valid)]
             tag, valid = later, later_valid

@@ -28,8 +28,8 @@ class WeightLoader(wiring.Component):
     word and falls with `taken`.
     """
 
-    def __init__(self, machine: Machine):
-        self.machine = machine
+    def __init__(self, machine: Machine, technology: str = "generic"):
+        self.machine, self.technology = machine, technology
         words = stream.Signature(weights_layout(machine.rows, machine.columns), always_ready=True)
         super().__init__(
             {
@@ -46,32 +46,46 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        memory = Memory(
-            shape=unsigned(8 * self.machine.weight_word_values),
-            depth=self.machine.weight_words,
-            init=[],
-        )
-        m.submodules.memory = memory
-        self._fill(m, memory.write_port())
-        self._send(m, memory.read_port())
+        readers, writers = [], []
+        for number, width in enumerate(self._widths()):
+            memory = Memory(shape=unsigned(width), depth=self.machine.weight_words, init=[])
+            m.submodules[f"memory_{number}"] = memory
+            readers.append(memory.read_port())
+            writers.append(memory.write_port())
+        self._fill(m, writers)
+        self._send(m, readers)
         return m
 
-    def _fill(self, m, port):
+    def _widths(self):
+        """Of the memories that make up a word.
+
+        One is smallest, but for an ECP5 Yosys would make it of shallow block RAMs and choose
+        between them, when their data are late already; it makes pieces of 32 bits of deep ones.
+        """
+        width = 8 * self.machine.weight_word_values
+        if self.technology != "ecp5":
+            return [width]
+        return [min(32, width - first) for first in range(0, width, 32)]
+
+    def _fill(self, m, ports):
         """Gathers a word: block RAM is widest without parts that are written alone."""
         spacing = self.machine.weight_word_bytes // 4
         used = -(-self.machine.weight_word_values // 4)
         piece = self.write.address[: ceil_log2(spacing)]
-        gathered = [Signal(32, name=f"piece_{number}") for number in range(used - 1)]
+        gathered = [
+            Signal(32, name=f"piece_{number}", reset_less=True) for number in range(used - 1)
+        ]
         for number, kept in enumerate(gathered):
             with m.If(self.write.enable & (piece == number)):
                 m.d.sync += kept.eq(self.write.data)
-        m.d.comb += [
-            port.addr.eq(self.write.address[ceil_log2(spacing) :]),
-            port.data.eq(Cat(gathered, self.write.data)),
-            port.en.eq(self.write.enable & (piece == used - 1)),
-        ]
+        m.d.comb += Cat(port.data for port in ports).eq(Cat(gathered, self.write.data))
+        for port in ports:
+            m.d.comb += [
+                port.addr.eq(self.write.address[ceil_log2(spacing) :]),
+                port.en.eq(self.write.enable & (piece == used - 1)),
+            ]
 
-    def _send(self, m, port):
+    def _send(self, m, ports):
         row = Signal(range(16))
         last_row = Signal(range(16))
         word = Signal(range(self.machine.weight_words))
@@ -80,14 +94,11 @@ class WeightLoader(wiring.Component):
         ends = Signal()
         m.d.comb += [
             last_row.eq(Mux(self.taps, self.machine.tap_words - 1, CHAIN - 1)),
-            port.addr.eq(word),
             ends.eq(row == last_row),
         ]
         m.d.sync += [self.words.valid.eq(sending), self.words.p.row.eq(row)]
-        m.d.comb += [
-            weight.eq(port.data.word_select(place, 8))
-            for place, weight in enumerate(self.words.p.values)
-        ]
+        m.d.comb += [port.addr.eq(word) for port in ports]
+        m.d.comb += self.words.p.values.as_value().eq(Cat(port.data for port in ports))
         with m.If(self.taken):
             m.d.sync += self.loaded.eq(0)
         with m.If(sending):

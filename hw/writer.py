@@ -36,10 +36,11 @@ class OutputWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         last = self.results[-1]
-        address = Signal(ADDRESS_BITS)
-        tile_address = Signal(ADDRESS_BITS)
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        tile_address = Signal(ADDRESS_BITS, reset_less=True)
         columns = self.machine.columns
-        channels = Signal(self.job.output_c.shape())  # still to be written, these included
+        # Channels that are still to be written, these included.
+        channels = Signal(self.job.output_c.shape(), reset_less=True)
         m.d.comb += [
             self.write.address.eq(address),
             self.done.eq(last.valid & last.p.end & last.p.final),

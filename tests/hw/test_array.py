@@ -142,12 +142,17 @@ def test_equals_matrix_product(simulate, array_class, size, idle):
         check(outputs, wanted, rows, columns)
 
 
-@pytest.mark.parametrize("idle", [0.0, 0.5], ids=["streaming", "idle"])
-def test_equals_matrix_product_under_icarus(run_cocotb, array_class, idle):
+@pytest.mark.parametrize(
+    ("idle", "technology"),
+    [(0.0, "generic"), (0.5, "generic"), (0.5, "ecp5")],
+    ids=["streaming", "idle", "ecp5"],
+)
+def test_equals_matrix_product_under_icarus(run_cocotb, array_class, idle, technology):
     rows, columns = 8, 3
     inputs, wanted = make(np.random.default_rng(7), rows, columns, idle)
     data = {"inputs": inputs, "rows": rows, "columns": columns, "wanted": wanted}
-    run_cocotb(array_class(rows, columns, TAG_BITS), "cocotb_array", data)
+    array = array_class(rows, columns, TAG_BITS, technology=technology)
+    run_cocotb(array, "cocotb_array", data)
 
 
 @pytest.mark.parametrize("idle", [0.0, 0.5], ids=["streaming", "idle"])

@@ -115,12 +115,13 @@ def test_writer(play):
     play(OutputWriter(SMALL), rows, "write__mask", results, cycles)
 
 
-def test_weights(play):
+@pytest.mark.parametrize("technology", ["generic", "ecp5"])
+def test_weights(play, technology):
     """Tiles follow when they are asked for, early or late."""
     from midge.hw.weights import WeightLoader
 
     rng, tiles, start = np.random.default_rng(4), 5, 8
-    loader = WeightLoader(SMALL)
+    loader = WeightLoader(SMALL, technology)
     payload = loader.words.payload.shape()
     content = rng.integers(-128, 128, (SMALL.weight_words, SMALL.weight_word_values))
     pieces = np.zeros((SMALL.weight_words, SMALL.weight_word_bytes), np.int8)
