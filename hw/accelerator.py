@@ -130,12 +130,16 @@ class Accelerator(wiring.Component):
             m.d.comb += self.host.ready.eq(engine.write_ready)
 
     def _write_weights(self, m, weights):
-        m.d.comb += [
-            weights.address.eq(self._offset()[2:]),
-            weights.data.eq(self.host.write_data),
-            weights.enable.eq(self._is_request(Region.WEIGHTS, 1)),
-        ]
-        with m.If(weights.enable | self._is_request(Region.WEIGHTS, 0)):
+        """A cycle after the request: it is far to that many block RAMs, and no job is as quick."""
+        writes = self._is_request(Region.WEIGHTS, 1)
+        for name, value in (("address", self._offset()[2:]), ("data", self.host.write_data)):
+            late = Signal(value.shape(), name=f"weight_{name}", reset_less=True)
+            m.d.sync += late.eq(value)
+            m.d.comb += getattr(weights, name).eq(late)
+        enable = Signal(name="weight_enable")
+        m.d.sync += enable.eq(writes)
+        m.d.comb += weights.enable.eq(enable)
+        with m.If(writes | self._is_request(Region.WEIGHTS, 0)):
             m.d.comb += self.host.ready.eq(1)
 
     def _write_parameters(self, m, parameters):

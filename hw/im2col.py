@@ -137,10 +137,10 @@ class PixelWalker(wiring.Component):
         fresh = Signal(reset_less=True)  # the tile's first vector is not yet read
         pixel = Signal(range(self.machine.accumulators), reset_less=True)
         row = Signal(signed(ROW_BITS), reset_less=True)
-        # position of the output row's first byte
+        # Position of the output row's first byte.
         line = Signal(signed(POSITION_BITS), reset_less=True)
-        position = Signal(signed(POSITION_BITS), reset_less=True)
-        row_address = Signal(ADDRESS_BITS, reset_less=True)
+        position = Signal(signed(POSITION_BITS))
+        row_address = Signal(ADDRESS_BITS)
         step = Signal()
         row_ends = Signal()
         tile_ends = Signal()
@@ -224,7 +224,7 @@ class PixelWalker(wiring.Component):
         """Bytes before the row's first, after its last, or of no row get the zero point, and so do
         those that are not `used`, which in a convolution of bits no weight could undo."""
         count = range(self.machine.rows + 1)
-        # bytes of the vector that lie before the row's first byte
+        # Bytes of the vector that lie before the row's first byte.
         before = Signal(count, reset_less=True)
         inside = Signal(count, reset_less=True)  # bytes that lie before the row's end
         before_1 = Signal(count, reset_less=True)

@@ -15,7 +15,7 @@ from .open_tools import find_tool, run_tool
 TOP, BITSTREAM, BUILD = "midge_ulx3s", "midge.bit", "build.json"
 PINS = {"clk_25mhz": "G2", "ftdi_rxd": "L4", "ftdi_txd": "M1"}  # ulx3s_v20.lpf of the board
 FLASH = ("openFPGALoader", "-b", "ulx3s")
-MACHINE = Machine(binary=0)
+MACHINE = Machine()
 
 # No value is used that was read while it was written (`hw.scratchpad`, `hw.lane`); unless Yosys is
 # told, it surrounds each block RAM with logic that returns the old one. The last two commands are
