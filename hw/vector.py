@@ -21,7 +21,7 @@ from .array import weights_layout
 from .commands import Opcode
 from .layouts import JOB, VECTOR_JOB, tag_layout
 from .machine import TAPS, Machine
-from .vector_lane import SUM_SHAPE, VectorLane
+from .vector_lane import SUM_SHAPE, VectorLane, opcodes_are
 from .vector_walker import vector_tag_layout
 
 
@@ -82,15 +82,14 @@ class VectorUnit(wiring.Component):
         chosen = Signal(self.pixels.p.shape())
         valid = Signal()
         tags = self._delay_tags(m)
-        opcode = Signal(job.opcode.shape(), reset_less=True)
-        m.d.sync += opcode.eq(job.opcode)
-        with m.Switch(opcode):
-            for code, stage in VectorLane.LATENCY.items():
-                with m.Case(code):
-                    m.d.comb += [chosen.eq(tags[stage - 1][0]), valid.eq(tags[stage - 1][1])]
-        is_result = chosen.emit & ((opcode != Opcode.ADD) | chosen.second)
+        opcodes = opcodes_are(m, job, list(VectorLane.LATENCY))
+        for number, (opcode, stage) in enumerate(VectorLane.LATENCY.items()):
+            tag, tag_valid = tags[stage - 1]
+            is_result = tag.emit & (tag.second if opcode == Opcode.ADD else 1)
+            with m.If(opcodes[number]):
+                m.d.comb += [chosen.eq(tag), valid.eq(tag_valid & is_result)]
         tag = Signal(chosen.tag.shape(), reset_less=True)
-        m.d.sync += [self.sums.valid.eq(valid & is_result), tag.eq(chosen.tag)]
+        m.d.sync += [self.sums.valid.eq(valid), tag.eq(chosen.tag)]
         m.d.comb += self.sums.p.tag.eq(tag)
 
     def _keep_weights(self, m):

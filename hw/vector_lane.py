@@ -1,6 +1,6 @@
 """What a lane of the vector engine makes of its pixels: the arithmetic of each opcode."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,15 +56,12 @@ class VectorLane(wiring.Component):
         greatest = self._greatest(m, [row[-1] for row in window], tags)
         pooled = self._pool(m)
         rescaled = self._rescale(m, tags)
-        opcode = Signal(self.job.opcode.shape(), reset_less=True)
-        m.d.sync += opcode.eq(self.job.opcode)
-        with m.Switch(opcode):
-            with m.Case(Opcode.POOL):
-                m.d.comb += self.sum.eq(pooled)
-            with m.Case(Opcode.ADD):
-                m.d.comb += self.sum.eq(rescaled)
-            with m.Case(Opcode.MAX):
-                m.d.comb += self.sum.eq(greatest)
+        others = ((Opcode.POOL, pooled), (Opcode.ADD, rescaled), (Opcode.MAX, greatest))
+        chosen = opcodes_are(m, self.job, [opcode for opcode, _ in others])
+        with m.Switch(chosen):
+            for number, (_, value) in enumerate(others):
+                with m.Case(1 << number):
+                    m.d.comb += self.sum.eq(value)
             with m.Default():
                 m.d.comb += self.sum.eq(products)
         return m
@@ -158,6 +155,13 @@ class VectorLane(wiring.Component):
             m.d.sync += first.eq(shifted)
         m.d.sync += both.eq(first + shifted)
         return both
+
+
+def opcodes_are(m, job, opcodes):
+    """A bit for each opcode: it is the job's. Known a cycle late, and then not to be waited for."""
+    known = Signal(len(opcodes), name="opcode_is", reset_less=True)
+    m.d.sync += known.eq(Cat(job.opcode == opcode for opcode in opcodes))
+    return known
 
 
 def _last_three(m, value, valid, name):
