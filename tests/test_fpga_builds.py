@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from midge.hw.machine import Machine
-from midge.runtime.errors import ToolError
 from midge.targets.fpga import ecp5, hwh, open_tools, vivado
 from midge.tools.cli import main
 
@@ -102,10 +101,8 @@ def test_build_tells_that_vivado_is_to_be_run(capsys, monkeypatch, tmp_path: Pat
 def test_the_ulx3s_report_is_read() -> None:
     used = {"MULT18X18D": {"used": 80, "available": 156}, "IO": {"used": 3, "available": 9}}
     report = {"fmax": {"$glbnet$clk": {"achieved": 65.5, "constraint": 60.0}}, "utilization": used}
-    found = ecp5.read_report(report, 60)
+    found = ecp5.read_report(report)
     assert found["fmax_mhz"] == 65.5 and found["used"] == {"MULT18X18D": used["MULT18X18D"]}
-    with pytest.raises(ToolError, match=r"runs at 65.5 MHz, and 70 are needed"):
-        ecp5.read_report(report, 70)
 
 
 FAKE = """#!{python}
@@ -115,10 +112,11 @@ if "{tool}" == "yosys":
     pathlib.Path("cells.json").write_text(json.dumps(
         {{"design": {{"num_cells_by_type": {{"LUT4": 7}}}}}}))
 elif "{tool}" == "nextpnr-ecp5":
+    seed = int(sys.argv[sys.argv.index("--seed") + 1])
     if {mhz} == 0:
         sys.exit("ERROR: no room")
     pathlib.Path("report.json").write_text(json.dumps(
-        {{"fmax": {{"clk": {{"achieved": {mhz}}}}}, "utilization": {{}}}}))
+        {{"fmax": {{"clk": {{"achieved": {mhz} + seed}}}}, "utilization": {{}}}}))
 else:
     pathlib.Path(sys.argv[-1]).write_bytes(b"bits")
 """
@@ -126,7 +124,7 @@ else:
 
 @pytest.fixture
 def fake_tools(tmp_path: Path, monkeypatch):  # type: ignore[no-untyped-def]
-    """Programs that stand for Yosys, nextpnr and ecppack, which place a design at some clock."""
+    """Programs that stand for Yosys, nextpnr and ecppack; each seed is 1 MHz faster."""
     pytest.importorskip("amaranth")
 
     def install(mhz: float) -> Path:
@@ -151,10 +149,11 @@ def build_ulx3s(capsys, folder: Path) -> tuple[int, dict]:  # type: ignore[no-un
 
 
 def test_a_bitstream_by_programs_of_this_machine(capsys, fake_tools, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    tools, out = fake_tools(63.1), tmp_path / "out"
+    tools, out = fake_tools(58.5), tmp_path / "out"
     code, result = build_ulx3s(capsys, out)
     assert code == 0, result
-    assert result["fmax_mhz"] == 63.1 and result["used"]["LUT4"]["used"] == 7
+    assert (result["fmax_mhz"], result["seed"]) == (60.5, 2)
+    assert result["used"]["LUT4"]["used"] == 7
     assert result["files"][0] == str(out / "midge.bit") and result["seconds"] > 0
     assert json.loads((out / ecp5.BUILD).read_text())["clock_mhz"] == 60
     text = (out / f"{ecp5.TOP}.il").read_text()
@@ -164,7 +163,7 @@ def test_a_bitstream_by_programs_of_this_machine(capsys, fake_tools, tmp_path: P
 
 
 def test_a_build_that_fails_says_why(capsys, fake_tools, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    fake_tools(59.9)
+    fake_tools(56.9)
     code, result = build_ulx3s(capsys, tmp_path / "slow")
     assert not (tmp_path / "slow" / ecp5.BITSTREAM).exists()
     assert code == 1 and "runs at 59.9 MHz, and 60 are needed" in result["error"]

@@ -16,6 +16,7 @@ TOP, BITSTREAM, BUILD = "midge_ulx3s", "midge.bit", "build.json"
 PINS = {"clk_25mhz": "G2", "ftdi_rxd": "L4", "ftdi_txd": "M1"}  # ulx3s_v20.lpf of the board
 FLASH = ("openFPGALoader", "-b", "ulx3s")
 MACHINE = Machine()
+SEEDS = 3  # places are tried, until one reaches the clock
 
 # No value is used that was read while it was written (`hw.scratchpad`, `hw.lane`); unless Yosys is
 # told, it surrounds each block RAM with logic that returns the old one. The last two commands are
@@ -42,11 +43,11 @@ def constraints() -> str:
 
 
 def build(folder: Path) -> dict[str, Any]:
-    """Synthesis, place and route, bitstream; takes minutes.
+    """Synthesis, place and route, bitstream; takes minutes, and more with each seed that misses.
 
     `files`, `fmax_mhz` of the accelerator's clock as placed and routed, what was `used` of each
-    kind of cell, and `seconds`; the same is written to `build.json`. `MissingTool` without the
-    tools, `ToolError` if one fails or the clock is missed.
+    kind of cell, the `seed` and `seconds`; the same is written to `build.json`. `MissingTool`
+    without the tools, `ToolError` if one fails or the clock is missed.
     """
     from ...hw.ulx3s import CLOCK_HZ, Ulx3s
     from ...hw.verilog import to_rtlil
@@ -67,13 +68,23 @@ def build(folder: Path) -> dict[str, Any]:
         run_tool([*tools[tool], *arguments], folder, f"{tool} could not build the bitstream")
 
     run("yosys", "-q", "-p", _SYNTHESIS)
-    run(
-        "nextpnr-ecp5", "--85k", "--package", "CABGA381", "--speed", "6", "--json", f"{TOP}.json",
-        "--lpf", f"{TOP}.lpf", "--textcfg", f"{TOP}.config", "--report", "report.json",
-        "--freq", f"{mhz:g}", "--timing-allow-fail", "--router", "router2", "--seed", "1",
-        "--log", "nextpnr.log", "--quiet",
-    )  # fmt: skip
-    report = read_report(json.loads((folder / "report.json").read_text()), mhz)
+    for seed in range(1, SEEDS + 1):
+        run(
+            "nextpnr-ecp5", "--85k", "--package", "CABGA381", "--speed", "6", "--json",
+            f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--textcfg", f"{TOP}.config", "--report",
+            "report.json", "--freq", f"{mhz:g}", "--timing-allow-fail", "--router", "router2",
+            "--seed", f"{seed}", "--log", "nextpnr.log", "--quiet",
+        )  # fmt: skip
+        report = read_report(json.loads((folder / "report.json").read_text()))
+        if report["fmax_mhz"] >= mhz:
+            break
+    else:
+        slowest = report["fmax_mhz"]
+        raise ToolError(
+            f"the placed design runs at {slowest:.1f} MHz, and {mhz:g} are needed; {SEEDS} seeds "
+            "were tried, and another version of Yosys or nextpnr may do better"
+        )
+    report |= {"clock_mhz": mhz, "seed": seed}
     run("ecppack", "--compress", f"{TOP}.config", BITSTREAM)
     cells = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
     report["used"]["LUT4"] = {"used": cells["LUT4"], "available": None}
@@ -82,15 +93,12 @@ def build(folder: Path) -> dict[str, Any]:
     return {"files": [str(folder / name) for name in (BITSTREAM, BUILD, "report.json")]} | report
 
 
-def read_report(report: dict[str, Any], mhz: float) -> dict[str, Any]:
-    """`fmax_mhz` and `used` of nextpnr's report; `ToolError` if the clock does not reach `mhz`."""
-    clocks = {name: clock["achieved"] for name, clock in report["fmax"].items()}
-    slowest = min(clocks.values())
-    if slowest < mhz:
-        raise ToolError(f"the placed design runs at {slowest:.1f} MHz, and {mhz:g} are needed")
+def read_report(report: dict[str, Any]) -> dict[str, Any]:
+    """`fmax_mhz` of the slowest clock and what was `used`, of nextpnr's report."""
+    slowest = min(clock["achieved"] for clock in report["fmax"].values())
     used = {
         kind: {"used": cell["used"], "available": cell["available"]}
         for kind, cell in report["utilization"].items()
         if re.fullmatch("TRELLIS_COMB|TRELLIS_FF|MULT18X18D|DP16KD|EHXPLLL", kind)
     }
-    return {"fmax_mhz": slowest, "clock_mhz": mhz, "used": used}
+    return {"fmax_mhz": slowest, "used": used}

@@ -84,7 +84,7 @@ def _show_build(result: dict[str, Any], console: Console) -> None:
         console.print(path, markup=False, highlight=False)
     if result["built"]:
         console.print(
-            f"placed at {result['fmax_mhz']:.1f} MHz, {result['clock_mhz']:g} needed; "
+            f"placed and routed at {result['fmax_mhz']:.1f} MHz, {result['clock_mhz']:g} needed; "
             f"`midge flash {Path(result['files'][0]).parent} --board ulx3s` programs it"
         )
         return
