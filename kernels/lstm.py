@@ -200,7 +200,9 @@ def _gate_operands(graph: Graph, node: Node, part: int) -> list[Tensor]:
 
 
 def is_integer(graph: Graph, node: Node) -> bool:
-    """Input, output, output state and weights must be int8, the cell state int16, biases int32."""
+    """Input, output, output state and weights must be int8, the cell state int16, biases int32; or
+    all float32, or activations and both states int16 and weights int8 (with four gates), in at most
+    256 time steps, which are written out."""
     weights = _gate_operands(graph, node, 0) + _gate_operands(graph, node, 1)
     small = [graph.input(node), graph.output(node), graph.input(node, HIDDEN), *weights]
     biases = _gate_operands(graph, node, 2)
@@ -249,8 +251,8 @@ OPERATION = Operation(
     lower,
     (S8,),
     (
-        is_integer,
         is_plain,
+        is_integer,
         gates_are_whole,
         weights_are_constant,
         cell_scale_fits,

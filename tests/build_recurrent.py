@@ -18,19 +18,22 @@ def lstm(
     time_major: bool = False,
     cell_clip: float = 0.0,
     hidden_zero_point: int = 0,
+    coupled: bool = False,
     seed: int = 0,
 ) -> bytes:
     """UNIDIRECTIONAL_SEQUENCE_LSTM without peephole, projection or layer normalization.
 
     int8: weights int8, cell state int16 of scale 2^-11, the five intermediates of the schema.
+    `coupled` gates leave the input gate out.
     """
     # A small input scale, lest every gate is open or shut.
     model, quantized = SeededModel(dtype, seed, input_scale=0.008), dtype != "float32"
-    hidden = (1 / 128, hidden_zero_point) if quantized else ()
+    unit = 2.0**-15 if dtype == "int16" else 1 / 128
+    hidden = (unit, hidden_zero_point) if quantized else ()
     lead = (steps, batch) if time_major else (batch, steps)
     x = model.activation((*lead, depth))
     inputs: list[int | None] = [x, *[None] * 23]
-    for gate in range(4):
+    for gate in range(coupled, 4):
         weights, scales = model.weights((units, depth), 0, per_channel=False)
         inputs[1 + gate] = weights
         inputs[5 + gate] = model.weights((units, units), 0, per_channel=False)[0]

@@ -244,6 +244,9 @@ TYPES = [
     # TFLite's own kernel doesn't widen; TFLM's does.
     apart("quantize_int8_int16", b.convert, target=("int16", 0.001, 0)),
     apart("quantize_int8_int32", b.convert, target=("int32", 0.0001, 0)),
+    # Step by step: TFLM's bits in int16, and in float32 up to its C library's (test_lstm.py).
+    apart("lstm_int16", b.lstm, dtype="int16", batch=2, cell_clip=0.1),
+    apart("lstm_float32", b.lstm, dtype="float32", time_major=True),
     case("concatenation_batch", b.concatenation, shapes=((1, 2, 3, 4), (2, 2, 3, 4)), axis=0),
     case("pad_flat", b.pad, shape=(3, 4, 2), pads=((1, 0), (2, 1), (0, 1))),
     case("fully_connected_wide", b.fully_connected, shape=(1, 512), units=8),

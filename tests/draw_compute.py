@@ -281,7 +281,7 @@ def lstm(d: Draws, dtype: str) -> bytes:
     return build.lstm(
         batch=d.between(1, 3), steps=d.between(1, 5), depth=d.one_of(1, 3, 8, 17),
         units=d.one_of(1, 2, 5, 9), dtype=dtype, time_major=d.flag(), seed=d.seed,
-        cell_clip=d.one_of(0.0, 0.0, 1.5), hidden_zero_point=d.between(-20, 20),
+        cell_clip=d.one_of(0.0, 0.0, 1.5), hidden_zero_point=d.between(-20, 20) * (dtype == "int8"),
     )  # fmt: skip
 
 
@@ -325,5 +325,7 @@ COMPUTE = {
     "ARG_MAX": Sweep(extreme("ARG_MAX"), ("int8", "uint8", "int32", "float32")),
     "ARG_MIN": Sweep(extreme("ARG_MIN"), ("int8", "uint8", "int32", "float32")),
     "SVDF": Sweep(svdf, ("int8", "float32")),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Sweep(lstm, ("int8",)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Sweep(
+        lstm, ("int8", "int16", "float32"), apart=("float32",), by_tflm=("int16",)
+    ),
 }

@@ -15,6 +15,7 @@ from native_call import run_native
 from one_operator import read_operator
 from oracle import reference_interpreter, tflite_reference_runs
 from stateful import assert_states_are_carried, tflite_runs
+from tflm_oracle import tflm_runs
 
 from midge.kernels import table
 from midge.kernels.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
@@ -22,10 +23,13 @@ from midge.kernels.gemmlowp_int16 import logistic, tanh
 from midge.kernels.lstm import output_of
 from midge.kernels.native import gemmlowp_int16 as native
 from midge.runtime.backend import find_backend
+from midge.runtime.errors import UnsupportedModel
 from midge.runtime.importers.tflite import read_tflite
 from midge.runtime.options import Options
+from midge.runtime.passes.lstm_in_steps import MOST_STEPS
 from midge.runtime.passes.time_as_rows import time_as_rows
 from midge.runtime.pipeline import compile_model
+from midge.tools.arguments import random_inputs
 
 GATE_NAMES = ("input", "forget", "cell", "output")  # in the order of TFLite's operands
 
@@ -256,10 +260,59 @@ def test_refusals(changes, why):
     assert refused is not None and why in refused.why
 
 
-def test_float_is_refused():
-    graph, node = read_operator(build.lstm(dtype="float32"))
-    refused = table.refusal(graph, node, 0)
-    assert refused is not None and refused.why.startswith("Input, output, output state and weights")
+@pytest.mark.parametrize(
+    "settings", [{"steps": MOST_STEPS + 1}, {"dtype": "int16", "coupled": True}]
+)
+def test_what_is_not_written_out_is_refused(settings):
+    content = build.lstm(**{"dtype": "float32", **settings})
+    with pytest.raises(UnsupportedModel, match="in at most 256 time steps, which are written out"):
+        compile_model(content)
+
+
+WRITTEN_OUT = [
+    {},
+    {"batch": 3, "depth": 17, "units": 9, "time_major": True},
+    {"steps": 1, "cell_clip": 0.05},
+    {"batch": 2, "steps": 9, "units": 16, "cell_clip": 0.3},
+]
+
+
+def inputs_of(content, seed):
+    return random_inputs(read_tflite(content), seed)
+
+
+@pytest.mark.parametrize("settings", WRITTEN_OUT, ids=str)
+def test_int16_has_the_bits_of_tflm(settings):
+    content = build.lstm(dtype="int16", **settings)
+    runs = [inputs_of(content, seed) for seed in range(4)]
+    executor = find_backend("host").build(compile_model(content))
+    for inputs, wanted in zip(runs, tflm_runs(content, runs), strict=True):
+        np.testing.assert_array_equal(executor.run(inputs), wanted)
+
+
+@pytest.mark.parametrize("settings", [*WRITTEN_OUT, {"coupled": True}], ids=str)
+def test_float32_differs_by_the_tanh_of_a_c_library_alone(settings):
+    """From TFLite's too, whose logistic is Eigen's: by a few units of the last place of 1."""
+    content = build.lstm(dtype="float32", **settings)
+    runs = [inputs_of(content, seed) for seed in range(4)]
+    executor = find_backend("host").build(compile_model(content))
+    oracles = (
+        [tflite_reference_runs] if settings.get("coupled") else [tflm_runs, tflite_reference_runs]
+    )
+    answers = [executor.run(inputs) for inputs in runs]
+    for oracle in oracles:
+        for actual, wanted in zip(answers, oracle(content, runs), strict=True):
+            np.testing.assert_allclose(actual, wanted, rtol=0, atol=8 * 2.0**-24)
+
+
+def test_states_of_steps_written_out_are_kept_until_reset():
+    content = build.lstm(dtype="int16")
+    executor = find_backend("host").build(compile_model(content))
+    inputs = inputs_of(content, 3)
+    first, second = executor.run(inputs), executor.run(inputs)
+    assert not np.array_equal(first, second)
+    executor.reset()
+    np.testing.assert_array_equal(executor.run(inputs), first)
 
 
 def test_the_layer_of_a_real_model(shared):

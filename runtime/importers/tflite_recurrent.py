@@ -58,10 +58,10 @@ def lstm(node: Reading) -> Parts:
 def _intermediates(node: Reading, x: Tensor) -> tuple[tuple[float, int] | None, ...]:
     """(scale, zero point) of values inside the cell, which have no tensor at run time."""
     indices = node.operator.intermediates
-    if x.dtype != "float32" and len(indices) != LSTM_INTERMEDIATES:
+    if x.dtype == "int8" and len(indices) != LSTM_INTERMEDIATES:
         raise Malformed(f"it has {len(indices)} intermediates, {LSTM_INTERMEDIATES} are needed")
     found = [node.tensors[i].quantization if i in node.tensors else None for i in indices]
-    if x.dtype != "float32" and found[-1] is None:
+    if x.dtype == "int8" and found[-1] is None:
         raise Malformed("its hidden value, the last intermediate, has no scale")
     return tuple(None if q is None else (q.scale, q.zero_point) for q in found)
 

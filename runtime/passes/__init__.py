@@ -8,6 +8,7 @@ from ..graph import Graph
 from .fold_pad import fold_pad
 from .fuse_activation import fuse_activation
 from .legacy_uint8 import legacy_uint8
+from .lstm_in_steps import lstm_in_steps
 from .pad_blocks import pad_blocks
 from .recognise_bits import recognise_bits
 from .remove_dead import remove_dead
@@ -20,6 +21,7 @@ Pass = Callable[[Graph], Graph]
 PASSES: tuple[Pass, ...] = (
     remove_dead,
     legacy_uint8,
+    lstm_in_steps,
     pad_blocks,
     fold_pad,
     fuse_activation,
