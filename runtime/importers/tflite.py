@@ -20,7 +20,7 @@ from ..content import read_content
 from ..errors import InputError, ModelError, Refusal, UnsupportedModel
 from ..graph import BINARY, DTYPES, Graph, Node, Quantization, Tensor
 from ..ops import OPERATORS
-from . import larq, tflite_custom, tflite_micro
+from . import larq, tflite_custom, tflite_decode, tflite_micro
 from . import tflite_compute as compute
 from . import tflite_general as general
 from . import tflite_movement as movement
@@ -118,6 +118,7 @@ KINDS: Mapping[str, str] = {
 CUSTOM_READERS: Mapping[str, Reader] = {
     **larq.READERS,
     **tflite_micro.READERS,
+    **tflite_decode.READERS,
     **signal.READERS,
 }
 

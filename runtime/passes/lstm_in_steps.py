@@ -69,7 +69,8 @@ class _Steps:
         self.units = self.cell.shape[1]
         self.shape = (self.batch, self.units)
         quantized = self.x.dtype != "float32"
-        self.before, self.after = (_BEFORE, _AFTER) if quantized else (None, None)
+        self.before: Quantization | None = _BEFORE if quantized else None
+        self.after: Quantization | None = _AFTER if quantized else None
         # With a bias of int64 sums are of int64 too, and rescaled by another rule than without.
         self.no_bias = self._zeros() if quantized else None
 
