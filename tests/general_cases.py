@@ -152,6 +152,10 @@ CASES: list[Line] = [
     *(case(f"cast_{a}_{b}", g.general, op="CAST", operands=[((3, 5), a)], outputs=((3, 5), b))
       for a, b in (("int8", "float32"), ("bool", "int32"), ("int64", "int16"), ("int16", "bool"),
                    ("uint8", "int64"))),
+    *(case(f"cast_quantized_{name}", g.general, op="CAST", operands=[((3, 5), *a)],
+           outputs=((3, 5), *b))
+      for name, a, b in (("uint8", ("uint8", 0.05, 120), (g.F,)),
+                         ("to_uint8", (g.INT,), ("uint8", 0.05, 120)))),
     case("select_v2_int8", g.general, op="SELECT_V2",
          operands=[((2, 3, 4), g.B), ((2, 3, 4), *g.Q), ((4,), *g.Q)], outputs=((2, 3, 4), *g.Q)),
     case("mirror_pad_image", g.general, op="MIRROR_PAD", operands=[

@@ -21,8 +21,9 @@ def network(
     inputs: Mapping[str, Sequence[int]],
     constants: Mapping[str, np.ndarray | np.generic | onnx.TensorProto],
     outputs: Mapping[str, int] | None = None,
+    kind: int = TensorProto.FLOAT,
 ) -> bytes:
-    """Float inputs of these shapes; the last node's answer if no `outputs` are named."""
+    """Inputs of these shapes; the last node's answer, in floats, if no `outputs` are named."""
     ends = outputs or {nodes[-1].output[0]: TensorProto.FLOAT}
     held = [
         v if isinstance(v, TensorProto) else numpy_helper.from_array(np.asarray(v), name)
@@ -30,7 +31,7 @@ def network(
     ]
     graph = helper.make_graph(
         list(nodes), "export",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+        [helper.make_tensor_value_info(n, kind, s) for n, s in inputs.items()],
         [helper.make_tensor_value_info(n, kind, None) for n, kind in ends.items()],
         held,
     )  # fmt: skip
@@ -109,6 +110,37 @@ def test_an_audio_front_end() -> None:
     model = network(nodes, {"x": (1, 3200, 1)}, held)
     x = rng.normal(0, 0.3, (1, 3200, 1)).astype(np.float32)
     agree_model(model, {"x": x}, tolerance=1e-4)
+
+
+BYTES: Mapping[str, Sequence[onnx.NodeProto]] = {
+    "an image turned first": [make("Transpose", ["x"], ["b"], perm=[0, 3, 1, 2])],
+    "bytes that were cast": [make("Cast", ["x"], ["i"], to=6), make("Cast", ["i"], ["b"], to=2)],
+    "bytes in other uses": [make("Identity", ["x"], ["b"]), make("Cast", ["x"], ["z"], to=1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", BYTES)
+def test_bytes_from_anywhere_are_dequantized(way: str) -> None:
+    """uint8 is kept as int8 inside, 128 less; what reads the numbers themselves isn't to see it."""
+    held = {"s": np.float32(0.3), "p": np.uint8(7)}
+    nodes = [*BYTES[way], make("DequantizeLinear", ["b", "s", "p"], ["y"])]
+    ends = {name: TensorProto.FLOAT for node in nodes for name in node.output if name in "yz"}
+    model = network(nodes, {"x": (1, 4, 5, 3)}, held, ends, TensorProto.UINT8)
+    x = np.random.default_rng(6).integers(0, 256, (1, 4, 5, 3)).astype(np.uint8)
+    agree_model(model, {"x": x})
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.UINT4, TensorProto.INT4])
+def test_quantized_numbers_are_cast_and_dequantized(kind: int) -> None:
+    """Quantized without a zero point, by the type that is asked for."""
+    nodes = [
+        make("QuantizeLinear", ["x", "s"], ["q"], output_dtype=kind),
+        make("Cast", ["q"], ["z"], to=1),
+        make("DequantizeLinear", ["q", "s"], ["y"]),
+    ]
+    ends = dict.fromkeys("yz", TensorProto.FLOAT)
+    model = network(nodes, {"x": (2, 9)}, {"s": np.float32(0.3)}, ends)
+    agree_model(model, {"x": np.linspace(-5, 5, 18, dtype=np.float32).reshape(2, 9)})
 
 
 def detector(ending: bool) -> bytes:

@@ -103,12 +103,14 @@ def _parse(content: bytes, label: str, folder: Path | None) -> Any:
 
 
 def _unchanged(model: Any, opset: int) -> bool:
-    """Whether all operators of an older model mean what they do since `LEAST_OPSET`."""
+    """Whether all operators of an older model mean what they do since `LEAST_OPSET`; those within
+    others are not looked at."""
     schema = _onnx().defs.get_schema
     try:
         return opset > 0 and all(
             schema(node.op_type, opset, "").since_version
             == schema(node.op_type, LEAST_OPSET, "").since_version
+            and not any(attribute.HasField("g") for attribute in node.attribute)
             for node in model.graph.node
         )
     except Exception:  # the package has no such operator

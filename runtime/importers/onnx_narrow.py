@@ -2,7 +2,8 @@
 
 Their numbers are kept in a wider type (`narrow`): a model's input of int4 takes int8, an output of
 float8 gives float32. They are moved, cast, quantized and dequantized; an operator that computes
-with them is refused, since its answers would have to be rounded as no kernel does.
+with them is refused, since its answers would have to be rounded as no kernel does. A cast to int4
+cuts fractions off and keeps the lowest bits, as the onnx package does; ONNX Runtime rounds.
 """
 
 from __future__ import annotations

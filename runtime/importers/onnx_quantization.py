@@ -18,6 +18,7 @@ from .onnx_placing import picked
 from .onnx_reading import Made, NodeReading
 from .tflite_reading import Unsupported
 
+OFFSET = np.array(128, np.int32)  # of bytes without a sign from those with one
 KERNELS = ("int8", "int16")  # whose tensors carry scales; uint8 is kept as int8
 KINDS = ("int8", "uint8", "int16", "uint16", "int32")
 
@@ -129,8 +130,22 @@ def _dequantized(node: NodeReading) -> Value:
     return Value(pair(node, "mul", as_type(node, x, real), scale))
 
 
+def _refuse_other_type(node: NodeReading, name: str, of: str) -> None:
+    """`Unsupported` for a type to compute in, or to answer in, that isn't its operand's."""
+    import onnx
+
+    code = node.attribute(name, 0)
+    own = node.build.constants.get(of)
+    kind = (
+        DTYPES[node.build.tensors[node.build.value(of).index].dtype] if own is None else own.dtype
+    )
+    if code and np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)) != kind:
+        raise Unsupported(f"its {name} isn't {kind}", "export it without that attribute")
+
+
 def quantize_linear(node: NodeReading) -> Made:
     """To int8; uint8 is kept as int8, 128 less."""
+    _refuse_other_type(node, "precision", node.inputs[0])
     if not _is_by_tensor(node):
         return [_quantized(node)]
     scales, zeros = _numbers(node)
@@ -146,6 +161,7 @@ def quantize_linear(node: NodeReading) -> Made:
 
 
 def dequantize_linear(node: NodeReading) -> Made:
+    _refuse_other_type(node, "output_dtype", node.inputs[1])
     data, build = node.build.constants.get(node.inputs[0]), node.build
     if data is not None and all(build.known(name) is not None for name in node.inputs[1:] if name):
         return _dequantized_constant(node, data)
@@ -170,6 +186,10 @@ def _with_scale(node: NodeReading, stated: Quantization) -> Value | None:
         return None
     signed = Quantization(stated.scales, stated.zero_points - 128)
     stated = signed if value.shifted else stated
+    if tensor.dtype == "uint8" and tensor.quantization is None and _is_computed(build, value.index):
+        less = pair(node, "sub", as_type(node, value.index, "int32"), build.constant(OFFSET))
+        made = node.emit("cast", [less], Cast(), dtype="int8", quantization=signed)
+        return Value(made[0], value.layout, value.image, shifted=True)
     if tensor.quantization is None:
         build.tensors[value.index] = replace(tensor, quantization=stated)
         _state_source(build, value.index, stated)
@@ -179,6 +199,14 @@ def _with_scale(node: NodeReading, stated: Quantization) -> Value | None:
         made = node.emit("quantize", [value.index], dtype="int8", quantization=signed)
         value = build.values[name] = Value(made[0], value.layout, value.image, shifted=True)
     return value
+
+
+def _is_computed(build: Builder, index: int) -> bool:
+    """Whether a tensor is neither an input nor taken from a constant table."""
+    made_by = next((node for node in build.nodes if index in node.outputs), None)
+    if made_by is None:
+        return False
+    return made_by.op != "gather" or not build.tensors[made_by.operands[0]].constant
 
 
 def _state_source(build: Builder, index: int, stated: Quantization) -> None:

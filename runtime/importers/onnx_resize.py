@@ -138,7 +138,6 @@ def _matrix(
     )  # fmt: skip
     named = onnx.helper.make_empty_tensor_value_info
     given = {
-        "x": np.eye(before),
         "roi": np.array([0, region[0], 1, region[1]], np.float64),
         "scales": np.array([1, scale], np.float32),
         "sizes": np.array([before, size], np.int64),
@@ -148,8 +147,10 @@ def _matrix(
         graph, opset_imports=[onnx.helper.make_opsetid("", max(node.opset, 13))]
     )
     evaluator = ReferenceEvaluator(model)
-    filled, matrix = (
-        np.asarray(evaluator.run(None, given | {"x": x})[0], np.float64)
-        for x in (np.zeros((before, before)), np.eye(before))
-    )
-    return matrix - filled, filled[0]
+
+    def resized(x: np.ndarray) -> np.ndarray:
+        (answer,) = evaluator.run(None, given | {"x": x})
+        return np.asarray(answer, np.float64)
+
+    filled = resized(np.zeros((before, before)))
+    return resized(np.eye(before)) - filled, filled[0]

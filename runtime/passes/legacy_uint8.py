@@ -32,8 +32,31 @@ def legacy_uint8(graph: Graph) -> Graph:
             before.append(_quantize(original, twin, graph))
         else:
             after.append(_quantize(twin, original, graph))
-    nodes = [_rewritten(node, border, legacy) for node in graph.nodes]
+    nodes = []
+    for node in graph.nodes:
+        made = _rewritten(node, border, legacy)
+        nodes += _by_value(made, node, graph, tensors) if node.op == "cast" else [made]
     return graph.with_nodes([*before, *nodes, *after], tensors)
+
+
+def _by_value(made: Node, node: Node, graph: Graph, tensors: dict[int, Tensor]) -> list[Node]:
+    """A cast takes and makes the numbers themselves: those of uint8."""
+    (x,), (y,), before, after = made.operands, made.outputs, [], []
+    if tensors[x].dtype != graph.input(node).dtype:
+        twin = _fresh(graph.input(node), tensors)
+        before.append(Node("quantize", (x,), (twin,), NoAttrs(), made.name))
+        made = replace(made, inputs=(twin,))
+    if tensors[y].dtype != graph.output(node).dtype:
+        twin = _fresh(graph.output(node), tensors)
+        after.append(Node("quantize", (twin,), (y,), NoAttrs(), made.name))
+        made = replace(made, outputs=(twin,))
+    return [*before, made, *after]
+
+
+def _fresh(tensor: Tensor, tensors: dict[int, Tensor]) -> int:
+    index = max(tensors) + 1
+    tensors[index] = replace(tensor, index=index)
+    return index
 
 
 def _border(graph: Graph, legacy: set[int], tensors: dict[int, Tensor]) -> Mapping[int, int]:
