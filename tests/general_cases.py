@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import build_general as g
+import build_loops as loops
 import numpy as np
 
 Line = tuple[str, Callable[[], bytes]]
@@ -187,11 +188,11 @@ CASES: list[Line] = [
     *(case(f"transpose_conv_int8_weights_{name}", g.weights_of_int8, per_channel=each)
       for name, each in (("tensor", False), ("channels", True))),
     case("if", g.choice),
-    *(case(f"while_{passes}", g.loop, passes=passes) for passes in (0, 3)),
-    *(case(f"while_shrinking_{name}", g.shrinking, dtype=dtype, shape=shape)
+    *(case(f"while_{passes}", loops.loop, passes=passes) for passes in (0, 3)),
+    *(case(f"while_shrinking_{name}", loops.shrinking, dtype=dtype, shape=shape)
       for name, dtype, shape in ((g.F, g.F, (2, 5)), ("int8", "int8", (7,)),
                                  ("images", "int8", (2, 3, 4, 5)))),
-    case("while_in_while", g.counted),
+    case("while_in_while", loops.counted),
     *(case(f"dynamic_update_slice_{name}", g.updated, shape=shape, part=part, dtype=dtype,
            first=first, index=index) for name, shape, part, dtype, first, index in (
         ("computed", (3, 5, 4), (2, 2, 4), g.F, None, g.INT),

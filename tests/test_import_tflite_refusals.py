@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import build_general
+import build_loops
 import build_tflite as b
 import flatbuffers
 import numpy as np
@@ -347,7 +348,7 @@ SEEDS = {
     "resize": b.resize(),
     "lstm": b.lstm(),
     "svdf": b.svdf(),
-    "while": build_general.loop(),
+    "while": build_loops.loop(),
 }
 WORDS = (0, 1, 4, 8, 127, 128, 255, 256, 0x7FFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import build_general as g
+import build_loops as loops
 import numpy as np
 import pytest
 from tflite_writer import ModelBuilder
@@ -30,7 +30,7 @@ from midge.runtime.program_file import from_bytes, to_bytes
 from midge.runtime.while_loop import ENDLESS, MOST_TURNS, WHILE
 from midge.tools.arguments import random_inputs
 
-ENDS, ENDLESS_MODEL = g.counted(), g.loop(step=0)
+ENDS, ENDLESS_MODEL = loops.counted(), loops.loop(step=0)
 
 
 def inputs_of(model: bytes) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ def test_a_loop_without_end_is_an_error(target: str, monkeypatch: pytest.MonkeyP
 
 def test_the_most_turns_are_no_error() -> None:
     """Counting to a number takes as many turns; one more is too many, and the next run is right."""
-    executor = build(compile_model(g.stepping(), "host"))
+    executor = build(compile_model(loops.stepping(), "host"))
     assert executor.run([np.array([MOST_TURNS], np.int32)])[0] == MOST_TURNS
     with pytest.raises(ExecutionError):
         executor.run([np.array([MOST_TURNS + 1], np.int32)])
@@ -63,7 +63,7 @@ def test_the_most_turns_are_no_error() -> None:
 
 
 def test_bytes_in_bytes_out_end_with_an_error_too() -> None:
-    model = Model(g.stepping())
+    model = Model(loops.stepping())
     with pytest.raises(ExecutionError):
         model.run(np.array([MOST_TURNS + 1], np.int32))
     assert model.run(np.array([7], np.int32)) == [np.array([7], np.int32).tobytes()]
@@ -94,7 +94,7 @@ def test_a_word_of_a_loop_that_lies_is_found(word: str) -> None:
 
 
 def test_a_word_inside_a_part_that_lies_is_found() -> None:
-    program = compile_model(g.shrinking(), "host")
+    program = compile_model(loops.shrinking(), "host")
     call = loop_of(program)
     condition, body = call.parts
     (first, *others) = body.items

@@ -57,7 +57,11 @@ MOVERS = frozenset(
 )
 
 
-LOOPS = "any: `reference`, `host`, the microcontrollers, `split`, `fpga-sim`"
+# What is written out, or runs as programs of its own, and so has no kernel of these types.
+OTHERS = {
+    WHILE: "any: `reference`, `host`, the microcontrollers, `split`, `fpga-sim`",
+    "lstm": "int16, float32: all, step by step",
+}
 
 
 def page() -> str:
@@ -72,11 +76,9 @@ def _types() -> Iterator[tuple[str, ...]]:
         kernels = _kernels(operation)
         taken = ONLY.get(name, TYPES)
         of_type = [_cell(operation, kernels, t) if t in taken else "" for t in TYPES]
-        if name == WHILE:
-            yield f"`{name}`", *[""] * len(TYPES), LOOPS, "", ""
-            continue
         moved = any(kernel in MOVERS for kernel in kernels)
         other = "any: all" if moved else "NumPy" if _in_numpy(operation) else ""
+        other = OTHERS.get(name, other)
         other = other or _unsigned(kernels) or ("" if any(of_type) else "binary: all")
         array = "array" if name in ON_THE_ARRAY else ""
         image = "image" if any(_has_rule(kernel) for kernel in kernels) else ""
