@@ -5,7 +5,9 @@ Their bits are in `general_cases.py`, on every target.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import build_loops as loops
 import numpy as np
@@ -29,6 +31,7 @@ from midge.runtime.program import Call, Program
 from midge.runtime.program_file import from_bytes, to_bytes
 from midge.runtime.while_loop import ENDLESS, MOST_TURNS, WHILE
 from midge.tools.arguments import random_inputs
+from midge.tools.cli import main
 
 ENDS, ENDLESS_MODEL = loops.counted(), loops.loop(step=0)
 
@@ -162,3 +165,16 @@ def test_every_operator_of_a_body_that_is_refused_is_named() -> None:
         read_model(looping(("HASHTABLE_FIND", (1,)), ("ADD", (1,)), ("HASHTABLE_SIZE", (1,))))
     found = [(refusal.node, refusal.operator) for refusal in error.value.refusals]
     assert found == [(0, "HASHTABLE_FIND"), (0, "HASHTABLE_SIZE")]
+
+
+def test_inspect_shows_both_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, page = tmp_path / "loop.tflite", tmp_path / "loop.html"
+    model.write_bytes(ENDS)
+    assert main(["inspect", str(model), "--html", str(page), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    outer = found["operators"][1]["attributes"]
+    inner = outer["body"][0 if outer["body"][0]["operator"] == WHILE else 1]
+    assert [node["operator"] for node in inner["attributes"]["condition"]] == ["less"]
+    # Of four bytes: two first counts, two steps, the modulus, and the half of the inner body.
+    assert found["parameter_bytes"] == 4 * 6
+    assert "while_loop" in page.read_text()
