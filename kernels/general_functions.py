@@ -40,7 +40,9 @@ def _is_infinite(x: np.ndarray, parameters: Numbers) -> np.ndarray:
 
 
 def _round(x: np.ndarray, parameters: Numbers) -> np.ndarray:
-    return np.rint(x)  # to even, as ONNX and TFLite both have it
+    """To even. What is over -0.5 and below 0 becomes 0.0, as in TFLite, whose steps go upwards."""
+    rounded = np.rint(x)
+    return np.where((rounded == 0) & (x != 0), rounded.dtype.type(0), rounded)
 
 
 def _plain(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

@@ -95,6 +95,8 @@ def cumulate_reference(graph: Graph, node: Node, arrays: Arrays) -> list[np.ndar
         before = seen.take(range(seen.shape[attrs.axis] - 1), attrs.axis)
         seen = np.concatenate([first, before], attrs.axis)
     total = run(seen, axis=attrs.axis, dtype=x.dtype)
+    if start == 0:
+        total = total + x.dtype.type(0)  # a sum begins at 0.0, and so is never -0.0
     return [np.ascontiguousarray(np.flip(total, attrs.axis) if attrs.reverse else total)]
 
 

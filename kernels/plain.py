@@ -5,6 +5,7 @@ They run in NumPy. Quantized numbers, and those that kernels take, go the operat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import Lowered
+from .fixedpoint import ACTIVATIONS
 from .in_numpy import IN_NUMPY
 from .operation import Constraint, Operation
 
@@ -26,10 +28,21 @@ def in_float64(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]
     return apply
 
 
+def _held(values: np.ndarray, activation: str) -> np.ndarray:
+    """In a fused activation's range. -1 of an unsigned type is its greatest number, as in C."""
+    low, high = ACTIVATIONS[activation]
+    if low is not None and math.isfinite(low):
+        values = np.maximum(values, np.array(int(low)).astype(values.dtype))
+    if high is not None and math.isfinite(high):
+        values = np.minimum(values, np.array(int(high)).astype(values.dtype))
+    return values
+
+
 def with_plain(
     operation: Operation, function: Callable[..., np.ndarray], *native: str
 ) -> Operation:
-    """The operation, with `function` for plain numbers that are not of the `native` types."""
+    """The operation, with `function` for plain numbers that are not of the `native` types; a fused
+    activation holds its answers."""
 
     def is_plain(graph: Graph, node: Node) -> bool:
         tensors = [graph.tensors[t] for t in (*node.operands, *node.outputs)]
@@ -49,7 +62,8 @@ def with_plain(
         if not is_plain(graph, node):
             return operation.reference(graph, node, arrays)
         with np.errstate(all="ignore"):
-            return [np.asarray(function(*arrays))]
+            answers = np.asarray(function(*arrays))
+        return [_held(answers, getattr(node.attrs, "activation", "none"))]
 
     @wraps(operation.lower)
     def lower(graph: Graph, node: Node) -> Lowered:

@@ -220,7 +220,8 @@ def batch_matmul(d: Draws, dtype: str) -> bytes:
     lead, turned = d.broadcast(most=2), (d.flag(), d.flag())
     # TFLite turns as many matrices of the first operand as the second has, and reads what it never
     # wrote where those are fewer.
-    d.by_tflm = turned[0] and lead[0][-1:] not in ((), (1,)) and lead[1][-1:] == (1,)
+    if turned[0] and lead[0][-1:] not in ((), (1,)) and lead[1][-1:] == (1,):
+        d.by_tflm = True
     rows, depth, columns = d.between(1, 6), d.one_of(1, 3, 8, 17, 40), d.one_of(1, 2, 5, 16, 17)
     a = (depth, rows) if turned[0] else (rows, depth)
     b = (columns, depth) if turned[1] else (depth, columns)
@@ -270,11 +271,14 @@ def extreme(op: str) -> Any:
 
 
 def svdf(d: Draws, dtype: str) -> bytes:
-    return build.svdf(
-        batch=d.between(1, 3), depth=d.one_of(1, 3, 8, 17), units=d.one_of(1, 2, 4, 9),
-        rank=d.between(1, 3), memory=d.between(1, 7), dtype=dtype, bias=d.flag(), seed=d.seed,
-        activation=d.one_of("NONE", "RELU") if dtype == "float32" else "RELU",
-    )  # fmt: skip
+    sizes = {
+        "batch": d.between(1, 3), "depth": d.one_of(1, 3, 8, 17), "units": d.one_of(1, 2, 4, 9),
+        "rank": d.between(1, 3), "memory": d.between(1, 7),
+    }  # fmt: skip
+    bias = d.flag()
+    d.by_tflm = None if bias else False  # without one it ends the process
+    activation = d.one_of("NONE", "RELU") if dtype == "float32" else "RELU"
+    return build.svdf(**sizes, dtype=dtype, bias=bias, seed=d.seed, activation=activation)
 
 
 def lstm(d: Draws, dtype: str) -> bytes:
@@ -298,9 +302,9 @@ COMPUTE = {
     "AVERAGE_POOL_2D": Sweep(pool2d("AVERAGE_POOL_2D"), USUAL),
     "MAX_POOL_2D": Sweep(pool2d("MAX_POOL_2D"), USUAL),
     "L2_POOL_2D": Sweep(pool2d("L2_POOL_2D"), ("float32",)),
-    "ADD": Sweep(arithmetic("ADD"), (*USUAL, "int32")),
-    "SUB": Sweep(arithmetic("SUB"), (*USUAL, "int32")),
-    "MUL": Sweep(arithmetic("MUL"), (*USUAL, "int32")),
+    "ADD": Sweep(arithmetic("ADD"), (*USUAL, "int32", "int64")),
+    "SUB": Sweep(arithmetic("SUB"), (*USUAL, "int32", "int64")),
+    "MUL": Sweep(arithmetic("MUL"), (*USUAL, "int32", "int64")),
     "SOFTMAX": Sweep(unary("SOFTMAX", 3, "SoftmaxOptions"), USUAL),
     "LOGISTIC": Sweep(unary("LOGISTIC", 3), USUAL),
     "TANH": Sweep(unary("TANH", 3), USUAL, near=2),

@@ -337,7 +337,7 @@ MOVEMENT = {
     "RESHAPE": Sweep(reshape, ANY),
     "SQUEEZE": Sweep(squeeze, ANY),
     "EXPAND_DIMS": Sweep(expand_dims, SIMPLE),
-    "TILE": Sweep(tile, ("float32", "int8", "int32", "int64", "bool")),
+    "TILE": Sweep(tile, ("float32", "int8", "uint8", "int32", "int64", "bool")),
     "BROADCAST_TO": Sweep(broadcast_to, ANY),
     "DEPTH_TO_SPACE": Sweep(blocks("DEPTH_TO_SPACE"), ("int8", "uint8", "float32", "int32")),
     "SPACE_TO_DEPTH": Sweep(blocks("SPACE_TO_DEPTH"), ("int8", "uint8", "float32", "int32")),

@@ -19,14 +19,14 @@ MOST_AXES = 4
 class Draws:
     """Choices of one case. `limits` bounds the numbers that its inputs of a type may have.
 
-    `by_tflm` is set where TFLite's own answer is wrong and TFLM's is not.
+    `by_tflm`: True where TFLite's own answer is wrong and TFLM's is not, False where TFLM crashes.
     """
 
     def __init__(self, operator: str, dtype: str, seed: int) -> None:
         self.seed = seed
         self.rng = np.random.default_rng([seed, zlib.crc32(f"{operator} {dtype}".encode())])
         self.limits: dict[str, tuple[float, float]] = {}
-        self.by_tflm = False
+        self.by_tflm: bool | None = None
 
     def one_of(self, *choices: Any) -> Any:
         return choices[self.rng.integers(len(choices))]

@@ -26,10 +26,18 @@ def test_random_geometry(operator: str) -> None:
 
 @pytest.mark.parametrize(
     ("operator", "dtype", "seed", "by"),
-    [("SUB", "uint8", 14, "host"), ("RELU6", "float32", 7, "C")],
+    [
+        ("SUB", "uint8", 14, "host"),
+        ("RELU6", "float32", 7, "C"),
+        ("ROUND", "float32", 0, "host"),
+        ("ROUND", "float32", 2, "TFLM"),
+        ("MUL", "int64", 0, "host"),
+        ("CUMSUM", "float32", 12, "TFLM"),
+    ],
 )
 def test_what_a_sweep_found(operator: str, dtype: str, seed: int, by: str) -> None:
-    """An output without axes, whose rows were counted; -0.0 in C."""
+    """An output without axes, whose rows were counted; -0.0 in C, on the host, of -0.3 and as sums;
+    a fused activation that was left out."""
     assert run_case(operator, dtype, seed, [by]) == [by]
 
 

@@ -35,6 +35,8 @@ DIFFERENCES = {
     ("RELU6", "int16"): "TFLM does not rescale from the input's numbers to the output's",
     ("RELU6", "float32"): "TFLM keeps -0.0, TFLite makes 0.0 of it",
     ("SOFTMAX", "int16"): "TFLM multiplies beta and scale as doubles",
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"): "TFLM is off by one in a few numbers of a hundred; "
+    "where it rounds otherwise was not found",
     ("SPACE_TO_BATCH_ND", "int8"): "TFLM pads with a number that it never set",
     ("SPACE_TO_BATCH_ND", "float32"): "TFLM pads with a number that it never set",
 }

@@ -36,7 +36,7 @@ def _walk(words: Layout, at: Native, combine: Native, start: Any) -> Native:
                 total = start
                 for j in range(size):
                     place = (outer * size + (size - 1 - j if reverse else j)) * inner + i
-                    after = combine(total, x[place]) if exclusive or j else x[place]
+                    after = combine(total, x[place])
                     y[place] = total if exclusive else after
                     total = after
 

@@ -22,12 +22,12 @@ def floor_of(x):  # type: ignore[no-untyped-def]
 
 @inline
 def nearest_even(x):  # type: ignore[no-untyped-def]
-    """A float32 rounded to a whole number, ties to the even one."""
+    """A float32 rounded to a whole number, ties to the even one; -0.0 only of itself."""
     size = abs(x)
-    if not size < _WHOLE_F32:
+    if not size < _WHOLE_F32 or x == 0:
         return x
     rounded = (size + _WHOLE_F32) - _WHOLE_F32
-    return -rounded if x < 0 else rounded
+    return -rounded if x < 0 and rounded != 0 else rounded
 
 
 @intrinsic

@@ -20,7 +20,7 @@
                 for (int32_t j = 0; j < size; j++) {                                              \
                     const int32_t row = outer * size + (p->reverse ? size - 1 - j : j);           \
                     const type value = x[row * p->inner + i];                                     \
-                    const type after = p->exclusive || j ? combine(total, value) : value;         \
+                    const type after = combine(total, value);                                     \
                     y[row * p->inner + i] = p->exclusive ? total : after;                         \
                     total = after;                                                                \
                 }                                                                                 \

@@ -26,14 +26,14 @@ MIDGE_INLINE float floor_of(float x)
     return whole > x ? whole - 1.0f : whole;
 }
 
-/* Ties to the even number. */
+/* Ties to the even number; -0.0 only of itself. */
 MIDGE_INLINE float nearest_even(float x)
 {
     const float size = x < 0.0f ? -x : x;
     if (!(size < 8388608.0f) || x == 0.0f)
         return x;
     const float rounded = (size + 8388608.0f) - 8388608.0f;
-    return x < 0.0f ? -rounded : rounded;
+    return x < 0.0f && rounded != 0.0f ? -rounded : rounded;
 }
 
 void midge_abs_f32(
