@@ -129,6 +129,15 @@ def _power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(b < 0, 0, np.power(a, np.maximum(b, 0))).astype(a.dtype)
 
 
+def _maximum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of 0.0 and -0.0 the second, as in TFLite; NaN stays."""
+    return np.where((a > b) | (a != a), a, b)
+
+
+def _minimum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.where((a < b) | (a != a), a, b)
+
+
 def _prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return np.where(x < 0, x * slope, x)
 
@@ -148,8 +157,8 @@ _TWO: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
     "logical_xor": np.logical_xor,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
+    "maximum": _maximum,
+    "minimum": _minimum,
     "not_equal": np.not_equal,
     "power": _power,
     "prelu": _prelu,

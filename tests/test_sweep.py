@@ -33,11 +33,12 @@ def test_random_geometry(operator: str) -> None:
         ("ROUND", "float32", 2, "TFLM"),
         ("MUL", "int64", 0, "host"),
         ("CUMSUM", "float32", 12, "TFLM"),
+        ("ZEROS_LIKE", "float32", 2, "host"),
     ],
 )
 def test_what_a_sweep_found(operator: str, dtype: str, seed: int, by: str) -> None:
-    """An output without axes, whose rows were counted; -0.0 in C, on the host, of -0.3 and as sums;
-    a fused activation that was left out."""
+    """An output without axes, whose rows were counted; -0.0 in C, on the host, of -0.3, as sums
+    and beside 0.0; a fused activation that was left out."""
     assert run_case(operator, dtype, seed, [by]) == [by]
 
 

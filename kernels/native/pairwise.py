@@ -31,12 +31,12 @@ _AT = {"s8": int8_at, "s16": int16_at, "s32": int32_at, "f32": float32_at}
 
 @inline
 def _maximum(words, a, b):  # type: ignore[no-untyped-def]
-    return a if a >= b or a != a else b  # NaN stays
+    return a if a > b or a != a else b  # NaN stays; of 0.0 and -0.0 the second
 
 
 @inline
 def _minimum(words, a, b):  # type: ignore[no-untyped-def]
-    return a if a <= b or a != a else b
+    return a if a < b or a != a else b
 
 
 @inline

@@ -4,8 +4,8 @@
 #include "midge_kernels.h"
 
 /* NaN stays. */
-#define MAXIMUM(p, a, b) ((a) >= (b) || (a) != (a) ? (a) : (b))
-#define MINIMUM(p, a, b) ((a) <= (b) || (a) != (a) ? (a) : (b))
+#define MAXIMUM(p, a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define MINIMUM(p, a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 #define DIVIDE(p, a, b) ((a) / (b))
 #define DIVIDE_S32(p, a, b) cut(a, b)
 #define FLOOR_DIVIDE(p, a, b) floored(a, b)
