@@ -61,7 +61,8 @@ In float32 COS, SIN, LOG, TANH, POW and LOG_SOFTMAX come from a C library in TFL
 differ by one unit in the last place (the last three: by two); ours are equal to each other.
 TFLite's reference has no ELU, CEIL, ROUND and CUMSUM, errors of its own in RSQRT and SUM of int8
 and SUM of int16, and turns too few matrices in BATCH_MATMUL where the first operand is turned and
-the second has one for many: those were compared with TFLM's own interpreter alone, as were DIV,
+the second has one for many: those were compared with TFLM's own interpreter alone (CUMSUM of int32,
+which it has not either, and what it refuses of the others, with our C and host), as were DIV,
 ADD_N, CUMSUM and ZEROS_LIKE of int8, SQUARED_DIFFERENCE, DYNAMIC_UPDATE_SLICE, PRELU (of int8
 slopes) and RSQRT of int16 and QUANTIZE to int32. A quotient of int8 that it would shift by 32 bits
 or more (under half a step, and by zero) is left to the processor there, and is 0 here. Its GREATER
