@@ -115,10 +115,11 @@ def _roofs(plane: _Plane, roofs: Mapping[str, float]) -> Iterator[str]:
     for number, (engine, most) in enumerate(sorted(roofs.items(), key=lambda roof: roof[1])):
         y = plane.y(most)
         label = y + 16 if number == 0 else y - 6  # apart, for the roofs are near one another
+        x = LEFT + (WIDTH - LEFT - RIGHT) / 3  # few layers reach a roof with so few products a byte
         yield (
             f"<line x1={LEFT} x2={WIDTH - RIGHT} y1={y:.1f} y2={y:.1f} stroke='{COLOURS[engine]}' "
-            f"stroke-width=2 /><text x={WIDTH - RIGHT - 4} y={label:.1f} text-anchor=end>"
-            f"{engine}: {most}</text>"
+            f"stroke-width=2 /><text x={x:.1f} y={label:.1f} text-anchor=end>{engine}: {most}"
+            "</text>"
         )
 
 
