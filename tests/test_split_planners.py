@@ -10,6 +10,17 @@ import pytest
 
 pytest.importorskip("networkx", reason="splitting needs networkx (midge[split])")
 
+from split_problems import (
+    GRAPHS,
+    all_plans,
+    chain_problem,
+    draws,
+    equal,
+    least,
+    random_costs,
+    random_problem,
+)
+
 from midge.runtime.errors import TargetError
 from midge.targets.split.planners import (
     ALGORITHMS,
@@ -21,70 +32,11 @@ from midge.targets.split.planners import (
     Wire,
     as_good_as,
     evaluate,
-    exits,
     mincut,
     plan,
     search,
-    streams,
 )
 from midge.targets.split.planners.exact import closed_sets
-
-GRAPHS = 500
-
-
-def random_costs(draw: random.Random, most: int = 9, density: float | None = None) -> Costs:
-    """A DAG whose sinks are outputs; about one in six has a node with state."""
-    nodes = draw.randint(1, most)
-    share = draw.choice([0.0, 0.15, 0.3, 0.5]) if density is None else density
-    before: list[set[int]] = [set()]
-    for v in range(1, nodes):
-        earlier = {u for u in range(v) if draw.random() < share}
-        before.append(earlier or {draw.randrange(v) if share else v - 1})
-    readers = [tuple(w for w in range(nodes) if v in before[w]) for v in range(nodes)]
-    wires = [Wire(-1, tuple(v for v in range(nodes) if not before[v]), draw.randint(1, 40))]
-    wires += [Wire(v, r, draw.randint(1, 40)) for v, r in enumerate(readers) if r]
-    pinned = frozenset({draw.randrange(nodes)} if draw.random() < 0.16 else ())
-    return Costs(
-        tuple(draw.randint(1, 30) for _ in range(nodes)),
-        tuple(draw.randint(1, 8) for _ in range(nodes)),
-        tuple(wires),
-        tuple(0 if r else draw.randint(1, 9) for r in readers),
-        tuple(draw.randint(0, 50) for _ in range(nodes)),
-        pinned,
-    )
-
-
-def random_problem(draw: random.Random, **changes: object) -> Problem:
-    link = Link(draw.choice([0.3, 1.0, 4.0, 50.0]), draw.choice([0.5, 5.0]), draw.choice([0, 3]))
-    costs = changes.pop("costs", None) or random_costs(draw)
-    load = draw.choice([1.0, 2.5])
-    return Problem(costs, link, server_load=load, **changes)  # type: ignore[arg-type]
-
-
-def chain_problem(draw: random.Random, most: int = 8, **changes: object) -> Problem:
-    costs = replace(random_costs(draw, most, density=0.0), pinned=frozenset())
-    return random_problem(draw, costs=costs, **changes)
-
-
-def all_plans(problem: Problem) -> list[frozenset[int]]:
-    """By definition: every subset that is closed under predecessors and keeps what has state."""
-    nodes = range(problem.costs.nodes)
-    sets = (
-        frozenset(v for v in nodes if mask >> v & 1) for mask in range(1 << problem.costs.nodes)
-    )
-    return [s for s in sets if problem.costs.closed(s)]
-
-
-def least(problem: Problem, objective: str) -> float:
-    return min(evaluate(problem, s).value(objective) for s in all_plans(problem))
-
-
-def draws(seed: int, count: int = GRAPHS) -> list[random.Random]:
-    return [random.Random(f"{seed}/{i}") for i in range(count)]
-
-
-def equal(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-6 * max(1.0, abs(a), abs(b))
 
 
 def test_closed_sets_are_all_of_them() -> None:
@@ -296,113 +248,6 @@ def test_ionn_uploads_each_piece_once_and_never_gets_slower() -> None:
         assert equal(steps[-1], plan("jointdnn", problem).evidence["predicted_ms"])
 
 
-def multi_exit(draw: random.Random) -> list[exits.Exit]:
-    """A trunk with heads: exit i is a prefix of the trunk and one more layer."""
-    trunk = replace(random_costs(draw, 7, density=0.0), pinned=frozenset())
-    places = sorted(draw.sample(range(1, trunk.nodes + 1), min(3, trunk.nodes)))
-    shares = [draw.random() + 0.1 for _ in places]
-    return [
-        exits.Exit(_exit_costs(trunk, length, draw), 0.5 + 0.1 * i, shares[i] / sum(shares))
-        for i, length in enumerate(places)
-    ]
-
-
-def _exit_costs(trunk: Costs, length: int, draw: random.Random) -> Costs:
-    wires = [replace(w, readers=tuple(r for r in w.readers if r < length)) for w in trunk.wires]
-    wires = [w for w in wires if w.readers and w.producer < length]
-    wires.append(Wire(length - 1, (length,), draw.randint(1, 9)))
-    return Costs((*trunk.device_ms[:length], 2.0), (*trunk.server_ms[:length], 1.0), tuple(wires))
-
-
-@pytest.mark.parametrize("name", ["edgent", "eddi"])
-def test_the_exit_is_the_deepest_that_meets_the_deadline(name: str) -> None:
-    for draw in draws(11):
-        leaving = multi_exit(draw)
-        deadline = draw.uniform(5, 120)
-        problem = random_problem(
-            draw, costs=leaving[-1].costs, limits=Limits(latency_ms=deadline),
-            extras={"exits": leaving},
-        )  # fmt: skip
-        best = [least(replace(problem, costs=e.costs), "latency") for e in leaving]
-        meets = [i for i, value in enumerate(best) if value <= deadline]
-        found = plan(name, problem)
-        assert found.evidence["exit"] == (meets[-1] if meets else 0)
-        assert found.evidence["missed"] == (not meets)
-        later = replace(problem, limits=Limits(latency_ms=deadline * 1.5))
-        assert plan(name, later).evidence["exit"] >= found.evidence["exit"]
-        faster = replace(problem, link=replace(problem.link, up=problem.link.up * 3))
-        assert plan(name, faster).evidence["exit"] >= found.evidence["exit"]
-
-
-def test_edgent_dynamic_looks_up_the_state_nearest_to_the_bandwidth() -> None:
-    for draw in draws(12):
-        leaving = multi_exit(draw)
-        problem = random_problem(
-            draw, costs=leaving[-1].costs, limits=Limits(latency_ms=60.0),
-            extras={"exits": leaving, "states": (0.5, 5.0, 50.0)},
-        )  # fmt: skip
-        table = exits.configuration_map(problem, (0.5, 5.0, 50.0))
-        near = replace(problem, link=replace(problem.link, up=7.0))
-        assert plan("edgent-dynamic", near).evidence == table[5.0].evidence
-        for state, chosen in table.items():
-            rewards = []
-            for e in leaving:
-                link = replace(
-                    problem.link, up=state, down=problem.link.down * state / problem.link.up
-                )
-                at = replace(problem, costs=e.costs, link=link)
-                rewards.append(exits.reward(e.accuracy, least(at, "latency"), 60.0))
-            assert equal(chosen.evidence["reward"], max(rewards))
-
-
-def test_addas_expectation_is_the_mean_of_what_the_executor_would_do() -> None:
-    for draw in draws(13):
-        leaving = multi_exit(draw)
-        problem = random_problem(draw, costs=leaving[-1].costs, extras={"exits": leaving})
-        found = plan("adda", problem)
-        shares = [e.share for e in leaving]
-        times = [exits.path_ms(problem, leaving, i, len(found.device)) for i in range(len(leaving))]
-        drawn = draw.choices(times, shares, k=400)
-        expected = found.evidence["expected_ms"]
-        spread = sum(p * (t - expected) ** 2 for p, t in zip(shares, times)) ** 0.5
-        assert abs(sum(drawn) / 400 - expected) <= 4 * spread / 20 + 1e-9
-
-
-def spinn_problem(draw: random.Random) -> Problem:
-    leaving = multi_exit(draw)
-    table = []
-    for threshold in (0.5, 0.7, 0.9):
-        shares = [draw.random() for _ in leaving]
-        table.append(
-            exits.Calibration(
-                threshold, tuple(s / sum(shares) for s in shares), 0.6 + threshold / 4
-            )
-        )
-    return random_problem(
-        draw, costs=leaving[-1].costs, extras={"exits": leaving, "calibration": table}
-    )
-
-
-def test_spinn_meets_constraints_in_their_order_and_relaxes_what_nobody_meets() -> None:
-    for draw in draws(14):
-        problem = spinn_problem(draw)
-        rules = (("accuracy", 0.75), ("server_ms", None))
-        found = plan("spinn", replace(problem, extras={**problem.extras, "constraints": rules}))
-        assert found.evidence["accuracy"] >= 0.75
-        fastest = plan("spinn", replace(problem, extras={**problem.extras,
-            "constraints": (("latency_ms", 0.0), ("accuracy", None))}))  # fmt: skip
-        ranked = plan("spinn", replace(problem, extras={**problem.extras,
-            "constraints": (("latency_ms", None),)}))  # fmt: skip
-        assert equal(fastest.evidence["latency_ms"], ranked.evidence["latency_ms"])
-
-
-def test_a_loaded_server_never_draws_spinns_cut_nearer() -> None:
-    for draw in draws(15):
-        problem = spinn_problem(draw)
-        loaded = replace(problem, server_load=problem.server_load * 2)
-        assert len(plan("spinn", loaded).device) >= len(plan("spinn", problem).device)
-
-
 def test_deepwear_without_repeats_is_dads_on_chains_and_never_better_than_dads() -> None:
     for draw in draws(16):
         problem = chain_problem(draw)
@@ -473,80 +318,6 @@ def test_the_lagrangian_reaches_the_whole_hull() -> None:
         for slope in (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0):
             best = min(error + slope * size for size, error in every)
             assert equal(min(error + slope * size for size, error in reached), best)
-
-
-def test_jps_is_the_best_multiset_of_few_jobs_and_within_its_bound_of_many() -> None:
-    for draw in draws(20):
-        problem = replace(chain_problem(draw, most=5), server_load=1.0)
-        points = []
-        for length in problem.costs.single_cuts:
-            cost = evaluate(problem, frozenset(range(length)))
-            points.append((cost.device_ms, cost.link_ms))
-        jobs = draw.randint(1, 4)
-        found = plan("jps", replace(problem, extras={"jobs": jobs})).evidence
-        best = min(
-            min(streams_makespan(order) for order in itertools.permutations(mix))
-            for mix in itertools.combinations_with_replacement(points, jobs)
-        )
-        assert equal(found["makespan_ms"], best)
-        many = plan("jps", replace(problem, extras={"jobs": 40})).evidence
-        slack = max(f for f, _ in points) + max(g for _, g in points)
-        assert many["bound_ms"] - 1e-6 <= many["makespan_ms"] <= many["bound_ms"] + slack + 1e-6
-
-
-def streams_makespan(order: tuple[tuple[float, float], ...]) -> float:
-    compute = link = 0.0
-    for f, g in order:
-        compute += f
-        link = max(compute, link) + g
-    return link
-
-
-def test_johnsons_order_is_the_best_order() -> None:
-    for draw in draws(21):
-        jobs = [(draw.randint(0, 9), draw.randint(0, 9)) for _ in range(draw.randint(1, 5))]
-        best = min(streams_makespan(order) for order in itertools.permutations(jobs))
-        assert streams.makespan(jobs) == best
-
-
-def pipelines(pieces: int, devices: int):  # type: ignore[no-untyped-def]
-    """All ways to part `pieces` into runs with at least one device each."""
-    if pieces == 0:
-        yield []
-        return
-    for first in range(pieces):
-        for m in range(1, devices + 1):
-            for rest in pipelines(first, devices - m):
-                yield [*rest, (first, pieces, m)]
-
-
-def test_picos_period_is_that_of_exhaustive_search() -> None:
-    for draw in draws(22):
-        work = [draw.randint(1, 20) for _ in range(draw.randint(1, 5))]
-        moved = [draw.randint(0, 6) for _ in work]
-
-        def stage_ms(i: int, j: int, m: int, work=work, moved=moved) -> float:  # type: ignore[no-untyped-def]
-            return sum(work[i:j]) / m + moved[i] + 0.5 * (m - 1)
-
-        devices = draw.randint(1, 4)
-        period, stages = streams.pipeline(len(work), devices, stage_ms)
-        best = min(max(stage_ms(*s) for s in p) for p in pipelines(len(work), devices))
-        assert equal(period, best)
-        assert equal(max(stage_ms(*s) for s in stages), best)
-        assert sum(m for _, _, m in stages) <= devices
-        assert [s[0] for s in stages] == [0, *(s[1] for s in stages[:-1])]
-
-
-def test_pico_uses_each_device_at_most_once() -> None:
-    for draw in draws(23):
-        speeds = [draw.uniform(0.5, 3) for _ in range(draw.randint(1, 5))]
-        problem = chain_problem(draw, extras={"speeds": speeds})
-        stages = plan("pico", problem).evidence["stages"]
-        used = [d for stage in stages for d in stage.devices]
-        assert len(used) == len(set(used))
-        assert stages[0].first == 0
-        assert stages[-1].end == problem.costs.nodes
-        assert all(stage.devices for stage in stages)
 
 
 def test_mdpo_is_the_best_plan_that_fits_into_the_contact() -> None:
