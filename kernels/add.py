@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import ELEMENT, Constant, Cursor, Field, Lowered, Rows, image_rows
-from .activations import is_lookup, lower_lookup
 from .elementwise import (
     all_of,
     at_most_five_axes,
@@ -32,6 +31,7 @@ from .fixedpoint import (
     quantize_multiplier,
     rounding_divide_by_pot,
 )
+from .lookup import is_lookup, lower_lookup
 from .operation import Operation, layout
 from .plain import with_plain
 from .scales import checked_log2

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node
 from ..runtime.lowering import Constant, Field, Lowered
-from .activations import is_lookup, lower_lookup
 from .add import int32_range
 from .elementwise import (
     all_of,
@@ -27,6 +26,7 @@ from .fixedpoint import (
     multiplier_for,
     multiply_by_quantized_multiplier,
 )
+from .lookup import is_lookup, lower_lookup
 from .operation import Operation
 from .plain import with_plain
 

@@ -15,13 +15,13 @@ import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
-from .activations import LOOKUP_S8, lower_lookup, table_s8
 from .elementwise import ROWS, int16_is_symmetric, is_quantized, unary_rows
 from .exponential import power_table
 from .fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from .general_functions import one_dtype, one_reference
 from .in_numpy import IN_NUMPY
 from .inverse_root import inverse_root
+from .lookup import LOOKUP_S8, lower_lookup, table_s8
 from .operation import Layout, Operation, layout
 from .transcendental import turn_words
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..runtime.graph import DTYPES, Graph, Node, Tensor
 from ..runtime.lowering import ELEMENT, Constant, Field, Lowered
-from .activations import lower_lookup
 from .elementwise import ROWS, unary_rows
 from .fixedpoint import (
     is_in_floats,
@@ -20,6 +19,7 @@ from .fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
+from .lookup import lower_lookup
 from .operation import Layout, Operation, layout
 from .scales import round_half_away
 

@@ -10,7 +10,6 @@ from ..runtime.errors import Refusal
 from ..runtime.graph import Graph, Node
 from ..runtime.lowering import Lowered
 from . import (
-    activations,
     add,
     add_n,
     assign,
@@ -30,6 +29,7 @@ from . import (
     general_functions,
     general_tensors,
     grid_sample,
+    hard_swish,
     hybrid,
     l2_normalization,
     log_softmax,
@@ -44,11 +44,13 @@ from . import (
     pool2d,
     quantize,
     rearrange,
+    rectifiers,
     reduce,
     reshape,
     resize,
     roi_align,
     select,
+    sigmoids,
     sign,
     signal_fft,
     signal_filter_bank,
@@ -86,12 +88,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "l2_normalization": l2_normalization.OPERATION,
     "log_softmax": log_softmax.OPERATION,
     "softmax": softmax.SOFTMAX,
-    "relu": activations.RELU,
-    "leaky_relu": activations.LEAKY_RELU,
+    "relu": rectifiers.RELU,
+    "leaky_relu": rectifiers.LEAKY_RELU,
     "sign": sign.OPERATION,
-    "logistic": activations.LOGISTIC,
-    "tanh": activations.TANH,
-    "hard_swish": activations.HARD_SWISH,
+    "logistic": sigmoids.LOGISTIC,
+    "tanh": sigmoids.TANH,
+    "hard_swish": hard_swish.HARD_SWISH,
     "quantize": quantize.QUANTIZE_OPERATION,
     "dequantize": quantize.DEQUANTIZE_OPERATION,
     "mean": mean.MEAN,
@@ -186,7 +188,14 @@ def layouts() -> dict[str, Layout]:
     return {words.kernel: words for operation in operations for words in operation.layouts}
 
 
-NO_KERNELS = {"dispatch": "loop", "lead": "team", "follow": "team", "peak": "peak"}
+# Native functions whose file has another name than what lowers to them, or to which nothing does.
+APART = {
+    "dispatch": "loop",
+    "follow": "team",
+    "lead": "team",
+    "lookup_s8": "lookup",
+    "peak": "peak",
+}
 
 
 def custom_file(name: str) -> Path | None:
@@ -212,8 +221,8 @@ def native_module(name: str) -> str:
 
     A kernel's native twin stands in the file with the name of the one that lowers to it.
     """
-    if name in NO_KERNELS:
-        return NO_KERNELS[name]
+    if name in APART:
+        return APART[name]
     for operation in OPERATIONS.values():
         if any(words.kernel == name for words in operation.layouts):
             return operation.lower.__module__.rpartition(".")[2]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracle import tflite_reference
 from tflite_writer import ModelBuilder
 
-from midge.kernels import activations, table
+from midge.kernels import sigmoids, table
 
 RELUS = ["RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"]
 FIXED_OUTPUT = {
@@ -96,7 +96,7 @@ def test_sigmoid_table_is_tflites():
     content = model("TANH", "int16", (2 / 12288, 0), FIXED_OUTPUT["TANH", "int16"])
     (answers,) = tflite_reference(content, [EVERY["int16"]])
     entries = answers[32768::128].astype(np.int32) + 32768
-    np.testing.assert_array_equal(activations.sigmoid_table()[:255], entries[:255])
+    np.testing.assert_array_equal(sigmoids.sigmoid_table()[:255], entries[:255])
 
 
 @pytest.mark.parametrize("op", [*RELUS, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC"])

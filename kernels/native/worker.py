@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ...runtime.custom import find, import_file
-from ..table import NO_KERNELS, custom_file, layouts
+from ..table import APART, custom_file, layouts
 from ..vector.table import native_module
 from .compiler import compile_object
 from .registry import FUNCTIONS
@@ -28,7 +28,7 @@ def main(folder: str, *names: str) -> None:
 
 def _import(name: str) -> str:
     """Import the file that defines a function; its name."""
-    if name not in (NO_KERNELS.keys() | layouts().keys()):
+    if name not in (APART.keys() | layouts().keys()):
         find(name)  # brings all that users have
     own = custom_file(name)
     if own is not None:

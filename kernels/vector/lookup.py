@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...runtime.lowering import ELEMENT, Constant, Lowered
-from ..activations import LOOKUP_S8
 from ..elementwise import ROWS
+from ..lookup import LOOKUP_S8
 from ..operation import layout
 
 FLIP = layout("flip_sign_s8", f"{ROWS} x y")

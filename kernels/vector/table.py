@@ -79,7 +79,7 @@ def native_names() -> list[str]:
     """Every native function, vector or plain."""
     modules = (*MODULES.values(), lookup, winograd)
     vector = [words.kernel for module in modules for words in module.LAYOUTS]
-    return list(dict.fromkeys([*table.layouts(), *vector, *table.NO_KERNELS]))
+    return list(dict.fromkeys([*table.layouts(), *vector, *table.APART]))
 
 
 def native_module(name: str) -> str:

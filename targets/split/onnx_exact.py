@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import add, mean, mul
-from ...kernels.activations import is_lookup
 from ...kernels.convolution import requantization
 from ...kernels.fixedpoint import activation_range
+from ...kernels.lookup import is_lookup
 from ...kernels.table import OPERATIONS
 from ...kernels.windows import windows
 from ...runtime.graph import Graph, Node

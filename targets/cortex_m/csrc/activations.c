@@ -1,4 +1,4 @@
-/* Functions of one element (kernels/activations.py). */
+/* Functions of one element (kernels/{lookup,rectifiers,sigmoids,hard_swish}.py). */
 #include "midge_elementwise.h"
 #include "midge_fixedpoint.h"
 #include "midge_kernels.h"

@@ -1,4 +1,4 @@
-/* Sigmoid of float32 (kernels/activations.py), apart from the others: it counts in double. */
+/* Sigmoid of float32 (kernels/sigmoids.py), apart from the others: it counts in double. */
 #include "midge_elementwise.h"
 #include "midge_exponential.h"
 #include "midge_kernels.h"
