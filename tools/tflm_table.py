@@ -29,7 +29,9 @@ ONLY_READ = (*OTHERWISE, "ASSIGN_VARIABLE")  # and every custom operator; TFLM i
 # are TFLite's bits.
 DIFFERENCES = {
     ("ADD", "int32"): "TFLM leaves out a fused activation",
+    ("ELU", "float32"): "TFLM's exponential is a C library's, one unit in the last place off",
     ("FULLY_CONNECTED", "int16"): "without a bias TFLM rescales its sum as one of 64 bits",
+    ("MUL", "int16"): "TFLM multiplies and divides the scales as doubles, TFLite as floats",
     ("RELU", "int16"): "TFLM divides the scales as doubles, TFLite as floats",
     ("RELU6", "int8"): "TFLM does not rescale from the input's numbers to the output's",
     ("RELU6", "int16"): "TFLM does not rescale from the input's numbers to the output's",
@@ -37,9 +39,12 @@ DIFFERENCES = {
     ("SOFTMAX", "int16"): "TFLM multiplies beta and scale as doubles",
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"): "TFLM is off by one in a few numbers of a hundred; "
     "where it rounds otherwise was not found",
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "float32"): "TFLM adds in another order, some units in the "
+    "last place",
     ("SVDF", "float32"): "TFLM adds in another order, one unit in the last place here and there",
     ("SPACE_TO_BATCH_ND", "int8"): "TFLM pads with a number that it never set",
     ("SPACE_TO_BATCH_ND", "float32"): "TFLM pads with a number that it never set",
+    ("TRANSPOSE_CONV", "int16"): "without a bias TFLM rescales its sum as one of 64 bits",
 }
 HEAD = """
 ## TensorFlow Lite for Microcontrollers
