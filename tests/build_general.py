@@ -211,6 +211,17 @@ def detector(
     return model.build([raw, scores], made)
 
 
+def classifier(shape: tuple[int, ...] = (2, 3)) -> bytes:
+    """BasicClassifier: four of six numbers, and whether each reaches its threshold."""
+    model = ModelBuilder()
+    x = model.tensor(shape, "int32")
+    places = model.constant(np.array([3, 0, 3, 5]), "int32")
+    least = model.constant(np.array([9, -5, 11, 0]), "int32")
+    made = [model.tensor((4,), "bool"), model.tensor((4,), "int32")]
+    model.node("CUSTOM", [x, places, least], made, custom_code="BasicClassifier")
+    return model.build([x], made)
+
+
 def updated(
     shape: tuple[int, ...],
     part: tuple[int, ...],

@@ -48,6 +48,17 @@ def test_a_circular_buffer_that_ends_inferences_is_refused() -> None:
         read_tflite(g.circular_buffer(rows=4))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(6,), (2, 3)], ids=["a row", "rows"])
+def test_a_classifier_says_which_numbers_reach_their_thresholds(
+    target: str, shape: tuple[int, ...]
+) -> None:
+    executor = find_backend(target).build(compile_model(g.classifier(shape), target))
+    reached, picked = executor.run([np.array([8, 1, 2, 9, 4, -7], np.int32).reshape(shape)])
+    assert picked.tolist() == [9, 8, 9, -7]
+    assert reached.tolist() == [True, True, False, False]
+
+
 def test_what_vela_made_is_refused_with_a_remedy() -> None:
     model = ModelBuilder()
     x, y = model.tensor((1, 8), *g.Q), model.tensor((1, 8), *g.Q)

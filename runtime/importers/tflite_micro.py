@@ -1,16 +1,18 @@
 """Readers of the custom operators that TFLM's resolver has. (tensorflow/lite/micro/kernels.)
 
 CIRCULAR_BUFFER keeps the last rows that it was given, its output, from one inference to the next
-(circular_buffer.cc). Ethos-U's operator is a program for that accelerator, and has no numbers that
-anybody else could compute.
+(circular_buffer.cc). BasicClassifier picks some of its numbers and asks of each whether it reaches
+its threshold, which is GATHER and GREATER_EQUAL (basic_classifier.cc). Ethos-U's operator is a
+program for that accelerator, and has no numbers that anybody else could compute.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
 
+import numpy as np
 from flatbuffers import flexbuffers
 
 from ..attributes import Slide
@@ -20,6 +22,7 @@ from .tflite_file import FileModel, FileOperator, FileTensor, Malformed
 from .tflite_reading import Parts, Reader, Reading, Unsupported
 
 CIRCULAR_BUFFER = "CIRCULAR_BUFFER"
+CLASSIFIER = "BasicClassifier"
 DETECTION = "TFLite_Detection_PostProcess"
 MOST_DETECTIONS = 1 << 16
 _NUMBERS = (
@@ -30,13 +33,15 @@ _EVERY_TIME = (5, 13, 25)  # rows at which TFLM takes no cycles_max for 1
 
 
 def with_micro(model: FileModel) -> FileModel:
-    """The model with a state for each circular buffer, its first operand from then on, and with
-    floats for each detector."""
+    """The model with a state for each circular buffer, its first operand from then on, with floats
+    for each detector, and other operators for each classifier."""
     tensors, states = list(model.tensors), set(model.states)
     operators: list[FileOperator] = []
     for operator in model.operators:
         if operator.custom_code == DETECTION:
             operator = _with_floats(operator, tensors, operators)
+        if _is_classifier(operator):
+            operator = _compared(operator, tensors, operators)
         if operator.custom_code == CIRCULAR_BUFFER and len(operator.outputs) == 1:
             (output,) = operator.outputs
             state = len(tensors)
@@ -45,7 +50,7 @@ def with_micro(model: FileModel) -> FileModel:
             states.add(state)
             operator = replace(operator, inputs=(state, *operator.inputs))
         operators.append(operator)
-    if len(tensors) == len(model.tensors):
+    if len(operators) == len(model.operators) and len(tensors) == len(model.tensors):
         return model
     return replace(
         model, tensors=tuple(tensors), operators=tuple(operators), states=frozenset(states)
@@ -73,6 +78,38 @@ def _with_floats(
             index = made
         inputs.append(index)
     return replace(operator, inputs=tuple(inputs))
+
+
+def _is_classifier(operator: FileOperator) -> bool:
+    known = operator.code == "CUSTOM" and operator.custom_code == CLASSIFIER
+    return known and (len(operator.inputs), len(operator.outputs)) == (3, 2)
+
+
+def _compared(
+    operator: FileOperator, tensors: list[FileTensor], operators: list[FileOperator]
+) -> FileOperator:
+    """A classifier's comparison, after what picks its numbers, by their place in one or two axes.
+
+    Operands: numbers, places, thresholds; outputs: those that reach theirs, and the numbers.
+    """
+    numbers, places, thresholds = operator.inputs
+    reached, picked = operator.outputs
+    plain = replace(operator, custom_code="", version=1, options=None)
+    if len(tensors[numbers].shape) > 1:
+        flat = math.prod(tensors[numbers].shape)
+        made = len(tensors)
+        shape = np.array([flat], np.int32).view(np.uint8)
+        source = replace(tensors[numbers], data=None, variable=False)
+        tensors.append(replace(source, index=made, shape=(flat,)))
+        tensors.append(
+            FileTensor(made + 1, "shape", (1,), "INT32", None, shape, False, False, False)
+        )
+        operators.append(
+            replace(plain, code="RESHAPE", inputs=(numbers, made + 1), outputs=(made,))
+        )
+        numbers = made
+    operators.append(replace(plain, code="GATHER", inputs=(numbers, places), outputs=(picked,)))
+    return replace(plain, code="GREATER_EQUAL", inputs=(picked, thresholds), outputs=(reached,))
 
 
 def circular_buffer(node: Reading) -> Parts:
@@ -126,7 +163,7 @@ def detection(node: Reading) -> Parts:
             f"{attrs.most} detections of {attrs.classes} classes, {attrs.per_class} of each, are "
             f"not 1 to {MOST_DETECTIONS}"
         )
-    if not 0 < attrs.most_overlap <= 1 or 0 in scales or not all(map(isfinite, scales)):
+    if not 0 < attrs.most_overlap <= 1 or 0 in scales or not all(map(math.isfinite, scales)):
         raise Malformed(
             f"an overlap of {attrs.most_overlap} or the scales {list(scales)} are out of range"
         )
