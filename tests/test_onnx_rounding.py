@@ -184,6 +184,7 @@ QUANTIZED = {
     "QLinearSigmoid": (A, {"sy": np.float32(1 / 256)}),
     "QLinearGlobalAveragePool": (A, {}),
     "QLinearAveragePool": (A, {"kernel_shape": [3, 3], "strides": [2, 2]}),
+    "QLinearWhere": (("k", *A, *B), {"k": WEIGHTS[:4, 0, 0, :1, None] > 0}),
 }  # fmt: skip
 
 

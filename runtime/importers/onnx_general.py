@@ -192,17 +192,22 @@ def product(node: NodeReading, a: int, b: int, dtype: str | None = None) -> int:
 
 def matmul_integer(node: NodeReading) -> Made:
     """int32 sums of products of bytes less their zero points."""
-    operands = []
-    for place, zero_place in ((0, 2), (1, 3)):
-        x = as_type(node, node.build.plain(node.inputs[place]), "int32")
-        if node.has(zero_place):
-            zero = as_type(node, node.build.plain(node.inputs[zero_place]), "int32")
-            shape = node.build.tensors[zero].shape
-            if place == 0 and len(shape) == 1 and shape[0] > 1:
-                zero = node.build.reshaped(zero, (*shape, 1))  # one for each row
-            x = pair(node, "sub", x, zero)
-        operands.append(x)
-    return [Value(product(node, operands[0], operands[1]))]
+    return [Value(product(node, centred(node, 0, 2), centred(node, 1, 3)))]
+
+
+def centred(node: NodeReading, place: int, zero_place: int) -> int:
+    """The bytes of an operand less their zero point, in int32."""
+    x = as_type(node, node.build.plain(node.inputs[place]), "int32")
+    if not node.has(zero_place):
+        return x
+    zero = as_type(node, node.build.plain(node.inputs[zero_place]), "int32")
+    shape = node.build.tensors[zero].shape
+    if place == 0 and len(shape) == 1 and shape[0] > 1:
+        zero = node.build.reshaped(zero, (*shape, 1))  # one for each row
+    numbers, zeros = (node.build.tensors[index].data for index in (x, zero))
+    if numbers is not None and zeros is not None:
+        return node.build.constant(numbers - zeros)
+    return pair(node, "sub", x, zero)
 
 
 def as_type(node: NodeReading, index: int, kind: str) -> int:

@@ -8,6 +8,8 @@ from ..attributes import LeakyRelu, Relu
 from . import onnx_beforehand as beforehand
 from . import onnx_compute as compute
 from . import onnx_convolutions as convolutions
+from . import onnx_dynamic as dynamic
+from . import onnx_dynamic_lstm as dynamic_lstm
 from . import onnx_general as general
 from . import onnx_movement as movement
 from . import onnx_normalizing as normalizing
@@ -57,6 +59,8 @@ READERS: Mapping[str, OnnxReader] = {
     "Upsample": resize,
     **beforehand.READERS,
     **convolutions.READERS,
+    **dynamic.READERS,
+    **dynamic_lstm.READERS,
     **general.READERS,
     **normalizing.READERS,
     **placing.READERS,

@@ -103,6 +103,10 @@ def _softmax(w: Writer) -> None:
     w.quantized(w.same("Softmax", [w.real(0)]), 3)
 
 
+def _where(w: Writer) -> None:
+    w.quantized(w.op("Where", [w.inputs[0], w.real(1), w.real(4)], w.fresh("y")), 7)
+
+
 WRITERS: Mapping[str, Callable[[Writer], None]] = {
     "QGemm": _gemm,
     "QLinearAdd": _two("Add"),
@@ -115,6 +119,7 @@ WRITERS: Mapping[str, Callable[[Writer], None]] = {
     "QLinearMul": _two("Mul"),
     "QLinearSigmoid": _one("Sigmoid"),
     "QLinearSoftmax": _softmax,
+    "QLinearWhere": _where,
 }
 
 

@@ -41,6 +41,12 @@ class Direction:
         y = product(self.node, x, self.weights)
         return y if self.bias is None else pair(self.node, "add", y, self.bias)
 
+    def returned(self, hidden: int) -> int:
+        """The state's part of all gates."""
+        y = product(self.node, hidden, self.recurrent)
+        bias = self.recurrent_bias
+        return y if bias is None else pair(self.node, "add", y, bias)
+
     def parts(self, x: int) -> tuple[int, ...]:
         """[batch, gates * units] gate by gate."""
         if self.gates == 1:
@@ -49,8 +55,13 @@ class Direction:
         return self.node.emit("split", [x], sizes, outputs=self.gates)
 
 
-def recurrent(node: NodeReading) -> Made:
-    """All steps of all directions: the outputs, then the last states."""
+def of_floats(node: NodeReading) -> Made:
+    return recurrent(node, lambda place: _direction(node, place))
+
+
+def recurrent(node: NodeReading, direct: Callable[[int], Direction]) -> Made:
+    """All steps of all directions, of which `direct` makes one by its place: the outputs, then the
+    last states."""
     _refuse_unusual(node)
     batch_first = node.attribute("layout", 0) == 1
     x = node.build.plain(node.inputs[0])
@@ -63,7 +74,8 @@ def recurrent(node: NodeReading) -> Made:
     backwards = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
     made, hidden, cells = [], [], []
     for place, back in enumerate(backwards):
-        outputs, last = _run(node, place, rows[::-1] if back else rows, batch, batch_first)
+        series = rows[::-1] if back else rows
+        outputs, last = _run(direct(place), place, series, batch, batch_first)
         made.append(outputs[::-1] if back else outputs)
         hidden.append(last[0])
         cells.append(last[-1])
@@ -85,10 +97,10 @@ def _refuse_unusual(node: NodeReading) -> None:
 
 
 def _run(
-    node: NodeReading, place: int, rows: Sequence[int], batch: int, batch_first: bool
+    direction: Direction, place: int, rows: Sequence[int], batch: int, batch_first: bool
 ) -> tuple[list[int], list[int]]:
     """(output of each step, last states) of one direction."""
-    direction = _direction(node, place)
+    node = direction.node
     state = [_initial(node, i, place, batch, direction.units, batch_first)
              for i in range(2 if node.op == "LSTM" else 1)]  # fmt: skip
     step = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}[node.op]
@@ -142,21 +154,15 @@ def _of(node: NodeReading, op: str, x: int) -> int:
     return node.emit(op, [x], NoAttrs())[0]
 
 
-def _recurrent(direction: Direction, hidden: int) -> int:
-    y = product(direction.node, hidden, direction.recurrent)
-    bias = direction.recurrent_bias
-    return y if bias is None else pair(direction.node, "add", y, bias)
-
-
 def _rnn(d: Direction, row: int, state: list[int], peepholes: list[int]) -> list[int]:
-    return [_of(d.node, "tanh", pair(d.node, "add", d.gated(row), _recurrent(d, state[0])))]
+    return [_of(d.node, "tanh", pair(d.node, "add", d.gated(row), d.returned(state[0])))]
 
 
 def _gru(d: Direction, row: int, state: list[int], peepholes: list[int]) -> list[int]:
     """Gates: update, reset, hidden."""
     node, (hidden,) = d.node, state
     own = d.parts(d.gated(row))
-    back = d.parts(_recurrent(d, hidden))
+    back = d.parts(d.returned(hidden))
     update, reset = (_of(node, "logistic", pair(node, "add", own[i], back[i])) for i in (0, 1))
     if node.attribute("linear_before_reset", 0):
         inner = pair(node, "mul", reset, back[2])
@@ -175,7 +181,7 @@ def _gru(d: Direction, row: int, state: list[int], peepholes: list[int]) -> list
 def _lstm(d: Direction, row: int, state: list[int], peepholes: list[int]) -> list[int]:
     """Gates: input, output, forget, cell."""
     node, (hidden, cell) = d.node, state
-    gates = list(d.parts(pair(node, "add", d.gated(row), _recurrent(d, hidden))))
+    gates = list(d.parts(pair(node, "add", d.gated(row), d.returned(hidden))))
     if peepholes:
         for i in (0, 2):
             seen = pair(node, "mul", peepholes[i], cell)
@@ -216,4 +222,4 @@ def _joined(node: NodeReading, parts: Sequence[int], shape: tuple[int, ...]) -> 
     return node.build.reshaped(whole, shape)
 
 
-READERS: Mapping[str, Callable[[NodeReading], Made]] = dict.fromkeys(USUAL, recurrent)
+READERS: Mapping[str, Callable[[NodeReading], Made]] = dict.fromkeys(USUAL, of_floats)
