@@ -98,6 +98,14 @@ def test_products_of_bytes(kind: str) -> None:
     assert furthest(content, {"x": x}) <= CLOSE
 
 
+def test_scales_of_rows_are_refused() -> None:
+    x = np.zeros((5, 20), np.uint8)
+    held = {"w": np.zeros((20, 5), np.int8), "s": np.ones(5, np.float32), "t": np.float32(1)}
+    content = operator("MatMulIntegerToFloat", ["x", *held], {"x": x}, held)
+    with pytest.raises(UnsupportedModel, match="a scale for each row"):
+        read_model(content)
+
+
 def test_networks_that_onnxruntime_fused(tmp_path: Path) -> None:
     """Quantized by its tool, then saved as it runs them."""
     from onnxruntime import quantization as tool
@@ -174,3 +182,39 @@ def test_masks_of_other_shapes_are_refused() -> None:
     content, _ = attention(np.ones((2, 1, 8, 8), np.int32))
     with pytest.raises(UnsupportedModel, match=r"its mask has the shape \[2, 1, 8, 8\]"):
         read_model(content)
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+def test_pools_with_channels_last(kind: str) -> None:
+    limits, rng = np.iinfo(kind), np.random.default_rng(6)
+    x = rng.integers(limits.min, limits.max + 1, (2, 7, 9, 5)).astype(kind)
+    own = helper.np_dtype_to_tensor_dtype(x.dtype)
+    content = operator("NhwcMaxPool", ["x"], {"x": x}, {}, [own], kernel_shape=[3, 2],
+                       strides=[2, 2], pads=[1, 0, 1, 1])  # fmt: skip
+    assert furthest(content, {"x": x}) == 0
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+def test_tables_in_blocks(zeros: bool) -> None:
+    """Embeddings of language models: 4 bits, two in a byte."""
+    rng = np.random.default_rng(7)
+    held = {"w": rng.integers(0, 256, (12, 32)).astype(np.uint8),
+            "s": rng.uniform(0.01, 0.1, (12, 4)).astype(np.float32)}  # fmt: skip
+    if zeros:
+        held["z"] = rng.integers(0, 256, (12, 2)).astype(np.uint8)
+    x = rng.integers(0, 12, (2, 5))
+    content = operator("GatherBlockQuantized", ["w", "x", *list(held)[1:]], {"x": x}, held,
+                       block_size=16)  # fmt: skip
+    assert furthest(content, {"x": x}) == 0
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+def test_quantization_of_onnxruntimes_own_domain(kind: str) -> None:
+    held = {"s": np.float32(0.03), "z": np.asarray(SIGNED[kind] + 7, kind)}
+    own = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    x = floats(np.random.default_rng(8), 3, 50)
+    content = operator("QuantizeLinear", ["x", "s", "z"], {"x": x}, held, [own])
+    assert furthest(content, {"x": x}) == 0
+    whole = np.arange(100, dtype=kind)
+    content = operator("DequantizeLinear", ["x", "s", "z"], {"x": whole}, held)
+    assert furthest(content, {"x": whole}) == 0

@@ -88,6 +88,8 @@ def matmul_integer_to_float(node: NodeReading) -> Made:
 
 def _scale(node: NodeReading, *places: int) -> int:
     a, b = (node.build.plain(node.inputs[place]) for place in places)
+    if node.build.tensors[a].elements != 1:
+        raise Unsupported("its first factor has a scale for each row", "quantize it by tensor")
     return pair(node, "mul", a, b)
 
 

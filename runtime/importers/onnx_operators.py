@@ -33,6 +33,7 @@ READERS: Mapping[str, OnnxReader] = {
     "DequantizeLinear": quantization.dequantize_linear,
     "Dropout": movement.dropout,
     "Flatten": movement.flatten,
+    "GatherBlockQuantized": products.gather_block_quantized,
     "Gemm": products.gemm,
     "HardSwish": compute.unary("hard_swish"),
     "Identity": movement.identity,

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..attributes import FullyConnected
+from ..general import Axis
 from ..graph import DTYPES
 from .onnx_building import FLAT, TO_NHWC, Value
 from .onnx_general import pair, product
@@ -102,6 +103,27 @@ def matmul_n_bits(node: NodeReading) -> Made:
     if not node.has(5):
         return [made]
     return [Value(pair(node, "add", made.index, build.plain(node.inputs[5])))]
+
+
+def gather_block_quantized(node: NodeReading) -> Made:
+    """Rows of ONNX Runtime's table of 4 or 8 bits, a scale and a zero point for each block along an
+    axis. In bytes, numbers of 4 bits stand two in one along the last axis."""
+    data, scales = node.constant(0, "table"), node.constant(2, "scales")
+    zeros, bits = node.optional_constant(3, "zero points"), int(node.attribute("bits", 4))
+    middle = 0
+    if data.dtype == np.uint8:
+        data, middle = _unpacked(data, bits), 1 << (bits - 1)
+        zeros = zeros if zeros is None else _unpacked(zeros, bits)
+    rank, block = data.ndim, int(node.attribute("block_size", 128))
+    axis, along = (int(node.attribute(n, d)) for n, d in (("gather_axis", 0), ("quantize_axis", 1)))
+    if block < 1 or not (-rank <= axis < rank and -rank <= along < rank):
+        raise ValueError(f"axes {axis} and {along} of a table with {rank}, blocks of {block}")
+    places = np.arange(data.shape[along]) // block
+    steps = scales.take(places, along)
+    points = middle if zeros is None else zeros.astype(np.float32).take(places, along)
+    table = ((data.astype(np.float32) - points) * steps).astype(scales.dtype)
+    rows = [node.build.constant(table), node.build.plain(node.inputs[1])]
+    return [Value(node.emit("gather", rows, Axis(axis % rank))[0])]
 
 
 def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:

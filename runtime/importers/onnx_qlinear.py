@@ -107,7 +107,14 @@ def _where(w: Writer) -> None:
     w.quantized(w.op("Where", [w.inputs[0], w.real(1), w.real(4)], w.fresh("y")), 7)
 
 
+def _max_pool(w: Writer) -> None:
+    """Of images whose channels come last."""
+    x = w.op("Transpose", w.inputs, w.fresh("x"), perm=[0, 3, 1, 2])
+    w.op("Transpose", [w.same("MaxPool", [x])], w.output, perm=[0, 2, 3, 1])
+
+
 WRITERS: Mapping[str, Callable[[Writer], None]] = {
+    "NhwcMaxPool": _max_pool,
     "QGemm": _gemm,
     "QLinearAdd": _two("Add"),
     "QLinearAveragePool": _pool("AveragePool"),
