@@ -155,8 +155,9 @@ def _check_loops(graph: Graph, options: Options) -> None:
     for asked, name in ((options.input_by_row, "input by row"), (options.memories, "--memory")):
         if asked:
             raise PlanError(
-                "the model has a loop that asks while it runs whether it goes on; such a model is "
-                f"planned for whole inputs in one memory: leave out {name}"
+                "the model has a loop that asks while it runs whether it goes on, or a "
+                "CIRCULAR_BUFFER that ends inferences; such a model is planned for whole inputs in "
+                f"one memory: leave out {name}"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import build_cycles as cycles
 import build_general as g
 import build_loops as loops
 import numpy as np
@@ -19,7 +20,8 @@ def case(name: str, make: Callable[..., bytes], **arguments: object) -> Line:
 # Where TFLite's own kernels take bytes for unsigned or refuse, and TFLM's do what is meant.
 OWN = (
     "div_int8 div_uint8 add_n_int8 cumsum_int8 squared_difference_int16 sum_int8 sum_int16 "
-    "basic_classifier circular_buffer detection_fast detection_regular detection_uint8 "
+    "basic_classifier circular_buffer circular_buffer_ending "
+    "detection_fast detection_regular detection_uint8 "
     "dynamic_update_slice_wide_tflm ceil_tflm round_tflm "
     "cumsum_tflm cumsum_int32_tflm elu_int8_tflm rsqrt_int8_tflm rsqrt_int16_tflm prelu_int16_tflm "
     "log_tflm sin_tflm cos_tflm elu_tflm tanh_tflm"
@@ -202,6 +204,7 @@ CASES: list[Line] = [
     *(case(f"l2_pool2d_{padding.lower()}", g.pooled, padding=padding, activation=activation)
       for padding, activation in (("SAME", "NONE"), ("VALID", "RELU6"))),
     case("circular_buffer", g.circular_buffer),
+    case("circular_buffer_ending", cycles.ending),
     case("basic_classifier", g.classifier),
     *(case(f"{op.lower()}_tflm", g.one, op=op, shape=(3, 70))
       for op in ("LOG", "SIN", "COS", "ELU", "TANH")),

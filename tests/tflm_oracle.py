@@ -12,8 +12,12 @@ from midge.runtime.importers.tflite_file import parse
 ARENA_BYTES = 1 << 20
 
 
-def tflm_runs(model: bytes, runs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+def tflm_runs(
+    model: bytes, runs: Sequence[Sequence[np.ndarray]], reset_before: int = -1
+) -> list[list[np.ndarray]]:
     """Several inferences one after the other (state is kept), inputs and outputs in file order.
+
+    The interpreter is reset before inference `reset_before`.
 
     The calling test is skipped if tflite-micro isn't installed.
     """
@@ -24,7 +28,9 @@ def tflm_runs(model: bytes, runs: Sequence[Sequence[np.ndarray]]) -> list[list[n
     outputs = len(parse(model).outputs)
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=ARENA_BYTES)
     answers = []
-    for inputs in runs:
+    for number, inputs in enumerate(runs):
+        if number == reset_before:
+            interpreter.reset()
         for position, value in enumerate(inputs):
             interpreter.set_input(np.asarray(value), position)
         interpreter.invoke()

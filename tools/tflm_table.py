@@ -71,7 +71,9 @@ which it has not either, and what it refuses of the others, with our C and host)
 ADD_N, CUMSUM and ZEROS_LIKE of int8, SQUARED_DIFFERENCE, DYNAMIC_UPDATE_SLICE, PRELU (of int8
 slopes) and RSQRT of int16 and QUANTIZE to int32. A quotient of int8 that it would shift by 32 bits
 or more (under half a step, and by zero) is left to the processor there, and is 0 here. Its GREATER
-takes int16 and is never true of it, which isn't counted as a type.
+takes int16 and is never true of it, which isn't counted as a type. In inferences that a
+CIRCULAR_BUFFER ends (`cycles_max`), an output made behind it keeps its numbers, zeros at first and
+after a reset; in TFLM it is whatever lies in the arena.
 
 Where TFLM and TFLite differ, ours are TFLite's bits:
 

@@ -29,6 +29,7 @@ from . import tflite_signal as signal
 from .known import graph_of, known_values
 from .larq_rounding import as_larq_rounds
 from .tflite_branches import with_choices
+from .tflite_cycles import with_cycles
 from .tflite_file import (
     MAX_ELEMENTS,
     MAX_RANK,
@@ -137,17 +138,22 @@ def read_tflite(
     content = source if isinstance(source, bytes) else read_content(Path(source))
     try:
         model = with_micro(with_chains(with_choices(with_states(parse(content)))))
-        graph = _Import(model, label, {}).graph()
+        graph = _whole(model, label, {})
     except Malformed as error:
         raise ModelError(label, str(error)) from error
     if not input_shapes:
         return graph
     shapes = _checked_shapes(graph, input_shapes)
     try:
-        return _Import(model, label, shapes).graph()
+        return _whole(model, label, shapes)
     except (Malformed, UnsupportedModel) as error:
         wanted = ", ".join(f"{i}: {list(shape)}" for i, shape in shapes.items())
         raise InputError(f"{label} can't take the input shapes {wanted}: {error}") from error
+
+
+def _whole(model: FileModel, label: str | Path, shapes: Mapping[int, Shape]) -> Graph:
+    graph = _Import(model, label, shapes).graph()
+    return with_cycles(graph, tflite_micro.cycles_of(model), model.states, label)
 
 
 def _checked_shapes(graph: Graph, shapes: Mapping[int, Sequence[int]]) -> dict[int, Shape]:

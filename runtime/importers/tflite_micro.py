@@ -1,9 +1,10 @@
 """Readers of the custom operators that TFLM's resolver has. (tensorflow/lite/micro/kernels.)
 
 CIRCULAR_BUFFER keeps the last rows that it was given, its output, from one inference to the next
-(circular_buffer.cc). BasicClassifier picks some of its numbers and asks of each whether it reaches
-its threshold, which is GATHER and GREATER_EQUAL (basic_classifier.cc). Ethos-U's operator is a
-program for that accelerator, and has no numbers that anybody else could compute.
+(circular_buffer.cc; `tflite_cycles.py` has the inferences that it ends). BasicClassifier picks some
+of its numbers and asks of each whether it reaches its threshold, which is GATHER and GREATER_EQUAL
+(basic_classifier.cc). Ethos-U's operator is a program for that accelerator, and has no numbers that
+anybody else could compute.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _NUMBERS = (
     "nms_score_threshold nms_iou_threshold y_scale x_scale h_scale w_scale"
 ).split()
 _EVERY_TIME = (5, 13, 25)  # rows at which TFLM takes no cycles_max for 1
+_FIFTH = (2, 96)  # columns and channels with which it does so at the fifth without
 
 
 def with_micro(model: FileModel) -> FileModel:
@@ -121,21 +123,33 @@ def circular_buffer(node: Reading) -> Parts:
     wanted = (x.shape[0], state.shape[1], *x.shape[2:])
     if x.shape[1] != 1 or state.shape != wanted:
         raise Malformed(f"it can't keep rows of {list(x.shape)} in {list(state.shape)}")
-    cycles = _cycles(node.operator, state.shape[1])
-    if cycles != 1:
-        raise Unsupported(
-            f"it lets one of {cycles} inferences go on (cycles_max), and here all do",
-            "set cycles_max to 1, and run what follows as a model of its own when it is due",
-        )
+    _cycles_max(node.operator)
     return Parts("slide", Slide(state.shape[1] - 1, 1), node.operands(0, 1))
 
 
-def _cycles(operator: FileOperator, rows: int) -> int:
+def cycles_of(model: FileModel) -> dict[int, int]:
+    """Output of a circular buffer -> of how many inferences it lets one go on."""
+    found, unsaid = {}, 0
+    for operator in model.operators:
+        if operator.custom_code != CIRCULAR_BUFFER:
+            continue
+        (output,) = operator.outputs
+        cycles = _cycles_max(operator)
+        if cycles <= 0:
+            unsaid += 1
+            shape = model.tensors[output].shape
+            every_time = shape[1] in _EVERY_TIME or (unsaid == 5 and shape[2:] == _FIFTH)
+            cycles, unsaid = (1, 0) if every_time else (2, unsaid)
+        found[output] = cycles
+    return found
+
+
+def _cycles_max(operator: FileOperator) -> int:
     options = dict(tflite_custom.options(operator.custom_options).values)
     cycles = options.get("cycles_max", 0)
-    if not isinstance(cycles, int):
-        raise Malformed(f"cycles_max must be a whole number, not {cycles!r}")
-    return cycles if cycles > 0 else 1 if rows in _EVERY_TIME else 2
+    if not isinstance(cycles, int) or cycles >= 1 << 31:
+        raise Malformed(f"cycles_max must be a whole number of int32, not {cycles!r}")
+    return cycles
 
 
 def detection(node: Reading) -> Parts:
