@@ -10,8 +10,8 @@ from tflite_writer import ModelBuilder
 ROW = (1, 1, 4, 3)
 
 
-def buffered(model: ModelBuilder, x: int, rows: int, cycles: int) -> int:
-    kept = model.tensor((1, rows, 4, 3), *Q, variable=True)
+def buffered(model: ModelBuilder, x: int, rows: int, cycles: int, scale: float = Q[1]) -> int:
+    kept = model.tensor((1, rows, 4, 3), Q[0], scale, Q[2], variable=True)
     model.node(
         "CUSTOM", [x], [kept], custom_code="CIRCULAR_BUFFER",
         custom_options=flexbuffers.Dumps({"cycles_max": cycles}),

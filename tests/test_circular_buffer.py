@@ -86,6 +86,14 @@ def test_other_states_behind_a_buffer_are_refused() -> None:
         read_model(c.keeping())
 
 
+def test_rows_in_another_scale_behind_a_buffer_are_refused() -> None:
+    model = ModelBuilder()
+    x = model.tensor(c.ROW, *c.Q)
+    row = c.pooled(model, c.buffered(model, x, 4, 2), 4)
+    with pytest.raises(UnsupportedModel, match="rows come in another scale"):
+        read_model(model.build([x], [c.buffered(model, row, 3, 1, scale=0.1)]))
+
+
 def test_too_many_buffers_are_refused() -> None:
     model = ModelBuilder()
     x = last = model.tensor(c.ROW, *c.Q)

@@ -18,7 +18,7 @@ import numpy as np
 from ..attributes import Arithmetic, Concatenation, NoAttrs, Reshape, StridedSlice
 from ..errors import Refusal, UnsupportedModel
 from ..general import Function
-from ..graph import Graph, Node, Tensor
+from ..graph import DTYPES, Graph, Node, Tensor
 from ..while_loop import WHILE, WhileLoop
 
 MOST_DEPTH = 16  # buffers behind one another that end inferences
@@ -30,7 +30,7 @@ def with_cycles(
     """The graph whose circular buffers, by their outputs, end all but one of `cycles` inferences.
 
     `plain` are the states that ASSIGN_VARIABLE and circular buffers write. Raises
-    `UnsupportedModel` for nodes behind a buffer that keep anything else.
+    `UnsupportedModel` for nodes behind a buffer that keep anything else, or rows in another scale.
     """
     due = [node for node in graph.nodes[:-1] if cycles.get(node.outputs[0], 1) > 1]
     if not due:
@@ -38,6 +38,9 @@ def with_cycles(
     refusals = [_too_deep(due[-1])] if len(due) > MOST_DEPTH else []
     behind = graph.nodes[graph.nodes.index(due[0]) + 1 :]
     refusals += (_keeps(node) for node in behind if _states(graph, node) - plain)
+    refusals += (
+        _rescaled(node) for node in behind if node.op == "slide" and _rescales(graph, node)
+    )
     if refusals:
         raise UnsupportedModel(label, refusals, readable=graph)
     return _Cycles(graph, cycles).graph_of_all()
@@ -47,18 +50,36 @@ def _states(graph: Graph, node: Node) -> set[int]:
     return {index for index in node.operands if graph.tensors[index].variable}
 
 
+def _rescales(graph: Graph, node: Node) -> bool:
+    """Whether a row's numbers would mean something else in the buffer."""
+    kinds = [
+        None if values is None else (values.scales.tolist(), values.zero_points.tolist())
+        for values in (graph.tensors[index].quantization for index in node.operands)
+    ]
+    return kinds[0] != kinds[1]
+
+
+def _refusal(node: Node, why: str, remedy: str) -> Refusal:
+    return Refusal(-1 if node.origin is None else node.origin, node.op, why, remedy)
+
+
 def _keeps(node: Node) -> Refusal:
-    return Refusal(
-        -1 if node.origin is None else node.origin, node.op,
-        "it keeps a state, and a CIRCULAR_BUFFER before it ends inferences (cycles_max)",
+    return _refusal(
+        node, "it keeps a state, and a CIRCULAR_BUFFER before it ends inferences (cycles_max)",
         "keep it before that buffer, or run what follows the buffer as a model of its own",
     )  # fmt: skip
 
 
+def _rescaled(node: Node) -> Refusal:
+    return _refusal(
+        node, "this CIRCULAR_BUFFER's rows come in another scale than it keeps them in, and one "
+        "before it ends inferences (cycles_max)", "give its input and output one scale",
+    )  # fmt: skip
+
+
 def _too_deep(node: Node) -> Refusal:
-    return Refusal(
-        -1 if node.origin is None else node.origin, node.op,
-        f"more than {MOST_DEPTH} CIRCULAR_BUFFERs end inferences (cycles_max)",
+    return _refusal(
+        node, f"more than {MOST_DEPTH} CIRCULAR_BUFFERs end inferences (cycles_max)",
         "run what follows one of them as a model of its own",
     )  # fmt: skip
 
@@ -139,7 +160,7 @@ class _Cycles:
         """The state that keeps an output while the nodes that make it don't run."""
         if index not in self.kept:
             tensor = self.tensors[index]
-            zeros = np.zeros(tensor.shape, tensor.dtype)
+            zeros = np.zeros(tensor.shape, DTYPES[tensor.dtype])
             state = self.initial.get(index)
             if state is None:
                 name = f"{tensor.name}/kept"
