@@ -218,3 +218,23 @@ def test_quantization_of_onnxruntimes_own_domain(kind: str) -> None:
     whole = np.arange(100, dtype=kind)
     content = operator("DequantizeLinear", ["x", "s", "z"], {"x": whole}, held)
     assert furthest(content, {"x": whole}) == 0
+
+
+FUSED = {
+    "FusedMatMul": ({"x": (2, 5, 6), "w": (2, 7, 5)}, {"transA": 1, "transB": 1, "alpha": 0.3}),
+    "Gelu": ({"x": (4, 30)}, {}),
+    "BiasGelu": ({"x": (4, 30), "b": (30,)}, {}),
+    "FastGelu": ({"x": (4, 30), "b": (30,)}, {}),
+    "SkipLayerNormalization": (
+        {"x": (2, 5, 8), "s": (2, 5, 8), "g": (8,), "b": (8,), "c": (8,)}, {"epsilon": 1e-3}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", FUSED)
+def test_what_the_optimizer_joins(op: str) -> None:
+    shapes, attributes = FUSED[op]
+    rng = np.random.default_rng(9)
+    inputs = {name: floats(rng, *shape) for name, shape in shapes.items()}
+    content = operator(op, list(inputs), inputs, {}, **attributes)
+    assert furthest(content, inputs) <= CLOSE

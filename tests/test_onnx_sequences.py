@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import build_onnx_sequences as build
 import numpy as np
@@ -61,6 +62,20 @@ def test_static_networks_in_qdq(name: str) -> None:
 def test_transformers_with_dynamic_products(make) -> None:  # type: ignore[no-untyped-def]
     """Embeddings of bytes, MatMulInteger, DynamicQuantizeLinear; float sums in another order."""
     assert worst(build.quantized(make(), static=False)) < 1e-5
+
+
+def test_a_transformer_as_onnxruntime_runs_it(tmp_path: Path) -> None:
+    """Saved by its optimizer: DynamicQuantizeMatMul, FusedMatMul, SkipLayerNormalization, Gelu."""
+    model = build.quantized(build.text_transformer(), static=False)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    onnxruntime.InferenceSession(model.SerializeToString(), options)
+    fused = onnx.load(options.optimized_model_filepath)
+    domains = {node.op_type for node in fused.graph.node if node.domain == "com.microsoft"}
+    assert {"DynamicQuantizeMatMul", "FusedMatMul", "SkipLayerNormalization", "Gelu"} <= domains
+    assert worst(fused) < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])

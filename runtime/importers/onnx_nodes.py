@@ -112,8 +112,9 @@ class Walk:
         known = node.domain in (*OWN_DOMAINS, "com.microsoft")
         nodes = written_out(self._onnx.helper.make_node, node, prefix) if known else []
         if nodes:
+            newest = {**opsets, "": self._onnx.defs.onnx_opset_version()}
             for inner in nodes:
-                self.node(number, inner, {**opsets, "": max(opsets.get("", 0), 13)})
+                self.node(number, inner, newest)
             return True
         opset = opsets.get(node.domain, opsets.get("ai.onnx", 0))
         body = definition(self._onnx, node, opset, self._type, prefix)

@@ -33,6 +33,7 @@ READERS: Mapping[str, OnnxReader] = {
     "DequantizeLinear": quantization.dequantize_linear,
     "Dropout": movement.dropout,
     "Flatten": movement.flatten,
+    "FusedMatMul": products.fused_matmul,
     "GatherBlockQuantized": products.gather_block_quantized,
     "Gemm": products.gemm,
     "HardSwish": compute.unary("hard_swish"),

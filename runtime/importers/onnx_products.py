@@ -14,7 +14,7 @@ from ..general import Axis
 from ..graph import DTYPES
 from .onnx_building import FLAT, TO_NHWC, Value
 from .onnx_general import pair, product
-from .onnx_reading import Made, NodeReading
+from .onnx_reading import REFIT, Made, NodeReading
 from .tflite_reading import Unsupported
 
 
@@ -75,6 +75,19 @@ def matmul(node: NodeReading) -> Made:
     x, weights = _flat_operand(node, weights)
     attrs = FullyConnected(keep_dims=len(node.build.tensors[x].shape) > 2)
     return [Value(node.emit("fully_connected", [x, weights, None], attrs)[0])]
+
+
+def fused_matmul(node: NodeReading) -> Made:
+    """ONNX Runtime's product of matrices that may be turned first, times a number."""
+    if node.attribute("transBatchA", 0) or node.attribute("transBatchB", 0):
+        raise Unsupported("it turns its batches", REFIT)
+    operands = []
+    for name, flag in zip(node.inputs, ("transA", "transB"), strict=True):
+        x = node.build.plain(name)
+        *batches, i, j = range(len(node.build.tensors[x].shape))
+        turned = node.attribute(flag, 0)
+        operands.append(node.build.transposed(x, (*batches, j, i)) if turned else x)
+    return [Value(scaled(node, product(node, *operands), float(node.attribute("alpha", 1.0))))]
 
 
 def matmul_n_bits(node: NodeReading) -> Made:

@@ -20,7 +20,7 @@ class Writer:
     def __init__(self, make: Make, node: Any, prefix: str) -> None:
         self._make, self._prefix = make, prefix
         self.inputs = list(node.input)
-        self.output = node.output[0]
+        self.output, self.outputs = node.output[0], list(node.output)
         self.attributes = list(node.attribute)
         self.nodes: list[Any] = []
 
@@ -130,9 +130,44 @@ WRITERS: Mapping[str, Callable[[Writer], None]] = {
 }
 
 
+# ---- operators of floats that ONNX Runtime's optimizer joins ------------------------------------
+
+
+def _gelu(approximate: str) -> Callable[[Writer], None]:
+    def write(w: Writer) -> None:
+        biased = [name for name in w.inputs if name]
+        x = w.op("Add", biased, w.fresh("x")) if len(biased) > 1 else biased[0]
+        w.op("Gelu", [x], w.output, approximate=approximate)
+
+    return write
+
+
+def _skip_layer_normalization(w: Writer) -> None:
+    """Of a sum, which is its fourth output; a bias may be added to it."""
+    if any(w.outputs[1:3]):
+        raise Unsupported("its mean or deviation is asked for", "leave that output out")
+    x, skip, gamma, *others = w.inputs
+    beta, bias = [*others, "", ""][:2]
+    total = w.outputs[3] if len(w.outputs) > 3 and w.outputs[3] else w.fresh("sum")
+    if bias:
+        x = w.op("Add", [x, bias], w.fresh("x"))
+    w.op("Add", [x, skip], total)
+    w.op("LayerNormalization", [total, gamma, *([beta] if beta else [])], w.output, axis=-1)
+    w.nodes[-1].attribute.extend(w.attributes)
+
+
+FUSED: Mapping[str, Callable[[Writer], None]] = {
+    "BiasGelu": _gelu("none"),
+    "FastGelu": _gelu("tanh"),
+    "Gelu": _gelu("none"),
+    "SkipLayerNormalization": _skip_layer_normalization,
+}
+
+
 def written_out(make: Make, node: Any, prefix: str) -> list[Any]:
-    """The nodes that a quantized operator stands for; none if it is no such operator."""
+    """The nodes that an operator stands for, in ONNX's newest set; none if it is no such one."""
     writer = Writer(make, node, prefix)
-    if node.op_type in WRITERS:
-        WRITERS[node.op_type](writer)
+    writers = {**WRITERS, **FUSED} if node.domain == "com.microsoft" else WRITERS
+    if node.op_type in writers:
+        writers[node.op_type](writer)
     return writer.nodes
