@@ -87,7 +87,8 @@ def fused_matmul(node: NodeReading) -> Made:
         *batches, i, j = range(len(node.build.tensors[x].shape))
         turned = node.attribute(flag, 0)
         operands.append(node.build.transposed(x, (*batches, j, i)) if turned else x)
-    return [Value(scaled(node, product(node, *operands), float(node.attribute("alpha", 1.0))))]
+    y = product(node, operands[0], operands[1])
+    return [Value(scaled(node, y, float(node.attribute("alpha", 1.0))))]
 
 
 def matmul_n_bits(node: NodeReading) -> Made:
