@@ -74,8 +74,8 @@ class VectorLane(wiring.Component):
     def _products(self, m, window, tag):
         """All nine taps times their weights, added up, 4 cycles after the pixel.
 
-        An ECP5's DSP blocks are left to the array: so many of them lie all over the chip. Its
-        products are made of adders, with the register in their middle.
+        In an ECP5 the products are made of adders, as the array's are (`ProcessingElement`), with
+        the register in their middle.
         """
         rows = []
         of_adders = self.technology == "ecp5"
