@@ -16,6 +16,14 @@ from midge.runtime.importers import read_model
 from midge.runtime.pipeline import compile_graph
 
 rng = np.random.default_rng(17)
+START = rng.bit_generator.state
+FAR = 1e-4  # ONNX Runtime's own transforms are up to 4e-5 from those in float64, ours 3e-6
+
+
+@pytest.fixture(autouse=True)
+def drawn_anew() -> None:
+    """Each test draws the same numbers, whatever ran before it."""
+    rng.bit_generator.state = START
 
 
 def draw(*shape: int, kind: str = "float32") -> np.ndarray:
@@ -51,10 +59,10 @@ def network(
 
 def agree(
     op: str, inputs: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray] | None = None,
-    **more: Any
+    tolerance: float = 2e-5, **more: Any
 ) -> None:  # fmt: skip
     """One node has ONNX Runtime's answers."""
-    agree_model(network(op, inputs, constants or {}, **more), inputs)
+    agree_model(network(op, inputs, constants or {}, **more), inputs, tolerance=tolerance)
 
 
 def agree_model(
@@ -165,7 +173,8 @@ def test_transforms(attributes: dict[str, int]) -> None:
     attributes = dict(attributes)
     held = {"b": np.array(attributes.pop("dft_length"))} if "dft_length" in attributes else {}
     parts = 1 if attributes.get("onesided") else 2
-    agree("DFT", {"a": draw(2, 12, 3, parts)}, {**held, "c": np.array(1)}, **attributes)
+    held["c"] = np.array(1)
+    agree("DFT", {"a": draw(2, 12, 3, parts)}, held, tolerance=FAR, **attributes)
 
 
 @pytest.mark.parametrize("window", ["constant", "computed", "none"])
@@ -174,11 +183,11 @@ def test_spectra_of_frames(window: str) -> None:
     x, hann = draw(2, 200, 1), np.hanning(32).astype(np.float32)
     held = {"b": np.array(10), "d": np.array(32)}
     if window == "constant":
-        agree("STFT", {"a": x}, {**held, "c": hann}, opset=17)
+        agree("STFT", {"a": x}, {**held, "c": hann}, opset=17, tolerance=FAR)
     elif window == "computed":
-        agree("STFT", {"a": x, "c": hann}, held, opset=17)
+        agree("STFT", {"a": x, "c": hann}, held, opset=17, tolerance=FAR)
     else:
-        agree("STFT", {"a": x}, held, opset=17, onesided=0)
+        agree("STFT", {"a": x}, held, opset=17, tolerance=FAR, onesided=0)
 
 
 def test_answers_of_unknown_size_are_refused() -> None:
